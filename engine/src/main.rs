@@ -1,0 +1,2 @@
+//! `switchyard`, the daemon.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `loadgen`, the load generator.
+fn main() {}

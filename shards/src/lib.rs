@@ -1,0 +1,1 @@
+//! What records mean, and one shard's brain.

@@ -1,0 +1,1 @@
+//! All that is on disk: records, entries, batches, segments, recovery.

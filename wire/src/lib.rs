@@ -1,0 +1,1 @@
+//! Identity, and all that crosses a socket: native frames, SMPP.
