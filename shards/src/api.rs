@@ -1,0 +1,490 @@
+//! What goes into a shard and what comes out of it, as plain values.
+//!
+//! Customers' protocols differ (native, HTTP, later SMPP); by the time a submission is here they do not. The shell keeps
+//! an [`Origin`] with each request and gets it back with the reply, whichever core answered.
+
+use core::time::Duration;
+
+use wire::id::{AccountId, CarrierId, Class, MessageId, Partition, ShardId};
+use wire::msisdn::Msisdn;
+use wire::time::WallMs;
+
+/// Who asked: a connection of a shard, and which of its requests. Opaque to the brain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The shard whose connection it is.
+    pub shard: ShardId,
+    /// The connection, in the shell's words.
+    pub connection: u64,
+    /// The request, in the connection's words.
+    pub request: u64,
+}
+
+/// One message as a customer hands it over, already parsed.
+#[derive(Clone, Copy, Debug)]
+pub struct Submission<'a> {
+    /// Who submits; authenticated by the shell.
+    pub account: AccountId,
+    /// To whom.
+    pub recipient: Msisdn,
+    /// The sender as the recipient sees it; empty: the account's.
+    pub sender: &'a str,
+    /// The idempotency key, at most [`wire::id::KeyHash::KEY_BYTES_MAX`] bytes; empty: none.
+    pub key: &'a [u8],
+    /// The class; `None`: the account's.
+    pub class: Option<Class>,
+    /// How long the message may be sent; `None`: the class's.
+    pub validity: Option<Duration>,
+    /// The text.
+    pub text: &'a str,
+}
+
+/// Why a submission is not taken. [`Refusal::retry`] says what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The key was used within its window for another body.
+    #[error("this idempotency key was used with another body")]
+    KeyConflict,
+    /// No route covers the recipient.
+    #[error("no route covers this recipient")]
+    NoRoute,
+    /// The text is empty or takes more segments than a message may have.
+    #[error("the text is empty or too long: a message has 1 to 32 segments")]
+    Text,
+    /// The sender is neither a number of at most 15 digits nor at most 11 characters.
+    #[error("the sender is neither a number of at most 15 digits nor at most 11 characters of ASCII")]
+    Sender,
+    /// The key is longer than 64 bytes.
+    #[error("the idempotency key is longer than 64 bytes")]
+    KeyLength,
+    /// A validity of zero or beyond 48 hours.
+    #[error("the validity is not between 1 second and 48 hours")]
+    Validity,
+    /// The account is not in the plan in force.
+    #[error("the account is not known")]
+    Account,
+    /// As many messages are open as the shard holds.
+    #[error("the queue is full")]
+    QueueFull,
+    /// As many keys are remembered as the shard holds.
+    #[error("as many idempotency keys are remembered as this node holds")]
+    KeysFull,
+    /// More is waiting for the disk, or for another core, than is allowed.
+    #[error("the node is busy")]
+    Busy,
+    /// The node is stopping, or its log failed.
+    #[error("the node takes no new messages")]
+    Stopping,
+    /// The partition has no home that decides here at the moment.
+    #[error("the partition has no home here")]
+    NotHome,
+}
+
+/// What a customer does about a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// It will be refused again.
+    Never,
+    /// The same request, here, after a while.
+    Later(Duration),
+    /// The same request with the same key, at another node.
+    Elsewhere,
+}
+
+impl Refusal {
+    /// What to do about it.
+    #[must_use]
+    pub const fn retry(self) -> Retry {
+        match self {
+            Self::KeyConflict
+            | Self::NoRoute
+            | Self::Text
+            | Self::Sender
+            | Self::KeyLength
+            | Self::Validity
+            | Self::Account => Retry::Never,
+            Self::QueueFull => Retry::Later(Duration::from_secs(1)),
+            Self::KeysFull => Retry::Later(Duration::from_secs(60)),
+            Self::Busy => Retry::Later(Duration::from_millis(100)),
+            Self::Stopping | Self::NotHome => Retry::Elsewhere,
+        }
+    }
+
+    /// Its code in the native protocol's answers (16 and up; 0 and 1 are acceptances).
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::KeyConflict => 16,
+            Self::NoRoute => 17,
+            Self::Text => 18,
+            Self::Sender => 19,
+            Self::KeyLength => 20,
+            Self::Validity => 21,
+            Self::Account => 22,
+            Self::QueueFull => 32,
+            Self::KeysFull => 33,
+            Self::Busy => 34,
+            Self::Stopping => 48,
+            Self::NotHome => 49,
+        }
+    }
+
+    /// A stable name for JSON and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeyConflict => "key-conflict",
+            Self::NoRoute => "no-route",
+            Self::Text => "text",
+            Self::Sender => "sender",
+            Self::KeyLength => "key-length",
+            Self::Validity => "validity",
+            Self::Account => "account",
+            Self::QueueFull => "queue-full",
+            Self::KeysFull => "keys-full",
+            Self::Busy => "busy",
+            Self::Stopping => "stopping",
+            Self::NotHome => "not-home",
+        }
+    }
+
+    /// All of them, for tables and metrics.
+    pub const ALL: [Self; 12] = [
+        Self::KeyConflict,
+        Self::NoRoute,
+        Self::Text,
+        Self::Sender,
+        Self::KeyLength,
+        Self::Validity,
+        Self::Account,
+        Self::QueueFull,
+        Self::KeysFull,
+        Self::Busy,
+        Self::Stopping,
+        Self::NotHome,
+    ];
+}
+
+/// A submission that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acceptance {
+    /// The message's name from now on.
+    pub id: MessageId,
+    /// Whether this key had been taken before; then `id` is the first answer's.
+    pub known: bool,
+}
+
+/// A message's final state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Fate {
+    /// The carrier says that it reached the recipient.
+    Delivered = 1,
+    /// A carrier refused it for good, or reports that it could not be delivered.
+    Failed = 2,
+    /// No carrier took it in time.
+    Expired = 3,
+    /// Its customer withdrew it.
+    Cancelled = 4,
+    /// It may have left, and nothing more was heard of it.
+    Unknown = 5,
+}
+
+impl Fate {
+    /// All fates.
+    pub const ALL: [Self; 5] = [Self::Delivered, Self::Failed, Self::Expired, Self::Cancelled, Self::Unknown];
+
+    /// The fate of a byte in a record.
+    #[must_use]
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Delivered),
+            2 => Some(Self::Failed),
+            3 => Some(Self::Expired),
+            4 => Some(Self::Cancelled),
+            5 => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+
+    /// Its name in JSON and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Where a message is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Waits for a carrier, or for its time to be tried again.
+    Queued,
+    /// Handed to a link; its outcome is open.
+    Attempting,
+    /// May have left; not known.
+    Doubtful,
+    /// A carrier has it; its receipt is awaited.
+    Sent,
+    /// Over.
+    Final(Fate),
+}
+
+impl State {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Attempting => "attempting",
+            Self::Doubtful => "doubtful",
+            Self::Sent => "sent",
+            Self::Final(fate) => fate.name(),
+        }
+    }
+
+    /// Its byte in the native protocol's answer to a query: 1 to 4, fates from 17.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Queued => 1,
+            Self::Attempting => 2,
+            Self::Doubtful => 3,
+            Self::Sent => 4,
+            Self::Final(fate) => 16 + fate as u8,
+        }
+    }
+}
+
+/// A fate as it is told to a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FateEvent {
+    /// The account's place among this partition's fates, from 1.
+    pub sequence: u64,
+    /// The message.
+    pub id: MessageId,
+    /// When it was recorded.
+    pub at: WallMs,
+    /// What became of it.
+    pub fate: Fate,
+    /// Why.
+    pub why: Why,
+    /// The carrier's code, where there was one.
+    pub code: u32,
+}
+
+/// Why something happened to a message: the reason beside each step of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Why {
+    /// Nothing more to say.
+    None = 0,
+    /// The first carrier of the route that was up.
+    FirstInRoute = 1,
+    /// Carriers before it in the route had no link that was up.
+    OthersDown = 2,
+    /// Carriers before it in the route had refused this message for now.
+    OthersRefused = 3,
+    /// A carrier answered the submission.
+    Response = 4,
+    /// A carrier's receipt said so.
+    Receipt = 5,
+    /// No response came in time.
+    ResponseTimeout = 6,
+    /// The connection broke before the response.
+    ConnectionLost = 7,
+    /// The process that had sent it is gone.
+    ProcessLost = 8,
+    /// The connection broke before the message was written.
+    NotWritten = 9,
+    /// The time in which it may be sent was over.
+    ValidityOver = 10,
+    /// The time in which a receipt was awaited was over.
+    ReceiptWaitOver = 11,
+    /// The class says: do not send a doubtful message again.
+    ClassForbids = 12,
+    /// The class says: send a doubtful message again.
+    ClassAllows = 13,
+    /// As often tried as is allowed.
+    AttemptsUsedUp = 14,
+    /// The link was stopped in order.
+    Drained = 15,
+}
+
+impl Why {
+    /// All of them, in the order of their bytes.
+    pub const ALL: [Self; 16] = [
+        Self::None,
+        Self::FirstInRoute,
+        Self::OthersDown,
+        Self::OthersRefused,
+        Self::Response,
+        Self::Receipt,
+        Self::ResponseTimeout,
+        Self::ConnectionLost,
+        Self::ProcessLost,
+        Self::NotWritten,
+        Self::ValidityOver,
+        Self::ReceiptWaitOver,
+        Self::ClassForbids,
+        Self::ClassAllows,
+        Self::AttemptsUsedUp,
+        Self::Drained,
+    ];
+
+    /// The reason of a byte in a record; a later version's unknown reason reads as [`Why::None`].
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Self {
+        Self::ALL.get(usize::from(byte)).copied().unwrap_or(Self::None)
+    }
+
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::FirstInRoute => "first-in-route",
+            Self::OthersDown => "others-down",
+            Self::OthersRefused => "others-refused",
+            Self::Response => "response",
+            Self::Receipt => "receipt",
+            Self::ResponseTimeout => "response-timeout",
+            Self::ConnectionLost => "connection-lost",
+            Self::ProcessLost => "process-lost",
+            Self::NotWritten => "not-written",
+            Self::ValidityOver => "validity-over",
+            Self::ReceiptWaitOver => "receipt-wait-over",
+            Self::ClassForbids => "class-forbids",
+            Self::ClassAllows => "class-allows",
+            Self::AttemptsUsedUp => "attempts-used-up",
+            Self::Drained => "drained",
+        }
+    }
+}
+
+/// What happened in a step of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum StepKind {
+    /// The message was taken.
+    Accepted = 1,
+    /// It was handed to a link.
+    Attempted = 2,
+    /// The carrier took it.
+    Sent = 3,
+    /// The carrier refused it for now.
+    RefusedForNow = 4,
+    /// The carrier refused it for good.
+    RefusedForGood = 5,
+    /// It did not leave after all.
+    Withdrawn = 6,
+    /// It may have left.
+    Doubted = 7,
+    /// It will be sent again although it may have left.
+    SendAgain = 8,
+    /// A receipt came.
+    Reported = 9,
+    /// It is over.
+    Fated = 10,
+}
+
+impl StepKind {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Attempted => "attempted",
+            Self::Sent => "sent",
+            Self::RefusedForNow => "refused-for-now",
+            Self::RefusedForGood => "refused-for-good",
+            Self::Withdrawn => "withdrawn",
+            Self::Doubted => "doubted",
+            Self::SendAgain => "send-again",
+            Self::Reported => "reported",
+            Self::Fated => "fated",
+        }
+    }
+}
+
+/// One step of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// When, from the record.
+    pub at: WallMs,
+    /// What.
+    pub kind: StepKind,
+    /// The attempt, from 1; 0 where there was none.
+    pub attempt: u16,
+    /// The segment that it was about, from 0.
+    pub part: u8,
+    /// Why.
+    pub why: Why,
+    /// The carrier, where there was one.
+    pub carrier: Option<CarrierId>,
+    /// `command_status` of a response (SMPP 3.4 §5.1.3), `message_state` of a receipt (§5.2.28), the fate's byte.
+    pub code: u32,
+    /// The carrier's id of the message, where it gave one.
+    pub carrier_message_id: Box<[u8]>,
+}
+
+/// The answer to a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageView {
+    /// The message.
+    pub id: MessageId,
+    /// Where it is.
+    pub state: State,
+    /// Its recipient.
+    pub recipient: Msisdn,
+    /// Its class.
+    pub class: Class,
+    /// How many segments it has.
+    pub segments: u8,
+    /// Until when it may be sent.
+    pub send_until: WallMs,
+    /// What happened, the oldest first.
+    pub trace: Vec<Step>,
+}
+
+/// What a subscriber wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Whose fates.
+    pub account: AccountId,
+    /// How many may be told and not yet acknowledged, on this shard.
+    pub credits: u32,
+    /// Where to start, for partitions of this shard; one that is not named starts after its last acknowledged fate.
+    pub positions: Vec<(Partition, u64)>,
+}
+
+/// What a shard tells the shell to tell a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The outcome of a submission.
+    Answer {
+        /// Whose submission.
+        origin: Origin,
+        /// Its outcome.
+        outcome: Result<Acceptance, Refusal>,
+    },
+    /// The outcome of a query; `None`: no such message of this account is known here.
+    Message {
+        /// Whose query.
+        origin: Origin,
+        /// What is known.
+        view: Option<Box<MessageView>>,
+    },
+    /// A fate for a subscriber.
+    Fate {
+        /// The subscription's origin.
+        subscriber: Origin,
+        /// The fate.
+        event: FateEvent,
+    },
+}

@@ -1,0 +1,151 @@
+//! The plan: accounts, carriers, routes and the policy of each class, as one value that is checked once.
+//!
+//! The shell parses its configuration file into a [`Plan`] and hands every shard the same one. The brain reads it and
+//! never changes it; another plan replaces it whole.
+
+use core::time::Duration;
+
+use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount};
+use wire::msisdn::Msisdn;
+use wire::smpp::receipt::IdForm;
+
+use crate::routes::Routes;
+
+/// All that a shard is told about the world.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// This node.
+    pub node: NodeId,
+    /// How many shards this node has.
+    pub shards: u16,
+    /// How many partitions the cluster has.
+    pub partitions: PartitionCount,
+    /// Who may submit.
+    pub accounts: Vec<Account>,
+    /// Who delivers.
+    pub carriers: Vec<Carrier>,
+    /// Which carriers take which recipients.
+    pub routes: Routes,
+    /// What each class is promised, at [`Class::index`].
+    pub classes: [ClassPolicy; 4],
+    /// How many open messages a shard holds.
+    pub open_messages_max: usize,
+    /// How many keys a shard remembers.
+    pub keys_max: usize,
+    /// How long a finished message can be asked for, and a fate be told.
+    pub retention: Duration,
+    /// How many finished messages a partition keeps at most, whatever their age.
+    pub finished_max: usize,
+}
+
+/// A customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Made from the name.
+    pub id: AccountId,
+    /// The name in configuration, JSON and metrics.
+    pub name: String,
+    /// The class of a submission that names none.
+    pub class: Class,
+    /// The sender of a submission that names none.
+    pub sender: String,
+}
+
+/// A carrier, and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// Made from the name.
+    pub id: CarrierId,
+    /// The name in configuration, JSON and metrics.
+    pub name: String,
+    /// `system_id` of the bind (SMPP 3.4 §5.2.1), at most 15 octets.
+    pub system_id: String,
+    /// `password` of the bind (§5.2.2), at most 8 octets in the standard.
+    pub password: String,
+    /// `system_type` of the bind (§5.2.3), at most 12 octets.
+    pub system_type: String,
+    /// How many connections each shard opens.
+    pub binds_per_shard: u16,
+    /// How many submissions may be unanswered on one connection, in PDUs.
+    pub window_pdus: u16,
+    /// How many segments a second each shard may send; `None`: as many as the window lets through.
+    pub rate_per_shard: Option<u32>,
+    /// How long a response may take before the attempt is doubtful.
+    pub response_timeout: Duration,
+    /// How long a link is silent before it is asked `enquire_link`.
+    pub enquire_after: Duration,
+    /// The form of the message ids in responses and receipts.
+    pub id_form: IdForm,
+}
+
+/// Which carriers take the recipients of a prefix, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// `None`: all recipients that no other route covers.
+    pub prefix: Option<Msisdn>,
+    /// Places in [`Plan::carriers`], the preferred first; at least one, at most [`crate::limits::ROUTE_CARRIERS_MAX`].
+    pub carriers: Vec<u16>,
+}
+
+/// What happens to an attempt whose outcome is unknown, once it was waited for a late response or receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Send again.
+    SendAgain,
+    /// Never send again: ends as unknown.
+    GiveUp,
+}
+
+/// What a class is promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassPolicy {
+    /// How long a message may be sent when its submission does not say.
+    pub validity: Duration,
+    /// How long a receipt is awaited after that.
+    pub receipt_wait: Duration,
+    /// How long an attempt stays doubtful before it is settled.
+    pub doubt_wait: Duration,
+    /// How it is settled.
+    pub doubt: Doubt,
+}
+
+impl ClassPolicy {
+    /// The defaults of a class.
+    #[must_use]
+    pub const fn default_of(class: Class) -> Self {
+        const HOUR: u64 = 3600;
+        let receipt_wait = Duration::from_secs(12 * HOUR);
+        let (validity_s, doubt_wait_s, doubt) = match class {
+            Class::Otp => (300, 0, Doubt::SendAgain),
+            Class::Transactional => (HOUR, 60, Doubt::SendAgain),
+            Class::Notification => (12 * HOUR, 60, Doubt::SendAgain),
+            Class::Marketing => (12 * HOUR, 60, Doubt::GiveUp),
+        };
+        Self {
+            validity: Duration::from_secs(validity_s),
+            receipt_wait,
+            doubt_wait: Duration::from_secs(doubt_wait_s),
+            doubt,
+        }
+    }
+}
+
+impl Plan {
+    /// The account of an id.
+    #[must_use]
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.id == id)
+    }
+
+    /// The place of a carrier in [`Plan::carriers`].
+    #[must_use]
+    pub fn carrier_place(&self, id: CarrierId) -> Option<usize> {
+        self.carriers.iter().position(|carrier| carrier.id == id)
+    }
+
+    /// The policy of a class.
+    #[must_use]
+    pub const fn class(&self, class: Class) -> &ClassPolicy {
+        &self.classes[class.index()]
+    }
+}
