@@ -1,0 +1,1 @@
+//! Other people's SMPP and a protocol analyser.

@@ -1,0 +1,1 @@
+//! The built programs as real processes.
