@@ -60,7 +60,7 @@ impl fmt::Display for WallMs {
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar: eras of 400 years that start on
 /// the first of March, so that the leap day is the last of its year.
-const fn civil_from_days(days: u64) -> (u64, u64, u64) {
+pub(crate) const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

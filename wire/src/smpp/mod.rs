@@ -1,1 +1,41 @@
-//! SMPP.
+//! SMPP 3.3, 3.4 and what is used of 5.0, in both roles: ESME towards carriers, MC towards customers.
+//!
+//! - PDUs as views of the bytes that came, and as bytes appended to a buffer: [`sm`], [`bind`], [`query`], over
+//!   [`header`], [`tlv`] and [`fields`];
+//! - [`receipt`]: what a carrier reports about a message, in all its dialects; [`carrier_id`]: ids that match;
+//! - [`session`]: one connection's protocol as a state machine.
+//!
+//! Real carriers are sloppy, and a PDU is worth more than a rule: lengths that the specification prints beside a field
+//! are not enforced, unknown TLVs pass, responses may lack their bodies. What cannot be read is an error, never a panic.
+//! Nothing here knows a carrier's dialect, a rate or a route. Section numbers are those of SMPP 3.4 issue 1.2.
+
+pub mod bind;
+pub mod carrier_id;
+pub mod command;
+pub mod fields;
+pub mod header;
+pub mod limits;
+pub mod query;
+mod reader;
+pub mod receipt;
+mod receipt_text;
+mod receipt_write;
+pub mod session;
+pub mod sm;
+pub mod state;
+pub mod status;
+pub mod tlv;
+pub mod validity;
+
+pub use bind::{Bind, BindKind};
+pub use carrier_id::{CarrierMessageId, IdForm};
+pub use command::{CommandId, Sequence};
+pub use fields::{Address, DataCoding, EsmClass, Npi, RegisteredDelivery, Ton};
+pub use reader::DecodeError;
+pub use receipt::{Receipt, ReceiptError, ReceiptSign, Scratch};
+pub use receipt_write::ReceiptOut;
+pub use session::{CloseReason, Event, Options, Refused, RequestKind, Session, Timers};
+pub use sm::Sm;
+pub use state::MessageState;
+pub use status::{CommandStatus, Verdict};
+pub use tlv::{Tag, Tlvs, put_tlv};

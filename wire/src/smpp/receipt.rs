@@ -1,0 +1,150 @@
+//! A carrier's report about a message: three TLVs where the carrier sends them, else the text of SMPP 3.4 Appendix B
+//! in the many ways in which carriers write it.
+//!
+//!     id:IIIIIIIIII sub:SSS dlvrd:DDD submit date:YYMMDDhhmm done date:YYMMDDhhmm stat:DDDDDDD err:E Text: …
+//!
+//! What is asked for is the id, the state and the error; dates and counts are read past. A receipt without an id or
+//! without a state is no receipt: nothing could be done with it.
+
+use super::limits::WIDE_RECEIPT_CHARS_MAX;
+use super::receipt_text::TextFields;
+use super::sm::Sm;
+use super::state::MessageState;
+use super::tlv::{Tag, Tlv};
+
+/// Which `deliver_sm` are taken for receipts; part of a carrier's profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceiptSign {
+    /// Bits 5 to 2 of `esm_class` say so (§5.2.12).
+    #[default]
+    EsmClass,
+    /// They, or a body that reads as a receipt: for carriers that forget the bits.
+    EsmClassOrBody,
+}
+
+/// Why the network did not deliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptError<'a> {
+    /// `network_error_code` (§5.3.2.31).
+    Network {
+        /// 1 ANSI-136, 2 IS-95, 3 GSM, 4 and more the carrier's.
+        network: u8,
+        /// Its code.
+        code: u16,
+    },
+    /// What follows `err:`, in the carrier's own numbers or letters.
+    Text(&'a [u8]),
+}
+
+/// What a receipt says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt<'a> {
+    /// The carrier's id of the message, as it is written here; see [`super::carrier_id::IdForm`].
+    pub id: &'a [u8],
+    /// What became of it.
+    pub state: MessageState,
+    /// Why, if it says so.
+    pub error: Option<ReceiptError<'a>>,
+    /// `esm_class` says that another receipt follows.
+    pub is_intermediate: bool,
+}
+
+/// Where a UCS-2 receipt is narrowed to. One for each link is enough.
+#[derive(Clone, Debug)]
+pub struct Scratch([u8; WIDE_RECEIPT_CHARS_MAX]);
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self([0; WIDE_RECEIPT_CHARS_MAX])
+    }
+}
+
+impl<'a> Receipt<'a> {
+    /// The receipt that `sm`, a `deliver_sm`, is. `None`: it is a message from a handset, or cannot be read.
+    #[must_use]
+    pub fn read(sm: &Sm<'a>, sign: ReceiptSign, scratch: &'a mut Scratch) -> Option<Self> {
+        let is_intermediate = sm.esm_class.is_intermediate();
+        if !is_intermediate && !sm.esm_class.is_receipt() && sign == ReceiptSign::EsmClass {
+            return None;
+        }
+        let tlvs = ReceiptTlvs::read(sm);
+        // The text is only read for what the TLVs do not say.
+        let wants_error = tlvs.error.is_none() && tlvs.state != Some(MessageState::Delivered);
+        let text = if tlvs.id.is_none() || tlvs.state.is_none() || wants_error {
+            TextFields::read(narrow(sm.text(), scratch))
+        } else {
+            TextFields::default()
+        };
+        Some(Self {
+            id: tlvs.id.or(text.id)?,
+            state: tlvs.state.or(text.state)?,
+            error: tlvs.error.or(text.error.map(ReceiptError::Text)),
+            is_intermediate,
+        })
+    }
+
+    /// Whether no other state can follow.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        !self.is_intermediate && self.state.is_final()
+    }
+}
+
+#[derive(Default)]
+struct ReceiptTlvs<'a> {
+    id: Option<&'a [u8]>,
+    state: Option<MessageState>,
+    error: Option<ReceiptError<'a>>,
+}
+
+impl<'a> ReceiptTlvs<'a> {
+    #[inline]
+    fn read(sm: &Sm<'a>) -> Self {
+        let mut found = Self::default();
+        for tlv in sm.tlvs {
+            match tlv.tag {
+                Tag::RECEIPTED_MESSAGE_ID => {
+                    found.id = Some(tlv.text().trim_ascii()).filter(|id| !id.is_empty());
+                }
+                Tag::MESSAGE_STATE => found.state = state(tlv),
+                Tag::NETWORK_ERROR_CODE => found.error = network_error(tlv.value),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// A state that is in no specification says less than the text does.
+fn state(tlv: Tlv<'_>) -> Option<MessageState> {
+    let octet = u8::try_from(tlv.number()?).ok()?;
+    Some(MessageState::from_octet(octet)).filter(|state| *state != MessageState::Unrecognised)
+}
+
+/// Three octets; some carriers leave out the first. All zero is no error.
+fn network_error<'a>(value: &[u8]) -> Option<ReceiptError<'a>> {
+    let (network, code) = match *value {
+        [network, high, low, ..] => (network, u16::from_be_bytes([high, low])),
+        [high, low] => (0, u16::from_be_bytes([high, low])),
+        [code] => (0, u16::from(code)),
+        [] => return None,
+    };
+    (code != 0).then_some(ReceiptError::Network { network, code })
+}
+
+/// Text in one octet a character. UCS-2 is seen by its zero octets, not by `data_coding`, which carriers forget to set
+/// or set without meaning it.
+#[inline]
+fn narrow<'a>(text: &'a [u8], scratch: &'a mut Scratch) -> &'a [u8] {
+    // A byte order mark, then `i` or `I` of `id:`, or a blank before it.
+    let wide = text.strip_prefix(&[0xFE, 0xFF]).unwrap_or(text);
+    if wide.len() < 4 || wide[0] != 0 || wide[2] != 0 {
+        return text;
+    }
+    let mut chars = 0;
+    for (narrow, pair) in scratch.0.iter_mut().zip(wide.chunks_exact(2)) {
+        *narrow = if pair[0] == 0 { pair[1] } else { b'?' };
+        chars += 1;
+    }
+    &scratch.0[..chars]
+}

@@ -1,0 +1,338 @@
+//! One SMPP session as a pure state machine, in both roles (SMPP 3.4 §2.2).
+//!
+//!     bytes ──▶ handle_bytes      poll_event ──▶ what happened (views into the input)
+//!               handle_timeout    submit · deliver · answer_* · unbind
+//!               timeout           pending ──▶ bytes for the socket, consume(n) when the kernel has them
+//!
+//!     Opening ──bind──▶ Deciding (MC) ──▶ Bound ──▶ Draining ──▶ Unbinding ──▶ Closed
+//!                                           └──▶ PeerUnbinding ──────────────────┘
+//!
+//! It owns what a carrier's dialect cannot change: sequence numbers, the matching of responses by an opaque token, the
+//! protocol's timers, `enquire_link`, `unbind`, `generic_nack`. It never answers `submit_sm` or `deliver_sm` by itself:
+//! those answers are promises, and only the caller knows when they can be kept. It has no rate and no queue.
+//!
+//! Responses never wait behind requests: requests stop at a full window or [`limits::REQUEST_OUTPUT_BYTES_MAX`] of
+//! output, responses go on until [`limits::OUTPUT_BYTES_MAX`], at which nothing more is read.
+
+mod answers;
+mod buffers;
+mod event;
+mod inbound;
+mod table;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+use crate::time::Instant;
+
+use super::bind::{Bind, BindKind};
+use super::command::{CommandId, Sequence};
+use super::limits;
+use super::query::{CancelSm, DataSm, QuerySm};
+use super::sm::Sm;
+use buffers::{Input, Output};
+use table::{Control, Request, Table};
+
+pub use event::{CloseReason, Counters, Event, Handed, InFlight, Options, Refused, RequestKind, Timers};
+
+/// Which end of the session we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Role {
+    /// A customer, towards a carrier.
+    Esme { kind: BindKind },
+    /// A carrier, towards a customer.
+    Mc { system_id: Box<[u8]> },
+}
+
+/// Where the session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// ESME: `bind` is queued. MC: none has come.
+    Opening {
+        deadline: Instant,
+    },
+    /// MC: the caller decides about a bind.
+    Deciding {
+        kind: BindKind,
+        sequence: Sequence,
+        interface_version: u8,
+    },
+    Bound {
+        kind: BindKind,
+    },
+    /// We shall unbind when the window is empty, or at the deadline.
+    Draining {
+        kind: BindKind,
+        deadline: Instant,
+    },
+    /// `unbind` is queued.
+    Unbinding {
+        kind: BindKind,
+        deadline: Instant,
+    },
+    /// The peer's `unbind` is answered when nothing is owed, or at the deadline.
+    PeerUnbinding {
+        sequence: Sequence,
+        deadline: Instant,
+    },
+    Closed,
+}
+
+/// One session over one connection. Lives on the shard that owns the connection.
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+    state: State,
+    timers: Timers,
+    pdu_bytes_max: usize,
+    input: Input,
+    output: Output,
+    table: Table,
+    /// Requests of the peer that the caller has not answered.
+    owed: u32,
+    last_inbound: Instant,
+    /// When the `enquire_link` in flight was queued.
+    enquired_at: Option<Instant>,
+    /// Requests due until then are told as timed out.
+    expire_until: Instant,
+    /// Why it ended, until it is told.
+    closed: Option<CloseReason>,
+    counters: Counters,
+}
+
+impl Session {
+    /// An ESME's session over a connection that has just been made: `bind` is pending at once.
+    #[must_use]
+    pub fn esme(bind: &Bind<'_>, options: &Options, now: Instant) -> Self {
+        let mut session = Self::new(Role::Esme { kind: bind.kind }, options, now);
+        let sequence = session.table.open_control(Control::BindOrUnbind);
+        bind.encode(sequence, session.output.writer());
+        session.counters.pdus_out += 1;
+        session
+    }
+
+    /// An MC's session over a connection that has just been accepted. `system_id` is our name.
+    #[must_use]
+    pub fn mc(system_id: &[u8], options: &Options, now: Instant) -> Self {
+        Self::new(Role::Mc { system_id: system_id.into() }, options, now)
+    }
+
+    fn new(role: Role, options: &Options, now: Instant) -> Self {
+        Self {
+            role,
+            state: State::Opening { deadline: now.plus(options.timers.session_init) },
+            timers: options.timers,
+            pdu_bytes_max: options.pdu_bytes_max,
+            input: Input::default(),
+            output: Output::default(),
+            table: Table::new(options.window_pdus_max, options.first_sequence),
+            owed: 0,
+            last_inbound: now,
+            enquired_at: None,
+            expire_until: Instant(0),
+            closed: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes what the socket gave. Call it while [`Session::wants_bytes`], then [`Session::poll_event`] until `None`.
+    pub fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.last_inbound = self.last_inbound.max(now);
+        if !self.input.push(bytes) {
+            self.close(CloseReason::InputFull);
+        }
+    }
+
+    /// Whether the socket should be read: not while the peer is ahead of us.
+    #[must_use]
+    pub fn wants_bytes(&self) -> bool {
+        self.state != State::Closed && self.input.bytes_waiting() < limits::INPUT_BYTES_HIGH
+    }
+
+    /// The bytes to be sent, from the first that [`Session::consume`] has not seen.
+    #[must_use]
+    pub fn pending(&self) -> &[u8] {
+        self.output.pending()
+    }
+
+    /// The first `bytes` of [`Session::pending`] are the kernel's now.
+    pub fn consume(&mut self, bytes: usize) {
+        self.output.consume(bytes);
+    }
+
+    /// All bytes ever queued: the offset at which the next PDU will start.
+    #[must_use]
+    pub fn stream_end(&self) -> u64 {
+        self.output.end()
+    }
+
+    /// All bytes ever consumed.
+    #[must_use]
+    pub fn stream_consumed(&self) -> u64 {
+        self.output.consumed()
+    }
+
+    /// How many requests can be queued now.
+    #[must_use]
+    pub fn window_room(&self) -> u32 {
+        self.table.room()
+    }
+
+    /// Requests in flight.
+    #[must_use]
+    pub const fn in_flight(&self) -> u32 {
+        self.table.open_count()
+    }
+
+    /// What the session is bound for; `None` before the bind and after the end. Also while it drains.
+    #[must_use]
+    pub const fn bound(&self) -> Option<BindKind> {
+        match self.state {
+            State::Bound { kind } | State::Draining { kind, .. } | State::Unbinding { kind, .. } => {
+                Some(kind)
+            }
+            State::Opening { .. } | State::Deciding { .. } | State::PeerUnbinding { .. } | State::Closed => {
+                None
+            }
+        }
+    }
+
+    /// Whether requests can be queued: bound, and not on the way out.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Bound { .. })
+    }
+
+    /// Whether the session has ended. Bytes may still be pending.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// ESME: queues a `submit_sm`. Returns the stream offset where it ends.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing is queued.
+    #[inline]
+    pub fn submit(&mut self, now: Instant, token: u64, sm: &Sm<'_>) -> Result<u64, Refused> {
+        let sequence = self.draw(RequestKind::Submit)?;
+        sm.encode(CommandId::SUBMIT_SM, sequence, self.output.writer())?;
+        Ok(self.open(now, token, RequestKind::Submit, sequence))
+    }
+
+    /// MC: queues a `deliver_sm`. Returns the stream offset where it ends.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing is queued.
+    #[inline]
+    pub fn deliver(&mut self, now: Instant, token: u64, sm: &Sm<'_>) -> Result<u64, Refused> {
+        let sequence = self.draw(RequestKind::Deliver)?;
+        sm.encode(CommandId::DELIVER_SM, sequence, self.output.writer())?;
+        Ok(self.open(now, token, RequestKind::Deliver, sequence))
+    }
+
+    /// Either role: queues a `data_sm`. Returns the stream offset where it ends.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing is queued.
+    pub fn data(&mut self, now: Instant, token: u64, data: &DataSm<'_>) -> Result<u64, Refused> {
+        let sequence = self.draw(RequestKind::Data)?;
+        data.encode(sequence, self.output.writer());
+        Ok(self.open(now, token, RequestKind::Data, sequence))
+    }
+
+    /// ESME: queues a `query_sm`. Returns the stream offset where it ends.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing is queued.
+    pub fn query(&mut self, now: Instant, token: u64, query: &QuerySm<'_>) -> Result<u64, Refused> {
+        let sequence = self.draw(RequestKind::Query)?;
+        query.encode(sequence, self.output.writer());
+        Ok(self.open(now, token, RequestKind::Query, sequence))
+    }
+
+    /// ESME: queues a `cancel_sm`. Returns the stream offset where it ends.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing is queued.
+    pub fn cancel(&mut self, now: Instant, token: u64, cancel: &CancelSm<'_>) -> Result<u64, Refused> {
+        let sequence = self.draw(RequestKind::Cancel)?;
+        cancel.encode(sequence, self.output.writer());
+        Ok(self.open(now, token, RequestKind::Cancel, sequence))
+    }
+
+    /// Stops requesting; when the window is empty, or after [`Timers::unbind`], `unbind` goes out. The end comes as
+    /// [`Event::Closed`].
+    pub fn unbind(&mut self, now: Instant) {
+        match self.state {
+            State::Bound { kind } => {
+                self.state = State::Draining { kind, deadline: now.plus(self.timers.unbind) };
+                self.advance_drain(now);
+            }
+            State::Opening { .. } | State::Deciding { .. } => self.close(CloseReason::Unbound),
+            State::Draining { .. }
+            | State::Unbinding { .. }
+            | State::PeerUnbinding { .. }
+            | State::Closed => {}
+        }
+    }
+
+    /// Once the connection is gone: every request in flight, in the order of sending. The session is closed.
+    pub fn drain_in_flight(&mut self) -> impl Iterator<Item = InFlight> + '_ {
+        self.state = State::Closed;
+        let consumed = self.output.consumed();
+        core::iter::from_fn(move || {
+            let Request { token, kind, end, .. } = self.table.take_first()?;
+            let delivery = if end <= consumed { Handed::Written } else { Handed::NotWritten };
+            Some(InFlight { token, kind, delivery })
+        })
+    }
+
+    /// The number for a new request of this kind, if there may be one.
+    #[inline]
+    fn draw(&mut self, kind: RequestKind) -> Result<Sequence, Refused> {
+        let State::Bound { kind: bound } = self.state else { return Err(Refused::NotBound) };
+        let allowed = match (&self.role, kind) {
+            (Role::Esme { .. }, RequestKind::Deliver) => false,
+            (Role::Esme { .. }, _) => bound.submits(),
+            (Role::Mc { .. }, RequestKind::Deliver | RequestKind::Data) => bound.delivers(),
+            (Role::Mc { .. }, _) => false,
+        };
+        if !allowed {
+            return Err(Refused::NotBound);
+        }
+        if self.table.room() == 0 {
+            return Err(Refused::WindowFull);
+        }
+        if self.output.bytes_waiting() >= limits::REQUEST_OUTPUT_BYTES_MAX {
+            return Err(Refused::OutputFull);
+        }
+        Ok(self.table.draw())
+    }
+
+    /// Puts the request that was just encoded in flight.
+    #[inline]
+    fn open(&mut self, now: Instant, token: u64, kind: RequestKind, sequence: Sequence) -> u64 {
+        let end = self.output.end();
+        let deadline = now.plus(self.timers.response);
+        self.table.open(sequence, Request { token, kind, deadline, end });
+        self.counters.pdus_out += 1;
+        end
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        if self.state != State::Closed {
+            self.state = State::Closed;
+            self.closed = Some(reason);
+        }
+    }
+}
