@@ -1,0 +1,144 @@
+//! What a group is made with: its configuration, and what the log said.
+
+use raft::Config;
+use raft::eraftpb::{ConfState, Entry, HardState};
+use wire::id::{NodeId, Partition};
+
+use crate::limits::{
+    COMMITTED_BYTES_PER_READY_MAX, MESSAGE_BYTES_MAX, MESSAGES_IN_FLIGHT_MAX, TERM_MAX, UNCOMMITTED_BYTES_MAX,
+    VOTERS_MAX,
+};
+use crate::recovery::Recovery;
+
+/// What a group is made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// Whose group.
+    pub partition: Partition,
+    /// This node. Raft numbers its members from 1, so the number 0 is refused.
+    pub node: NodeId,
+    /// The nodes that vote, this one among them. One today.
+    pub voters: Vec<NodeId>,
+    /// Ticks without a word from the home before this node stands for election. Rank is expressed by it: it exceeds a
+    /// round trip, and differs between replicas by two.
+    pub election_ticks: usize,
+    /// Ticks between two heartbeats of a home.
+    pub heartbeat_ticks: usize,
+    /// The most bytes of records in an entry ([`wal::Layout::records_bytes_max`]).
+    pub records_bytes_max: usize,
+}
+
+/// Why a group cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// The configuration is not one that Raft can work with.
+    #[error("partition {partition}: {what}", partition = .partition.0)]
+    Config {
+        /// Whose group.
+        partition: Partition,
+        /// What is wrong.
+        what: String,
+    },
+    /// What was recovered is not what this group can have written.
+    #[error("partition {partition}: the log has entries of term {entries}, and a hard state of term {hard_state}", partition = .partition.0)]
+    Term {
+        /// Whose group.
+        partition: Partition,
+        /// The term of the last entry.
+        entries: u64,
+        /// The term that the node remembers.
+        hard_state: u64,
+    },
+    /// All terms that a message id can carry are used up.
+    #[error("partition {partition}: term {term} is the last that a message id can carry", partition = .partition.0)]
+    Terms {
+        /// Whose group.
+        partition: Partition,
+        /// The term.
+        term: u64,
+    },
+}
+
+impl GroupConfig {
+    /// The library's configuration, for a group that has applied all up to `applied_index`.
+    pub(crate) fn raft(&self, applied_index: u64) -> Config {
+        Config {
+            id: raft_id(self.node),
+            election_tick: self.election_ticks,
+            // The library draws a time-out from this range with a generator that is not ours; one tick leaves no choice.
+            min_election_tick: self.election_ticks,
+            max_election_tick: self.election_ticks + 1,
+            heartbeat_tick: self.heartbeat_ticks,
+            applied: applied_index,
+            max_size_per_msg: MESSAGE_BYTES_MAX,
+            max_inflight_msgs: MESSAGES_IN_FLIGHT_MAX,
+            max_uncommitted_size: UNCOMMITTED_BYTES_MAX as u64,
+            max_committed_size_per_ready: COMMITTED_BYTES_PER_READY_MAX,
+            check_quorum: true,
+            pre_vote: true,
+            // With priorities a replica can refuse the only candidate that can win.
+            priority: 0,
+            ..Config::default()
+        }
+    }
+
+    /// The members, as the library wants them.
+    pub(crate) fn conf_state(&self) -> ConfState {
+        let mut members = ConfState::default();
+        members.set_voters(self.voters.iter().map(|&voter| raft_id(voter)).collect());
+        members
+    }
+
+    /// Whether Raft can work with it.
+    pub(crate) fn check(&self) -> Result<(), GroupError> {
+        let fail = |what: &str| Err(GroupError::Config { partition: self.partition, what: what.to_owned() });
+        if self.voters.iter().any(|voter| voter.0 == 0) {
+            return fail("node numbers begin at 1");
+        }
+        if !self.voters.contains(&self.node) {
+            return fail("expected this node among the voters");
+        }
+        if self.voters.len() > VOTERS_MAX {
+            return fail("too many voters");
+        }
+        if self.heartbeat_ticks == 0 || self.election_ticks <= self.heartbeat_ticks {
+            return fail("expected more ticks to an election than to a heartbeat, and at least one to that");
+        }
+        Ok(())
+    }
+}
+
+/// What Raft starts from.
+pub(crate) struct Restored {
+    pub(crate) hard_state: HardState,
+    pub(crate) written: wal::HardState,
+    pub(crate) committed: (u64, u64),
+    pub(crate) tail: Vec<Entry>,
+}
+
+impl Restored {
+    pub(crate) fn from(mut recovery: Recovery, config: &GroupConfig) -> Result<Self, GroupError> {
+        let partition = config.partition;
+        recovery.settle();
+        let (last_term, last_index) = recovery.last();
+        let state = recovery.hard_state;
+        if last_term > state.term {
+            return Err(GroupError::Term { partition, entries: last_term, hard_state: state.term });
+        }
+        if state.term >= TERM_MAX {
+            return Err(GroupError::Terms { partition, term: state.term });
+        }
+        let alone = config.voters == [config.node];
+        let committed = if alone { (last_term, last_index) } else { recovery.committed };
+        let tail = if alone { Vec::new() } else { recovery.tail };
+        let mut hard_state = HardState::default();
+        hard_state.term = state.term;
+        hard_state.vote = state.vote;
+        hard_state.commit = state.commit.max(committed.1).min(last_index);
+        Ok(Self { hard_state, written: state, committed, tail })
+    }
+}
+
+pub(crate) fn raft_id(node: NodeId) -> u64 {
+    u64::from(node.0)
+}

@@ -1,0 +1,184 @@
+//! Raft's storage: an index over the recent entries of one group.
+//!
+//! The log itself is the storage. This holds the entries that the library may still ask for: those that are not yet
+//! committed and applied here, shown before they are synced (what rests on the sync is told by `on_persist_ready`). Older
+//! ones are dropped; only the term of the last dropped one is kept, which Raft needs to match logs (Raft §7).
+
+use std::collections::VecDeque;
+
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::{Error, GetEntriesContext, RaftState, Storage, StorageError};
+
+/// The recent entries of one group. One per group.
+#[derive(Debug)]
+pub(crate) struct Index {
+    hard_state: HardState,
+    voters: ConfState,
+    /// Term and index of the entry before the first that is held.
+    before: (u64, u64),
+    entries: VecDeque<Entry>,
+}
+
+impl Index {
+    /// An index that holds nothing, behind the entry (term, index) `before`.
+    pub(crate) fn new(hard_state: HardState, voters: ConfState, before: (u64, u64)) -> Self {
+        assert!(hard_state.commit >= before.1, "what is dropped was committed");
+        Self { hard_state, voters, before, entries: VecDeque::new() }
+    }
+
+    pub(crate) fn first_index(&self) -> u64 {
+        self.before.1 + 1
+    }
+
+    pub(crate) fn last_index(&self) -> u64 {
+        self.before.1 + self.entries.len() as u64
+    }
+
+    /// Adds entries behind the last, or over a tail that another home has replaced.
+    pub(crate) fn append(&mut self, entries: &[Entry]) {
+        let Some(first) = entries.first() else { return };
+        assert!(first.index >= self.first_index(), "entry {} was dropped already", first.index);
+        assert!(first.index <= self.last_index() + 1, "entry {} leaves a gap", first.index);
+        let kept = self.place(first.index);
+        self.entries.truncate(kept);
+        self.entries.extend(entries.iter().cloned());
+        let last = entries.last().map(|entry| entry.index);
+        assert_eq!(last, Some(self.last_index()), "entries come in order");
+    }
+
+    /// Drops all entries up to `index`.
+    pub(crate) fn drop_up_to(&mut self, index: u64) {
+        while let Some(entry) = self.entries.front() {
+            if entry.index > index {
+                break;
+            }
+            self.before = (entry.term, entry.index);
+            self.entries.pop_front();
+        }
+    }
+
+    /// The term of an entry that is held, or of the one before them.
+    pub(crate) fn term_of(&self, index: u64) -> Option<u64> {
+        if index == self.before.1 {
+            return Some(self.before.0);
+        }
+        self.held(index).map(|entry| entry.term)
+    }
+
+    /// An entry, if it is held.
+    pub(crate) fn held(&self, index: u64) -> Option<&Entry> {
+        if index < self.first_index() { None } else { self.entries.get(self.place(index)) }
+    }
+
+    /// The last index up to `high` that has the term of entry `low`.
+    pub(crate) fn last_of_term(&self, low: u64, high: u64) -> u64 {
+        let Some(term) = self.term_of(low) else { return high };
+        if self.term_of(high) == Some(term) {
+            return high;
+        }
+        let (from, to) = (self.place(low), self.place(high));
+        let same = self.entries.range(from..to).take_while(|entry| entry.term == term).count();
+        low + same as u64 - 1
+    }
+
+    fn place(&self, index: u64) -> usize {
+        usize::try_from(index - self.first_index()).unwrap_or(usize::MAX)
+    }
+}
+
+impl Storage for Index {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        Ok(RaftState::new(self.hard_state.clone(), self.voters.clone()))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        if low < self.first_index() {
+            return Err(Error::Store(StorageError::Compacted));
+        }
+        assert!(high <= self.last_index() + 1, "entries up to {high} of {}", self.last_index());
+        let max_bytes = max_size.into().unwrap_or(u64::MAX);
+        let (mut bytes, mut taken) = (0_u64, Vec::with_capacity(self.place(high) - self.place(low)));
+        for entry in self.entries.range(self.place(low)..self.place(high)) {
+            bytes += entry.data.len() as u64;
+            // The library asks for at least one, however large.
+            if bytes > max_bytes && !taken.is_empty() {
+                break;
+            }
+            taken.push(entry.clone());
+        }
+        Ok(taken)
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        if index < self.before.1 {
+            return Err(Error::Store(StorageError::Compacted));
+        }
+        self.term_of(index).ok_or(Error::Store(StorageError::Unavailable))
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(Self::first_index(self))
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(Self::last_index(self))
+    }
+
+    fn snapshot(&self, _: u64, _: u64) -> raft::Result<Snapshot> {
+        // A group of one voter has nobody to send one to.
+        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(term: u64, index: u64) -> Entry {
+        let mut entry = Entry::default();
+        entry.term = term;
+        entry.index = index;
+        entry
+    }
+
+    fn index_of(terms: &[u64]) -> Index {
+        let mut index = Index::new(HardState::default(), ConfState::default(), (0, 0));
+        for (place, &term) in terms.iter().enumerate() {
+            index.append(&[entry(term, place as u64 + 1)]);
+        }
+        index
+    }
+
+    #[test]
+    fn a_tail_that_another_home_replaced_is_gone() {
+        let mut index = index_of(&[1, 1, 1, 1]);
+        index.append(&[entry(2, 3)]);
+        assert_eq!((index.last_index(), index.term_of(3), index.term_of(2)), (3, Some(2), Some(1)));
+    }
+
+    #[test]
+    fn the_term_at_the_boundary_is_kept() {
+        let mut index = index_of(&[1, 2, 2, 3]);
+        index.drop_up_to(3);
+        assert_eq!((Index::first_index(&index), Index::last_index(&index)), (4, 4));
+        assert_eq!(index.term(3), Ok(2));
+        assert_eq!(index.term(2), Err(Error::Store(StorageError::Compacted)));
+        assert_eq!(index.term(5), Err(Error::Store(StorageError::Unavailable)));
+        index.drop_up_to(9);
+        assert_eq!((index.last_index(), index.term(4)), (4, Ok(3)));
+    }
+
+    #[test]
+    fn runs_of_one_term_are_found() {
+        let index = index_of(&[1, 2, 2, 3]);
+        let runs: Vec<u64> = [1, 2, 3, 4].iter().map(|&low| index.last_of_term(low, 4)).collect();
+        assert_eq!(runs, [1, 3, 3, 4]);
+        assert_eq!(index.last_of_term(2, 2), 2);
+    }
+}

@@ -1,0 +1,29 @@
+//! Every bound of replication, and where its number comes from.
+
+/// The most bytes of entries in one message to a peer. One message fills a gigabit link for 8 ms; 0 would mean one
+/// entry a message.
+pub const MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The most messages in flight to one peer: 256 of a round trip's worth of entries.
+pub const MESSAGES_IN_FLIGHT_MAX: usize = 256;
+
+/// The most bytes of records that a group proposes ahead of their commit. At 100 MB/s for a node and 16 partitions it
+/// is more than a second of a peer's silence; beyond it the home holds.
+pub const UNCOMMITTED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The most bytes of committed entries that one ready brings: they are looked at, never copied.
+pub const COMMITTED_BYTES_PER_READY_MAX: u64 = 16 * 1024 * 1024;
+
+/// The most readies of one group that wait for their sync. One batch is in flight while another gathers, and a batch
+/// holds one ready of a group; the rest is for readies without bytes.
+pub const READIES_PENDING_MAX: usize = 64;
+
+/// The most voters of a group.
+pub const VOTERS_MAX: usize = 7;
+
+/// The largest term that a message id can carry (`wire::id::MessageId::TERM_MAX`).
+pub const TERM_MAX: u64 = wire::id::MessageId::TERM_MAX;
+
+const _: () = assert!(MESSAGE_BYTES_MAX > 0, "0 would mean one entry a message");
+const _: () = assert!(UNCOMMITTED_BYTES_MAX as u64 > MESSAGE_BYTES_MAX);
+const _: () = assert!(UNCOMMITTED_BYTES_MAX >= wal::limits::BATCH_BYTES_MAX / wal::limits::ENTRIES_PER_BATCH_MIN);

@@ -1,0 +1,196 @@
+//! One group as a scan of the log finds it.
+//!
+//! The scan hands over hard states and entries in the order in which they were written. An entry may replace a tail that
+//! an earlier home wrote and another one overruled, so what counts is known only at the end.
+
+use bytes::Bytes;
+use raft::eraftpb::{self, EntryType};
+use wal::EntryKind;
+use wire::id::Partition;
+
+/// What an entry of the log means for the state that is being rebuilt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// It follows the last one: apply its records.
+    Next,
+    /// It replaces entries from this index on, which another home overruled: the partition's state is to be rebuilt
+    /// without them. A group of one voter never does this.
+    Replaces(u64),
+}
+
+/// Why a log is not one that this group can have written. All of these are damage that no checksum saw, or our bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecoveryError {
+    /// Entries are missing.
+    #[error("partition {partition}: expected entry {expected} at the latest, found entry {found}", partition = .partition.0)]
+    Gap {
+        /// Whose group.
+        partition: Partition,
+        /// The index that should come next.
+        expected: u64,
+        /// The index that came.
+        found: u64,
+    },
+    /// Something went backwards that never does.
+    #[error("partition {partition}: {what} went back from {before} to {found}", partition = .partition.0)]
+    Backwards {
+        /// Whose group.
+        partition: Partition,
+        /// What.
+        what: &'static str,
+        /// What it was.
+        before: u64,
+        /// What it became.
+        found: u64,
+    },
+}
+
+/// What a scan has found of one group so far. Start with [`Recovery::new`], hand it every item of its partition, then
+/// give it to [`crate::Group::new`].
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    pub(crate) partition: Partition,
+    pub(crate) hard_state: wal::HardState,
+    /// Term and index of the last entry that is known to be committed.
+    pub(crate) committed: (u64, u64),
+    /// The entries behind it.
+    pub(crate) tail: Vec<eraftpb::Entry>,
+    first_seen: bool,
+}
+
+impl Recovery {
+    /// A group of which nothing has been found.
+    #[must_use]
+    pub const fn new(partition: Partition) -> Self {
+        let hard_state = wal::HardState { partition, term: 0, vote: 0, commit: 0 };
+        Self { partition, hard_state, committed: (0, 0), tail: Vec::new(), first_seen: false }
+    }
+
+    /// The last entry's term and index.
+    #[must_use]
+    pub fn last(&self) -> (u64, u64) {
+        self.tail.last().map_or(self.committed, |entry| (entry.term, entry.index))
+    }
+
+    /// A hard state of this partition.
+    ///
+    /// # Errors
+    /// When term or commit go backwards.
+    pub fn handle_hard_state(&mut self, state: &wal::HardState) -> Result<(), RecoveryError> {
+        assert_eq!(state.partition, self.partition, "an item of another partition");
+        let partition = self.partition;
+        let back = |what, before, found| Err(RecoveryError::Backwards { partition, what, before, found });
+        if state.term < self.hard_state.term {
+            return back("the term", self.hard_state.term, state.term);
+        }
+        if state.commit < self.hard_state.commit {
+            return back("the commit", self.hard_state.commit, state.commit);
+        }
+        self.hard_state = *state;
+        Ok(())
+    }
+
+    /// An entry of this partition. Its bytes are copied only while it is not known to be committed.
+    ///
+    /// # Errors
+    /// When entries are missing before it, or it replaces a committed one.
+    pub fn handle_entry(&mut self, entry: &wal::Entry<'_>) -> Result<Recovered, RecoveryError> {
+        assert_eq!(entry.partition, self.partition, "an item of another partition");
+        let partition = self.partition;
+        if !self.first_seen {
+            // The log may begin anywhere: what was before is in older segments, which are gone.
+            self.first_seen = true;
+            if entry.index > 1 {
+                self.committed = (entry.term, entry.index - 1);
+            }
+        }
+        self.settle();
+        let (last_term, last_index) = self.last();
+        if entry.index > last_index + 1 {
+            return Err(RecoveryError::Gap { partition, expected: last_index + 1, found: entry.index });
+        }
+        if entry.index <= self.committed.1 {
+            let (before, found) = (self.committed.1, entry.index);
+            return Err(RecoveryError::Backwards { partition, what: "a committed entry", before, found });
+        }
+        if entry.term < last_term {
+            return Err(RecoveryError::Backwards { partition, what: "a term", before: last_term, found: entry.term });
+        }
+        self.tail.retain(|held| held.index < entry.index);
+        self.tail.push(to_raft(entry));
+        Ok(if entry.index == last_index + 1 { Recovered::Next } else { Recovered::Replaces(entry.index) })
+    }
+
+    /// Forgets the entries that are known to be committed by now: they have been applied, and Raft needs only the last
+    /// one's place.
+    pub(crate) fn settle(&mut self) {
+        let commit = self.hard_state.commit;
+        let settled = self.tail.iter().take_while(|entry| entry.index <= commit).count();
+        if let Some(last) = self.tail.drain(..settled).last() {
+            self.committed = (last.term, last.index);
+        }
+    }
+}
+
+fn to_raft(entry: &wal::Entry<'_>) -> eraftpb::Entry {
+    let mut raft = eraftpb::Entry::default();
+    raft.set_entry_type(match entry.kind {
+        EntryKind::Records => EntryType::EntryNormal,
+        EntryKind::Members => EntryType::EntryConfChange,
+        EntryKind::MembersJoint => EntryType::EntryConfChangeV2,
+    });
+    raft.term = entry.term;
+    raft.index = entry.index;
+    raft.data = Bytes::copy_from_slice(entry.payload);
+    raft
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARTITION: Partition = Partition(3);
+
+    fn entry(term: u64, index: u64) -> wal::Entry<'static> {
+        wal::Entry::of_records(PARTITION, term, index, &[]).unwrap()
+    }
+
+    fn state(term: u64, commit: u64) -> wal::HardState {
+        wal::HardState { partition: PARTITION, term, vote: 1, commit }
+    }
+
+    #[test]
+    fn a_replaced_tail_is_noticed_and_a_gap_is_refused() {
+        let mut recovery = Recovery::new(PARTITION);
+        recovery.handle_hard_state(&state(1, 0)).unwrap();
+        for index in 1..=3 {
+            assert_eq!(recovery.handle_entry(&entry(1, index)), Ok(Recovered::Next));
+        }
+        recovery.handle_hard_state(&state(2, 1)).unwrap();
+        assert_eq!(recovery.handle_entry(&entry(2, 2)), Ok(Recovered::Replaces(2)));
+        assert_eq!(recovery.last(), (2, 2));
+        let gap = RecoveryError::Gap { partition: PARTITION, expected: 3, found: 4 };
+        assert_eq!(recovery.handle_entry(&entry(2, 4)), Err(gap));
+        assert!(recovery.handle_entry(&entry(2, 1)).is_err(), "a committed entry is never replaced");
+        assert!(recovery.handle_hard_state(&state(1, 1)).is_err(), "a term never goes back");
+    }
+
+    #[test]
+    fn committed_entries_are_not_held() {
+        let mut recovery = Recovery::new(PARTITION);
+        for index in 1..=100 {
+            recovery.handle_hard_state(&state(1, index - 1)).unwrap();
+            recovery.handle_entry(&entry(1, index)).unwrap();
+            assert!(recovery.tail.len() <= 2);
+        }
+        assert_eq!((recovery.committed, recovery.last()), ((1, 99), (1, 100)));
+    }
+
+    #[test]
+    fn a_log_may_begin_in_the_middle() {
+        let mut recovery = Recovery::new(PARTITION);
+        recovery.handle_hard_state(&state(5, 40)).unwrap();
+        assert_eq!(recovery.handle_entry(&entry(5, 41)), Ok(Recovered::Next));
+        assert_eq!(recovery.last(), (5, 41));
+    }
+}

@@ -1,0 +1,185 @@
+//! Bodies read back: validated bytes to the same values that were written.
+
+use rkyv::api::low::{self, LowValidator};
+use rkyv::bytecheck::CheckBytes;
+use rkyv::rancor::Failure;
+use rkyv::{Archive, Portable};
+use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId};
+use wire::msisdn::Msisdn;
+
+use super::{
+    Accepted, Acknowledged, Answered, Attempted, Cancelled, Doubted, Fated, Parked, Raw, Record, RecordError, Reported,
+    Requeued, Strayed, VERSION, Withdrawn,
+};
+
+/// The record of a header and its body, which lie at `offset`.
+pub(super) fn body<'a>(raw: &Raw, bytes: &'a [u8], offset: usize) -> Result<Record<'a>, RecordError> {
+    let (kind, version, flags) = (raw.kind, raw.version, raw.flags.get());
+    if version != VERSION || flags != 0 {
+        return Err(RecordError::Unknown { offset, kind, version, flags });
+    }
+    let record = match kind {
+        1 => accepted(bytes),
+        2 => attempted(bytes),
+        3 => answered(bytes),
+        4 => withdrawn(bytes),
+        5 => doubted(bytes),
+        6 => requeued(bytes),
+        7 => reported(bytes),
+        8 => parked(bytes),
+        9 => strayed(bytes),
+        10 => fated(bytes),
+        11 => acknowledged(bytes),
+        12 => cancelled(bytes),
+        _ => return Err(RecordError::Unknown { offset, kind, version, flags }),
+    };
+    record.ok_or(RecordError::Body { offset, kind })
+}
+
+/// The validated body, `None` when the bytes are none.
+fn view<T>(bytes: &[u8]) -> Option<&T::Archived>
+where
+    T: Archive,
+    T::Archived: Portable + for<'v> CheckBytes<LowValidator<'v, Failure>>,
+{
+    low::access::<T::Archived, Failure>(bytes).ok()
+}
+
+fn accepted(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Accepted<'_>>(bytes)?;
+    Some(Record::Accepted(Accepted {
+        id: MessageId(body.id.to_native()),
+        account: AccountId(body.account.to_native()),
+        tenant: body.tenant.to_native(),
+        recipient: Msisdn::from_word(body.recipient.to_native())?,
+        channel: body.channel,
+        class: Class::from_byte(body.class)?,
+        key: KeyHash(body.key.to_native()),
+        body: body.body.to_native(),
+        send_until_ms: body.send_until_ms.to_native(),
+        deadline_ms: body.deadline_ms.to_native(),
+        not_before_ms: body.not_before_ms.to_native(),
+        key_id: body.key_id.to_native(),
+        alphabet: body.alphabet,
+        segments: body.segments,
+        sender: &body.sender,
+        text: &body.text,
+    }))
+}
+
+fn attempted(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Attempted>(bytes)?;
+    Some(Record::Attempted(Attempted {
+        id: MessageId(body.id.to_native()),
+        attempt: body.attempt.to_native(),
+        parts: body.parts.to_native(),
+        carrier: CarrierId(body.carrier.to_native()),
+        link: body.link.to_native(),
+        node: NodeId(body.node.to_native()),
+        process: body.process.to_native(),
+        bind: body.bind.to_native(),
+        why: body.why,
+        skipped: body.skipped,
+    }))
+}
+
+fn answered(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Answered<'_>>(bytes)?;
+    Some(Record::Answered(Answered {
+        id: MessageId(body.id.to_native()),
+        attempt: body.attempt.to_native(),
+        part: body.part,
+        outcome: body.outcome,
+        status: body.status.to_native(),
+        retry_at_ms: body.retry_at_ms.to_native(),
+        carrier_id: &body.carrier_id,
+    }))
+}
+
+fn withdrawn(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Withdrawn>(bytes)?;
+    Some(Record::Withdrawn(Withdrawn {
+        id: MessageId(body.id.to_native()),
+        attempt: body.attempt.to_native(),
+        parts: body.parts.to_native(),
+        retry_at_ms: body.retry_at_ms.to_native(),
+    }))
+}
+
+fn doubted(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Doubted>(bytes)?;
+    Some(Record::Doubted(Doubted {
+        id: MessageId(body.id.to_native()),
+        attempt: body.attempt.to_native(),
+        parts: body.parts.to_native(),
+        why: body.why,
+        settle_at_ms: body.settle_at_ms.to_native(),
+    }))
+}
+
+fn requeued(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Requeued>(bytes)?;
+    Some(Record::Requeued(Requeued {
+        id: MessageId(body.id.to_native()),
+        attempt: body.attempt.to_native(),
+        retry_at_ms: body.retry_at_ms.to_native(),
+    }))
+}
+
+fn reported(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Reported>(bytes)?;
+    Some(Record::Reported(Reported {
+        id: MessageId(body.id.to_native()),
+        attempt: body.attempt.to_native(),
+        part: body.part,
+        state: body.state,
+        error: body.error.to_native(),
+        carrier: CarrierId(body.carrier.to_native()),
+    }))
+}
+
+fn parked(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Parked>(bytes)?;
+    Some(Record::Parked(Parked {
+        carrier: CarrierId(body.carrier.to_native()),
+        receipt: body.receipt.to_native(),
+        recipient: Msisdn::from_word(body.recipient.to_native())?,
+        state: body.state,
+        error: body.error.to_native(),
+        until_ms: body.until_ms.to_native(),
+    }))
+}
+
+fn strayed(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Strayed>(bytes)?;
+    Some(Record::Strayed(Strayed {
+        carrier: CarrierId(body.carrier.to_native()),
+        receipt: body.receipt.to_native(),
+        recipient: Msisdn::from_word(body.recipient.to_native())?,
+        state: body.state,
+        why: body.why,
+    }))
+}
+
+fn fated(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Fated>(bytes)?;
+    Some(Record::Fated(Fated {
+        id: MessageId(body.id.to_native()),
+        fate: body.fate,
+        why: body.why,
+        code: body.code.to_native(),
+    }))
+}
+
+fn acknowledged(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Acknowledged>(bytes)?;
+    Some(Record::Acknowledged(Acknowledged {
+        account: AccountId(body.account.to_native()),
+        sequence: body.sequence.to_native(),
+    }))
+}
+
+fn cancelled(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Cancelled>(bytes)?;
+    Some(Record::Cancelled(Cancelled { id: MessageId(body.id.to_native()) }))
+}

@@ -1,0 +1,236 @@
+//! One struct for each kind of record: what can happen to a message, in the order in which it usually does.
+//!
+//! These are the newest versions. When a kind gets another version, the old struct moves to a file of its own and is
+//! converted on reading; there is no other schema evolution, and a golden test holds every layout.
+//!
+//! Identifiers and numbers are stored little-endian without padding; a byte slice is stored before its struct, which
+//! points back at it.
+
+use rkyv::with::InlineAsBox;
+use rkyv::{Archive, Serialize};
+use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId};
+use wire::msisdn::Msisdn;
+
+use super::number::AsNumber;
+
+/// A message was taken from a customer: from here on it is never forgotten.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted<'a> {
+    /// Its name for life.
+    #[rkyv(with = AsNumber)]
+    pub id: MessageId,
+    /// Who sent it.
+    #[rkyv(with = AsNumber)]
+    pub account: AccountId,
+    /// Reserved: a customer's own customer. 0 today.
+    pub tenant: u32,
+    /// Who is to get it.
+    #[rkyv(with = AsNumber)]
+    pub recipient: Msisdn,
+    /// By what it goes: 0 is SMS.
+    pub channel: u8,
+    /// What it may cost in certainty and time.
+    #[rkyv(with = AsNumber)]
+    pub class: Class,
+    /// Its idempotency key, hashed with account and recipient.
+    #[rkyv(with = AsNumber)]
+    pub key: KeyHash,
+    /// A hash of all that the customer asked for, to tell a repetition from another message with the same key.
+    pub body: u64,
+    /// When sending ends: if no carrier took it by then, it is `expired`.
+    pub send_until_ms: u64,
+    /// When its fate is decided at the latest.
+    pub deadline_ms: u64,
+    /// Reserved: not to be sent before. 0 today.
+    pub not_before_ms: u64,
+    /// Reserved: the key under which text and recipient are encrypted. 0 is none.
+    pub key_id: u32,
+    /// The alphabet that its text needs, as `wire::text` numbers them.
+    pub alphabet: u8,
+    /// How many short messages it takes.
+    pub segments: u8,
+    /// What the recipient sees as its sender.
+    #[rkyv(with = InlineAsBox)]
+    pub sender: &'a [u8],
+    /// Its text, in UTF-8.
+    #[rkyv(with = InlineAsBox)]
+    pub text: &'a [u8],
+}
+
+/// Parts of a message are handed to a link. Their bytes leave only when this record is committed.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempted {
+    /// Which message.
+    #[rkyv(with = AsNumber)]
+    pub id: MessageId,
+    /// The number of the attempt, from 1.
+    pub attempt: u16,
+    /// Which parts, one bit each.
+    pub parts: u32,
+    /// To which carrier.
+    #[rkyv(with = AsNumber)]
+    pub carrier: CarrierId,
+    /// By which of its links.
+    pub link: u16,
+    /// From which node.
+    #[rkyv(with = AsNumber)]
+    pub node: NodeId,
+    /// From which start of that node's process.
+    pub process: u64,
+    /// In which of the link's sessions, counted from the process's start.
+    pub bind: u32,
+    /// Why this carrier was chosen.
+    pub why: u8,
+    /// How many better carriers were passed over.
+    pub skipped: u8,
+}
+
+/// A carrier answered for one part.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered<'a> {
+    /// Which message.
+    #[rkyv(with = AsNumber)]
+    pub id: MessageId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// Which part, from 0.
+    pub part: u8,
+    /// Accepted, refused for now or refused for good.
+    pub outcome: u8,
+    /// The carrier's own status (SMPP 3.4 §5.1.3).
+    pub status: u32,
+    /// When it is tried again; 0 is never.
+    pub retry_at_ms: u64,
+    /// The name that the carrier gave to the part (SMPP 3.4 §5.2.23); empty when it took none.
+    #[rkyv(with = InlineAsBox)]
+    pub carrier_id: &'a [u8],
+}
+
+/// An attempt was taken back before a byte of it was written: free of doubt.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// Which message.
+    #[rkyv(with = AsNumber)]
+    pub id: MessageId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// Which parts, one bit each.
+    pub parts: u32,
+    /// When it is tried again; 0 is never.
+    pub retry_at_ms: u64,
+}
+
+/// An attempt may have reached the carrier, and no answer will come.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubted {
+    /// Which message.
+    #[rkyv(with = AsNumber)]
+    pub id: MessageId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// Which parts, one bit each.
+    pub parts: u32,
+    /// What gave rise to the doubt.
+    pub why: u8,
+    /// When the doubt is settled by class, unless evidence comes first.
+    pub settle_at_ms: u64,
+}
+
+/// A doubt was settled: the message is sent again.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requeued {
+    /// Which message.
+    #[rkyv(with = AsNumber)]
+    pub id: MessageId,
+    /// Which attempt was in doubt.
+    pub attempt: u16,
+    /// When it is tried again.
+    pub retry_at_ms: u64,
+}
+
+/// A carrier's receipt was given to its message.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// Which message.
+    #[rkyv(with = AsNumber)]
+    pub id: MessageId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// Which part, from 0.
+    pub part: u8,
+    /// What the carrier says of it (SMPP 3.4 §5.2.28, `message_state`).
+    pub state: u8,
+    /// The carrier's own error code.
+    pub error: u32,
+    /// Whose receipt it is.
+    #[rkyv(with = AsNumber)]
+    pub carrier: CarrierId,
+}
+
+/// A receipt came before the response that names its message: it is kept for a while.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// Whose receipt it is.
+    #[rkyv(with = AsNumber)]
+    pub carrier: CarrierId,
+    /// The hash of the carrier's name for the message, in canonical form.
+    pub receipt: u64,
+    /// Who the receipt is about.
+    #[rkyv(with = AsNumber)]
+    pub recipient: Msisdn,
+    /// What the carrier says of it (SMPP 3.4 §5.2.28, `message_state`).
+    pub state: u8,
+    /// The carrier's own error code.
+    pub error: u32,
+    /// How long it is kept.
+    pub until_ms: u64,
+}
+
+/// A receipt that fits no message.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strayed {
+    /// Whose receipt it is.
+    #[rkyv(with = AsNumber)]
+    pub carrier: CarrierId,
+    /// The hash of the carrier's name for the message, in canonical form.
+    pub receipt: u64,
+    /// Who the receipt is about.
+    #[rkyv(with = AsNumber)]
+    pub recipient: Msisdn,
+    /// What the carrier says of it (SMPP 3.4 §5.2.28, `message_state`).
+    pub state: u8,
+    /// Why it was given to no message.
+    pub why: u8,
+}
+
+/// A message's final state.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fated {
+    /// Which message.
+    #[rkyv(with = AsNumber)]
+    pub id: MessageId,
+    /// Delivered, failed, expired, cancelled or unknown.
+    pub fate: u8,
+    /// What led to it.
+    pub why: u8,
+    /// The carrier's error code behind it; 0 is none.
+    pub code: u32,
+}
+
+/// A customer has taken note of all fates up to a number.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Which customer.
+    #[rkyv(with = AsNumber)]
+    pub account: AccountId,
+    /// The last fate of this partition that the customer has, in the order in which they were told.
+    pub sequence: u64,
+}
+
+/// Reserved: a customer took a message back. Written and read, without a meaning yet.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancelled {
+    /// Which message.
+    #[rkyv(with = AsNumber)]
+    pub id: MessageId,
+}

@@ -1,0 +1,394 @@
+//! A log read back after a crash, segment by segment.
+//!
+//! The one question is what a bad batch means. Since at most one batch is in flight, everything before the last one was
+//! synced:
+//!
+//! - a bad batch with nothing of this log behind it is a *torn tail*: the write that a crash cut off. Nobody was told of
+//!   it, and it is cut;
+//! - a bad batch with anything of this log behind it, in its segment or a later one, was synced once: *damage*. The scan
+//!   stops and says where, since going on would forget what was acknowledged.
+//!
+//! Behind a bad batch the scan looks at every block for a header with this log's salt and that block's own place. A
+//! customer's text cannot imitate one, since nobody knows the salt, and the leftovers of a recycled segment have other
+//! places. Between segments, each batch names the one before it, so that a synced batch that rotted to zeros at the end
+//! of a segment is missed too.
+//!
+//! What a visitor was given is worth nothing if the scan then fails. And it is not known to be durable: a batch may have
+//! been written and not synced before the crash. So the files are synced once before anything rests on them.
+
+use crate::batch::{self, Link, Sealed, SealedError};
+use crate::entry::Entry;
+use crate::frame::{self, Frame, FrameError, HardState, Start};
+use crate::limits::{BLOCK_BYTES, SEGMENT_HEADER_BYTES};
+use crate::log::LogConfig;
+use crate::place::{Layout, Lsn};
+use crate::segment::{FORMAT_VERSION, Header, HeaderError};
+
+/// One thing that a scan finds, in the order in which it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// An entry of a partition's group.
+    Entry(Entry<'a>),
+    /// A group's hard state.
+    HardState(HardState),
+    /// A start of the process.
+    Start(Start),
+}
+
+/// Where a log was found damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The segment.
+    pub segment: u64,
+    /// The byte in its file.
+    pub offset: u64,
+    /// What should have been there.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
+
+impl core::fmt::Display for Damage {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { segment, offset, expected, found } = self;
+        write!(f, "segment {segment:016x}.seg, byte {offset}: expected {expected}, found {found}")
+    }
+}
+
+/// Why a log cannot be used. Each variant asks for another act of the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScanError {
+    /// Something that was synced is not there any more.
+    #[error(
+        "the log is damaged at {0}. This is not an unfinished write: it was on disk once, and what lies behind it would \
+         be lost. Restore this shard's log from a peer or a backup, and check the disk"
+    )]
+    Damage(Damage),
+    /// The log is whole, and of another version of the format.
+    #[error(
+        "segment {segment:016x}.seg has format version {found}, and this program reads version {FORMAT_VERSION}. Start \
+         the version of switchyard that wrote it"
+    )]
+    OtherFormat {
+        /// The segment.
+        segment: u64,
+        /// The version that it has.
+        found: u16,
+    },
+    /// A frame in a whole batch is of a kind that this program does not know.
+    #[error(
+        "segment {segment:016x}.seg, byte {offset}: a frame of kind {kind}, version {version}, which this program does \
+         not know. Start the version of switchyard that wrote it, or a newer one"
+    )]
+    OtherFrame {
+        /// The segment.
+        segment: u64,
+        /// The byte in its file where the batch begins.
+        offset: u64,
+        /// The kind.
+        kind: u8,
+        /// Its version.
+        version: u8,
+    },
+    /// The segment belongs to another log.
+    #[error(
+        "segment {segment:016x}.seg is of another log: expected {what} {expected}, found {found}. Is this the right data \
+         directory?"
+    )]
+    OtherLog {
+        /// The segment.
+        segment: u64,
+        /// What is different.
+        what: &'static str,
+        /// What was expected.
+        expected: String,
+        /// What the segment says.
+        found: String,
+    },
+    /// The log was written by a node with another number of shards: its partitions must be dealt anew.
+    #[error(
+        "segment {segment:016x}.seg was written by a node of {found} shards, and this one has {expected}. Start with \
+         {found} shards, or let the partitions be dealt anew"
+    )]
+    OtherShards {
+        /// The segment.
+        segment: u64,
+        /// How many shards this node has.
+        expected: u16,
+        /// How many the writer had.
+        found: u16,
+    },
+    /// A segment between two others is not there.
+    #[error("expected segment {expected:016x}.seg, found {found:016x}.seg: a file is missing, put it back")]
+    MissingSegment {
+        /// The number that should come.
+        expected: u64,
+        /// The number that came.
+        found: u64,
+    },
+}
+
+/// Where a log goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// The place behind the last whole batch.
+    pub lsn: Lsn,
+    /// Its segment.
+    pub segment: u64,
+    /// Its byte in that segment.
+    pub offset: u64,
+    /// One more than the number of the last segment that has a header.
+    pub segments_count: u64,
+    /// Whether bytes that are not zeros lie behind it: an unfinished write, which is cut by being written over.
+    pub torn: Option<Damage>,
+    pub(crate) salt: u64,
+    pub(crate) previous: Link,
+}
+
+/// A scan of one log. Give it the segments in order with [`Scan::segment`], then ask for the [`Tail`].
+#[derive(Debug)]
+pub struct Scan {
+    config: LogConfig,
+    /// Known from the first header.
+    salt: Option<u64>,
+    next_seq: Option<u64>,
+    tail: Option<Tail>,
+    /// The first place without a whole batch, until a batch of a later segment shows that its own was just full.
+    stop: Option<Damage>,
+}
+
+impl Scan {
+    /// A scan that expects a log of this identity and layout.
+    #[must_use]
+    pub const fn new(config: LogConfig) -> Self {
+        Self { config, salt: None, next_seq: None, tail: None, stop: None }
+    }
+
+    /// Reads one segment, whole. `visit` gets what it finds, with the place of its batch.
+    ///
+    /// # Errors
+    /// When the log is damaged, or is not this log. Nothing that was visited may be used then.
+    pub fn segment(
+        &mut self,
+        seq: u64,
+        bytes: &[u8],
+        mut visit: impl FnMut(Lsn, Item<'_>),
+    ) -> Result<(), ScanError> {
+        if self.next_seq.is_some_and(|expected| expected != seq) {
+            return Err(ScanError::MissingSegment { expected: self.next_seq.unwrap_or(seq), found: seq });
+        }
+        self.next_seq = Some(seq + 1);
+        if !self.header(seq, bytes)? {
+            return Ok(());
+        }
+        let segment = Segment { seq, bytes, layout: self.config.layout, salt: self.salt.unwrap_or_default() };
+        let mut offset = SEGMENT_HEADER_BYTES;
+        while offset < bytes.len() {
+            let sealed = match segment.batch_at(offset) {
+                Ok(sealed) => sealed,
+                Err(error) => {
+                    self.stopped(segment.damage(offset, &error));
+                    return self.nothing_behind(&segment, offset);
+                }
+            };
+            self.linked(&segment, offset, &sealed)?;
+            frames(&segment, offset, &sealed, &mut visit)?;
+            offset += sealed.bytes_len;
+            self.advanced(&segment, offset, sealed.link);
+        }
+        Ok(())
+    }
+
+    /// Ends the scan: where the log goes on, `None` when there is no segment with a header.
+    #[must_use]
+    pub fn finish(self) -> Option<Tail> {
+        let mut tail = self.tail?;
+        tail.torn = self.stop.filter(|stop| stop.found != ZEROS && stop.found != END);
+        Some(tail)
+    }
+
+    /// Checks a segment's header; `false` when it was never headed.
+    fn header(&mut self, seq: u64, bytes: &[u8]) -> Result<bool, ScanError> {
+        let layout = self.config.layout;
+        let damage = |expected: &str, found: &str| {
+            let (expected, found) = (expected.to_owned(), found.to_owned());
+            Damage { segment: seq, offset: 0, expected, found }
+        };
+        let header = match Header::decode(bytes) {
+            Ok(header) => header,
+            Err(HeaderError::OtherFormat(found)) => return Err(ScanError::OtherFormat { segment: seq, found }),
+            Err(HeaderError::Zeros) if bytes.iter().all(|&byte| byte == 0) => {
+                self.stopped(damage("a segment header", ZEROS));
+                return Ok(false);
+            }
+            Err(error) => {
+                let expected = if let HeaderError::Damaged(expected) = error { expected } else { "a segment header" };
+                // A header is synced before the segment is used, so a bad one is never an unfinished write.
+                return Err(ScanError::Damage(damage(expected, "another first block")));
+            }
+        };
+        self.same_log(seq, &header)?;
+        if bytes.len() as u64 != layout.segment_bytes() {
+            let expected = format!("{} bytes", layout.segment_bytes());
+            return Err(ScanError::Damage(damage(&expected, &format!("{} bytes", bytes.len()))));
+        }
+        if self.tail.is_none() {
+            let lsn = layout.lsn(seq, SEGMENT_HEADER_BYTES as u64);
+            self.advance_to(seq, SEGMENT_HEADER_BYTES as u64, lsn, header.salt, Link::default());
+        }
+        self.salt = Some(header.salt);
+        if let Some(tail) = &mut self.tail {
+            // A segment that is headed behind one that is not was prepared by nobody.
+            if tail.segments_count != seq && tail.segments_count != seq + 1 {
+                return Err(ScanError::Damage(damage("no segment behind one without a header", "a segment header")));
+            }
+            tail.segments_count = seq + 1;
+        }
+        Ok(true)
+    }
+
+    fn same_log(&self, segment: u64, header: &Header) -> Result<(), ScanError> {
+        let (own, other) = (self.config.identity, header.identity);
+        let differs = |what, expected: &dyn ToString, found: &dyn ToString| {
+            let (expected, found) = (expected.to_string(), found.to_string());
+            Err(ScanError::OtherLog { segment, what, expected, found })
+        };
+        if own.cluster != other.cluster {
+            return differs("cluster", &format!("{:032x}", own.cluster), &format!("{:032x}", other.cluster));
+        }
+        if own.node != other.node {
+            return differs("node", &own.node.0, &other.node.0);
+        }
+        if own.partitions != other.partitions {
+            return differs("a partition count of", &own.partitions, &other.partitions);
+        }
+        if own.shards != other.shards {
+            return Err(ScanError::OtherShards { segment, expected: own.shards, found: other.shards });
+        }
+        if own.shard != other.shard {
+            return differs("shard", &own.shard.0, &other.shard.0);
+        }
+        if header.layout != self.config.layout {
+            let (expected, found) = (self.config.layout.segment_bytes(), header.layout.segment_bytes());
+            return differs("a segment size of", &expected, &found);
+        }
+        if self.salt.is_some_and(|salt| salt != header.salt) {
+            return differs("salt", &self.salt.unwrap_or_default(), &header.salt);
+        }
+        if header.seq != segment {
+            return differs("number", &segment, &header.seq);
+        }
+        Ok(())
+    }
+
+    /// Notes the first place without a whole batch.
+    fn stopped(&mut self, stop: Damage) {
+        self.stop.get_or_insert(stop);
+    }
+
+    /// A whole batch was found: it must follow the last one, unless it is the first of the oldest segment.
+    fn linked(&mut self, segment: &Segment<'_>, offset: usize, sealed: &Sealed<'_>) -> Result<(), ScanError> {
+        let previous = self.tail.as_ref().map(|tail| tail.previous).unwrap_or_default();
+        if previous != Link::default() && sealed.previous != previous {
+            let (wants, has) = (sealed.previous.lsn, previous.lsn);
+            let found = format!("one that follows the batch at place {wants}, which is not there (the last is at {has})");
+            let damage = segment.bad(offset, "a batch that follows the last one", &found);
+            return Err(ScanError::Damage(self.stop.take().unwrap_or(damage)));
+        }
+        self.stop = None;
+        Ok(())
+    }
+
+    fn advanced(&mut self, segment: &Segment<'_>, offset: usize, link: Link) {
+        let lsn = segment.layout.lsn(segment.seq, offset as u64);
+        self.advance_to(segment.seq, offset as u64, lsn, segment.salt, link);
+    }
+
+    fn advance_to(&mut self, segment: u64, offset: u64, lsn: Lsn, salt: u64, previous: Link) {
+        let tail = Tail { lsn, segment, offset, segments_count: segment + 1, torn: None, salt, previous };
+        assert!(self.tail.as_ref().is_none_or(|before| before.lsn < lsn), "a scan goes forward");
+        self.tail = Some(tail);
+    }
+
+    /// Behind a bad batch, nothing of this log may lie.
+    fn nothing_behind(&self, segment: &Segment<'_>, stop_offset: usize) -> Result<(), ScanError> {
+        let mut offset = stop_offset + BLOCK_BYTES;
+        while offset < segment.bytes.len() {
+            match segment.batch_at(offset) {
+                Err(SealedError::NoBatch { .. }) => offset += BLOCK_BYTES,
+                Ok(_) | Err(SealedError::Broken { .. }) => {
+                    let stop = segment.bad(stop_offset, "a batch", "none");
+                    return Err(ScanError::Damage(self.stop.clone().unwrap_or(stop)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+const ZEROS: &str = "zeros";
+const END: &str = "the end of the segment";
+
+/// One segment's bytes while they are read.
+struct Segment<'a> {
+    seq: u64,
+    bytes: &'a [u8],
+    layout: Layout,
+    salt: u64,
+}
+
+impl<'a> Segment<'a> {
+    fn batch_at(&self, offset: usize) -> Result<Sealed<'a>, SealedError> {
+        let lsn = self.layout.lsn(self.seq, offset as u64);
+        batch::decode(&self.bytes[offset..], lsn, self.salt)
+    }
+
+    fn damage(&self, offset: usize, error: &SealedError) -> Damage {
+        match error {
+            SealedError::NoBatch { found } => self.bad(offset, "a batch of this log", found),
+            SealedError::Broken { expected, found } => {
+                let expected = format!("a batch with checksum {expected:#010x}");
+                self.bad(offset, &expected, &format!("bytes with {found:#010x}"))
+            }
+        }
+    }
+
+    fn bad(&self, offset: usize, expected: &str, found: &str) -> Damage {
+        let (expected, found) = (expected.to_owned(), found.to_owned());
+        Damage { segment: self.seq, offset: offset as u64, expected, found }
+    }
+}
+
+/// Visits the frames of a whole batch. Its checksum fits, so a frame that does not read was written by another program.
+fn frames(
+    segment: &Segment<'_>,
+    offset: usize,
+    sealed: &Sealed<'_>,
+    visit: &mut impl FnMut(Lsn, Item<'_>),
+) -> Result<(), ScanError> {
+    let (mut rest, mut frames_count) = (sealed.payload, 0);
+    while !rest.is_empty() {
+        let (frame, behind) = frame::decode(rest).map_err(|error| match error {
+            FrameError::Unknown { kind, version } => {
+                ScanError::OtherFrame { segment: segment.seq, offset: offset as u64, kind, version }
+            }
+            FrameError::Malformed(expected) => ScanError::Damage(segment.bad(offset, expected, "other bytes")),
+            FrameError::Entry(error) => ScanError::Damage(segment.bad(offset, "a whole entry", &error.to_string())),
+        })?;
+        visit(
+            sealed.link.lsn,
+            match frame {
+                Frame::Entry(entry) => Item::Entry(entry),
+                Frame::HardState(state) => Item::HardState(state),
+                Frame::Start(start) => Item::Start(start),
+            },
+        );
+        frames_count += 1;
+        rest = behind;
+    }
+    if frames_count != sealed.frames_count {
+        let expected = format!("{} frames", sealed.frames_count);
+        return Err(ScanError::Damage(segment.bad(offset, &expected, &format!("{frames_count}"))));
+    }
+    Ok(())
+}
