@@ -1,1 +1,138 @@
-//! Other people's SMPP and a protocol analyser.
+//! Other people's programs: npm's `smpp` as a carrier, and a protocol analyser that reads what passed.
+//!
+//! Our own carriers share `wire` with the daemon, so a mistake in it would look right to both. `tests/run peers` installs what
+//! is needed; the target runs when it is named: `cargo test -p tests --test interop`.
+
+#![allow(clippy::print_stdout, reason = "the recorder prints which connection failed")]
+
+#[path = "interop/analyser.rs"]
+mod analyser;
+#[path = "process/daemon.rs"]
+#[allow(dead_code, reason = "this target uses a part of the harness")]
+mod daemon;
+#[path = "process/http.rs"]
+mod http;
+#[path = "process/programs.rs"]
+#[allow(dead_code, reason = "this target needs no load generator")]
+mod programs;
+#[path = "interop/recorder.rs"]
+mod recorder;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use analyser::analyse;
+use daemon::{Daemon, KEY, Process, Setup, temporary_dir};
+use programs::root;
+use recorder::Recorder;
+
+/// What is sent: the default alphabet, its extension table, one text longer than a segment with an extension at the seam, and
+/// the same with characters outside the alphabet and outside the basic plane.
+fn texts() -> Vec<String> {
+    vec![
+        "hello".to_owned(),
+        "Grüße: 10 € [für] {Ärzte} ~ \\ @".to_owned(),
+        format!("{}€{}", "a".repeat(152), "b".repeat(200)),
+        "Привет, мир".to_owned(),
+        format!("{}🙂{}", "я".repeat(66), "ж".repeat(80)),
+    ]
+}
+
+#[test]
+fn npm_smpp_delivers_what_was_submitted_and_the_analyser_finds_nothing_wrong() {
+    let dir = temporary_dir();
+    let (mut peer, carrier) = start_peer();
+    let recorder = Recorder::start(carrier);
+    let setup = Setup::new(dir.path(), recorder.address());
+    let mut daemon = setup.start();
+    let texts = texts();
+    let ids: Vec<String> = texts.iter().map(|text| submit(daemon.http, text)).collect();
+    for id in &ids {
+        delivered(&mut daemon, id);
+    }
+    // A link that is idle asks whether its carrier lives.
+    daemon.until("an enquire_link has passed", || {
+        analyse(dir.path(), &recorder.capture()).pdus.get(&0x15).copied()
+    });
+    let (status, words) = daemon.terminate();
+    assert_eq!(status.code(), Some(0), "{words}");
+
+    let said =
+        peer.until("the peer saw the unbind", |log| log.contains("\"unbind\"").then(|| log.to_owned()));
+    let events: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let foul = |event: &&Value| event["event"] == "error" || event["event"] == "unknown";
+    assert_eq!(events.iter().find(foul), None, "the peer complains");
+    assert_eq!(received(&events), texts.iter().cloned().map(|text| (text, 1)).collect());
+
+    let analysis = analyse(dir.path(), &recorder.capture());
+    assert_eq!(analysis.complaints, Vec::<String>::new());
+    for (command, what) in [
+        (0x09, "bind_transceiver"),
+        (0x8000_0009, "its response"),
+        (0x04, "submit_sm"),
+        (0x8000_0004, "its response"),
+        (0x05, "deliver_sm"),
+        (0x8000_0005, "its response"),
+        (0x06, "unbind"),
+    ] {
+        assert!(analysis.pdus.contains_key(&command), "the analyser saw no {what}: {:?}", analysis.pdus);
+    }
+    assert_eq!(analysis.pdus[&0x05], analysis.pdus[&0x8000_0005], "each receipt is answered");
+}
+
+/// Starts npm's carrier and reads where it listens.
+fn start_peer() -> (Process, SocketAddr) {
+    let modules = root().join("target/peers/node_modules");
+    assert!(modules.is_dir(), "the peers are missing; `tests/run peers` installs them");
+    let mut command = Command::new("node");
+    command.arg(root().join("tests/peers/carrier.js")).env("NODE_PATH", modules);
+    let mut peer = Process::spawn(command);
+    let port = peer.until("the peer listens", |log| {
+        let event: Value = serde_json::from_str(log.lines().next()?).ok()?;
+        u16::try_from(event["port"].as_u64()?).ok()
+    });
+    (peer, SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+fn submit(http: SocketAddr, text: &str) -> String {
+    let answer = http::post(http, "/v1/messages", KEY, &json!({"to": "+4915112345678", "text": text}));
+    let answer = answer.expect("the daemon takes requests");
+    answer.json()["id"].as_str().unwrap_or_else(|| panic!("an answer without an id: {answer:?}")).to_owned()
+}
+
+fn delivered(daemon: &mut Daemon, id: &str) {
+    let http = daemon.http;
+    daemon.until(&format!("{id} is delivered"), || {
+        let answer =
+            http::get(http, &format!("/v1/messages/{id}"), Some(KEY)).expect("the daemon takes requests");
+        (answer.json()["state"] == "delivered").then_some(())
+    });
+}
+
+/// The texts that the peer received, put together from their segments, and how often.
+fn received(events: &[Value]) -> BTreeMap<String, u32> {
+    let mut whole = BTreeMap::new();
+    let mut parts: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for event in events.iter().filter(|event| event["event"] == "submit") {
+        let text = event["text"].as_str().expect("the peer prints the text").to_owned();
+        // 05 00 03 reference total part, or 06 08 04 with a reference of two octets (3GPP TS 23.040 §9.2.3.24).
+        let udh = event["udh"].as_str().expect("and the header in hexadecimal");
+        match udh.len() {
+            0 => *whole.entry(text).or_insert(0) += 1,
+            12 | 14 => {
+                let (message, part) = udh.split_at(udh.len() - 2);
+                parts.entry(message.to_owned()).or_default().insert(part.to_owned(), text);
+            }
+            _ => panic!("a user data header that no text has: {udh}"),
+        }
+    }
+    for (message, segments) in parts {
+        let total = usize::from_str_radix(&message[message.len() - 2..], 16);
+        assert_eq!(total, Ok(segments.len()), "segments of {message}");
+        *whole.entry(segments.into_values().collect()).or_insert(0) += 1;
+    }
+    whole
+}

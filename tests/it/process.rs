@@ -1,1 +1,36 @@
-//! The built programs as real processes.
+//! The built programs as real processes: sockets, files, signals and power cuts of the process.
+//!
+//! What can be said in virtual time is said in the simulator. Here stands what needs a kernel: that the daemon syncs what it
+//! answers for, starts from what a `kill -9` left, and refuses what it must not touch. One function to a behaviour.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "the harness prints what a test that fails needs: the seed, and where connections ended"
+)]
+
+#[path = "process/carrier.rs"]
+mod carrier;
+#[path = "process/customer.rs"]
+mod customer;
+#[path = "process/daemon.rs"]
+mod daemon;
+#[path = "process/damage.rs"]
+mod damage;
+#[path = "process/dice.rs"]
+mod dice;
+#[path = "process/first.rs"]
+mod first;
+#[path = "process/http.rs"]
+mod http;
+#[path = "process/kill.rs"]
+mod kill;
+#[path = "process/ledger.rs"]
+mod ledger;
+#[path = "process/load.rs"]
+mod load;
+#[path = "process/pdu.rs"]
+mod pdu;
+#[path = "process/programs.rs"]
+mod programs;
+#[path = "process/verdict.rs"]
+mod verdict;

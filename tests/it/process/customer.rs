@@ -1,0 +1,238 @@
+//! A customer over the native protocol that never gives up: after each break it comes back and repeats, with the same key,
+//! whatever was not answered.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use wire::id::{Class, MessageId};
+use wire::native::{
+    Answers, Fates, Frame, Hello, Kind, Position, Positions, Reject, SubmitItem, SubmitWriter, TraceAnswer,
+    Welcome,
+};
+
+use crate::daemon::Credentials;
+use crate::ledger::{Ledger, nonce};
+use crate::verdict::Trace;
+
+/// Submissions that are unanswered at a time: enough to keep every sync busy.
+const WINDOW: usize = 256;
+/// Recipients; each gets several messages, so that receipts must be matched by more than the number.
+const RECIPIENTS: u64 = 5000;
+/// Fates that may be told ahead of an acknowledgement.
+const FATE_CREDITS: u32 = 1000;
+/// Queries in flight.
+const QUERIES: usize = 100;
+/// How long a read waits before the customer looks whether it wants to submit more.
+const TICK: Duration = Duration::from_millis(5);
+/// A daemon that says nothing for so long is broken.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Starts a customer whose thread lives as long as the test's process.
+pub(crate) fn start(credentials: Credentials, ledger: Arc<Ledger>) {
+    thread::spawn(move || {
+        let mut unanswered = BTreeMap::new();
+        loop {
+            let address = ledger.wait_for_daemon();
+            let ended = converse(address, &credentials, &ledger, &mut unanswered);
+            println!("customer: {} unanswered when {address} went: {ended:?}", unanswered.len());
+        }
+    });
+}
+
+/// Which class an intent has: each in turn.
+pub(crate) fn class_of(intent: u64) -> Class {
+    Class::ALL[usize::try_from(intent % 4).expect("below four")]
+}
+
+fn converse(
+    address: SocketAddr,
+    credentials: &Credentials,
+    ledger: &Ledger,
+    unanswered: &mut BTreeMap<u64, ()>,
+) -> io::Result<()> {
+    let mut session = Session::open(address, credentials, TICK)?;
+    let mut out = Vec::new();
+    Positions::write_subscribe(FATE_CREDITS, &[], &mut out);
+    session.stream.write_all(&out)?;
+    // What was not answered before the break is repeated first, under the same numbers and keys.
+    let mut to_send: VecDeque<u64> = unanswered.keys().copied().collect();
+    loop {
+        let room = WINDOW.min(session.credits) - (unanswered.len() - to_send.len());
+        ledger.write(|pages| {
+            while to_send.len() < room && pages.begun < pages.intents_end {
+                unanswered.insert(pages.begun, ());
+                to_send.push_back(pages.begun);
+                pages.begun += 1;
+            }
+        });
+        let batch: Vec<u64> = to_send.drain(..room.min(to_send.len())).collect();
+        session.submit(&batch)?;
+        let mut acks = Vec::new();
+        session.read(|frame| match frame.kind {
+            Kind::Answer => take_answers(frame, ledger, unanswered, &mut to_send),
+            Kind::Fate => take_fates(frame, ledger, &mut acks),
+            Kind::Goodbye | Kind::Pong => {}
+            other => panic!("the daemon sent a customer a {other:?}"),
+        })?;
+        if !acks.is_empty() {
+            out.clear();
+            Positions::write_ack(&acks, &mut out);
+            session.stream.write_all(&out)?;
+        }
+    }
+}
+
+fn take_answers(
+    frame: Frame<'_>,
+    ledger: &Ledger,
+    unanswered: &mut BTreeMap<u64, ()>,
+    again: &mut VecDeque<u64>,
+) {
+    let answers = Answers::read(frame).expect("the daemon's answers can be read");
+    ledger.write(|pages| {
+        for answer in answers {
+            let intent = answer.number.get();
+            match (answer.status, answer.retry) {
+                (0 | 1, _) => {
+                    unanswered.remove(&intent);
+                    pages.acknowledged.entry(intent).or_default().insert(MessageId(answer.id.get()));
+                }
+                (_, 0) => {
+                    unanswered.remove(&intent);
+                    pages.refused.insert(intent, answer.status);
+                }
+                _ => {
+                    pages.put_off += 1;
+                    again.push_back(intent);
+                }
+            }
+        }
+    });
+}
+
+fn take_fates(frame: Frame<'_>, ledger: &Ledger, acks: &mut Vec<Position>) {
+    let fates = Fates::read(frame).expect("the daemon's fates can be read");
+    ledger.write(|pages| {
+        for fate in fates {
+            pages.fates.entry(MessageId(fate.id.get())).or_default().insert(fate.fate);
+        }
+    });
+    for fate in fates {
+        acks.retain(|ack| ack.partition != fate.partition);
+        acks.push(Position { partition: fate.partition, sequence: fate.sequence });
+    }
+}
+
+/// Asks what became of each message.
+pub(crate) fn query(
+    address: SocketAddr,
+    credentials: &Credentials,
+    ids: &[MessageId],
+) -> BTreeMap<MessageId, Trace> {
+    let mut session =
+        Session::open(address, credentials, SILENCE).expect("a running daemon takes a customer");
+    let mut traces = BTreeMap::new();
+    for part in ids.chunks(QUERIES) {
+        let mut out = Vec::new();
+        for (number, id) in (0..).zip(part) {
+            TraceAnswer::write_query(number, *id, &mut out);
+        }
+        session.stream.write_all(&out).expect("the daemon takes queries");
+        let mut left = part.len();
+        while left > 0 {
+            let got = session.read(|frame| {
+                let answer = TraceAnswer::read(frame).expect("the daemon's answer to a query can be read");
+                let steps = answer.steps.iter().map(|step| step.kind).collect();
+                traces.insert(answer.id, Trace { state: answer.state, steps });
+                left -= 1;
+            });
+            assert!(got.expect("the daemon answers queries"), "the daemon said nothing for {SILENCE:?}");
+        }
+    }
+    traces
+}
+
+/// One connection after its hand-shake.
+struct Session {
+    stream: TcpStream,
+    credits: usize,
+    input: Vec<u8>,
+}
+
+impl Session {
+    fn open(address: SocketAddr, credentials: &Credentials, tick: Duration) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SILENCE))?;
+        let mut hello = Vec::new();
+        Hello { version_min: 1, version_max: 1, account: &credentials.account, key: &credentials.key }
+            .write(&mut hello);
+        stream.write_all(&hello)?;
+        let mut session = Self { stream, credits: 0, input: Vec::new() };
+        while session.credits == 0 {
+            let mut credits = 0;
+            session.read(|frame| match frame.kind {
+                Kind::Welcome => {
+                    let welcome = Welcome::read(frame).expect("the daemon's welcome can be read");
+                    credits = usize::try_from(welcome.credits).expect("a u32");
+                }
+                Kind::Reject => panic!("the daemon rejects us: {:?}", Reject::read(frame)),
+                other => panic!("the daemon greets with a {other:?}"),
+            })?;
+            session.credits = credits;
+        }
+        session.stream.set_read_timeout(Some(tick))?;
+        Ok(session)
+    }
+
+    /// Sends intents; consecutive numbers share a frame.
+    fn submit(&mut self, intents: &[u64]) -> io::Result<()> {
+        let mut out = Vec::new();
+        for run in intents.chunk_by(|a, b| a + 1 == *b) {
+            let mut writer = SubmitWriter::begin(run[0], &mut out);
+            for intent in run {
+                let (text, to) = (nonce(*intent), format!("+491511{:06}", intent % RECIPIENTS));
+                let key = format!("key-{intent}");
+                let class = Some(class_of(*intent));
+                let item = SubmitItem {
+                    class,
+                    validity_s: 0,
+                    to: &to,
+                    from: "Judge",
+                    key: key.as_bytes(),
+                    text: &text,
+                };
+                assert!(writer.push(&item, &mut out), "a window fits into a frame");
+            }
+            writer.close(&mut out);
+        }
+        self.stream.write_all(&out)
+    }
+
+    /// Reads once and hands over every whole frame; `false` if nothing came in time.
+    fn read(&mut self, mut take: impl FnMut(Frame<'_>)) -> io::Result<bool> {
+        let mut bytes = [0; 64 << 10];
+        let count = match self.stream.read(&mut bytes) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => count,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        self.input.extend_from_slice(&bytes[..count]);
+        let mut taken = 0;
+        while let Some((frame, frame_bytes)) =
+            Frame::split(&self.input[taken..]).expect("the daemon sends frames")
+        {
+            take(frame);
+            taken += frame_bytes;
+        }
+        self.input.drain(..taken);
+        Ok(true)
+    }
+}

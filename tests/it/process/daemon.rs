@@ -1,0 +1,311 @@
+//! One daemon as a child process: started on a directory, watched, killed by its own id, and always reaped.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::http;
+use crate::programs::programs;
+
+/// How long a process may take to serve, to get somewhere, or to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The account's key.
+pub(crate) const KEY: &str = "a-key-of-the-judge";
+/// How often readiness is asked for.
+const PACE: Duration = Duration::from_millis(10);
+
+/// The account that a customer uses.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    pub(crate) account: String,
+    pub(crate) key: String,
+}
+
+/// A directory beside the build, on a real disk (a system's own may be memory, which has no direct IO), removed when dropped.
+/// It is also the turn of its test: daemons pin their threads to cores, so tests of one process take turns.
+#[derive(Debug)]
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Place {
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Waits for the test's turn, and makes its directory.
+pub(crate) fn temporary_dir() -> Place {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed has had its turn.
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir =
+        tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build's directory can be written");
+    Place { dir, _turn: turn }
+}
+
+/// What a test says about a daemon before it starts.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    /// The directory with the configuration, the faults, and `data/`.
+    dir: PathBuf,
+    faults: bool,
+}
+
+impl Setup {
+    /// One account, one carrier, two cores where there are two, listeners on free ports, and doubts that are settled soon.
+    pub(crate) fn new(dir: &Path, carrier: SocketAddr) -> Self {
+        let cores =
+            if thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) { "0, 1" } else { "0" };
+        let config = format!(
+            r#"
+[node]
+cores = [{cores}]
+[listen]
+http = "127.0.0.1:0"
+native = "127.0.0.1:0"
+[classes.transactional]
+doubt_wait = "2s"
+[classes.notification]
+doubt_wait = "2s"
+[classes.marketing]
+doubt_wait = "2s"
+[[account]]
+name = "judge"
+key = "{KEY}"
+sender = "Judge"
+[[carrier]]
+name = "reliable"
+address = "{carrier}"
+system_id = "judge"
+password = "secret"
+enquire_after = "1s"
+[[route]]
+prefix = ""
+carriers = ["reliable"]
+"#
+        );
+        fs::write(dir.join("switchyard.toml"), config).expect("a temporary directory can be written");
+        Self { dir: dir.to_owned(), faults: false }
+    }
+
+    /// The faults file, in its own words.
+    pub(crate) fn with_faults(mut self, faults: &str) -> Self {
+        fs::write(self.dir.join("faults.toml"), faults).expect("a temporary directory can be written");
+        self.faults = true;
+        self
+    }
+
+    /// Adds a line to the configuration, behind the first that begins like this.
+    pub(crate) fn with_line(self, line: &str, behind: &str) -> Self {
+        let lines: Vec<String> = self.config().lines().map(str::to_owned).collect();
+        let at = lines.iter().position(|l| l.starts_with(behind)).expect("the configuration has such a line");
+        let text = [&lines[..=at], &[line.to_owned()], &lines[at + 1..]].concat().join("\n");
+        fs::write(self.dir.join("switchyard.toml"), text).expect("a temporary directory can be written");
+        self
+    }
+
+    /// The number of a line of the configuration, from 1.
+    pub(crate) fn line_of(&self, line: &str) -> usize {
+        1 + self.config().lines().position(|l| l == line).expect("the configuration has this line")
+    }
+
+    fn config(&self) -> String {
+        fs::read_to_string(self.dir.join("switchyard.toml")).expect("it was written by `new`")
+    }
+
+    /// Where the daemon keeps its data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    pub(crate) fn credentials() -> Credentials {
+        Credentials { account: "judge".to_owned(), key: KEY.to_owned() }
+    }
+
+    /// Starts a daemon and waits until it serves.
+    pub(crate) fn start(&self) -> Daemon {
+        let mut process = self.spawn();
+        let (data, id) = (self.data(), process.child.id());
+        let (http, native) = process.until("the daemon serves", |_| serving(&data, id));
+        Daemon { process, http, native }
+    }
+
+    /// Starts a daemon that is expected to refuse, and gives its status and all that it said.
+    pub(crate) fn refusal(&self) -> (ExitStatus, String) {
+        let mut process = self.spawn();
+        let status = process.wait();
+        (status, process.log())
+    }
+
+    fn spawn(&self) -> Process {
+        let mut command = Command::new(&programs().switchyard);
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(self.dir.join("switchyard.toml"))
+            .arg("--data")
+            .arg(self.data());
+        if self.faults {
+            command.arg("--faults").arg(self.dir.join("faults.toml"));
+        }
+        Process::spawn(command)
+    }
+}
+
+/// A daemon that serves.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    process: Process,
+    pub(crate) http: SocketAddr,
+    pub(crate) native: SocketAddr,
+}
+
+impl Daemon {
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// `kill -9`: by its own id, while it is our child, so no other process can be meant.
+    pub(crate) fn kill(mut self) {
+        self.process.child.kill().expect("our own child can be killed");
+        self.process.wait();
+    }
+
+    /// Asks it to stop, as an operator does, and waits until it has.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+        let id = self.process.child.id().to_string();
+        let status = Command::new("kill").args(["-TERM", &id]).status().expect("`kill` is there");
+        assert!(status.success(), "our own child can be told to stop");
+        (self.process.wait(), self.process.log())
+    }
+
+    /// Probes until there is something; the daemon must live on.
+    pub(crate) fn until<T>(&mut self, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+        self.process.until(what, |_| probe())
+    }
+}
+
+/// A child process and what it says. Dropped, it is killed and reaped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    log: Arc<Log>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    said: Mutex<Said>,
+    grown: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    text: String,
+    /// Pipes that have not ended.
+    open: usize,
+}
+
+impl Log {
+    fn change(&self, change: impl FnOnce(&mut Said)) {
+        change(&mut self.said.lock().expect("no thread panics while it appends"));
+        self.grown.notify_all();
+    }
+
+    /// Until something is said, at most so long.
+    fn wait(&self, at_most: Duration) {
+        let said = self.said.lock().expect("as above");
+        drop(self.grown.wait_timeout(said, at_most).expect("as above"));
+    }
+
+    /// Until both pipes of a process that has ended are empty.
+    fn ended(&self) {
+        let mut said = self.said.lock().expect("as above");
+        while said.open > 0 {
+            said = self.grown.wait(said).expect("as above");
+        }
+    }
+}
+
+impl Process {
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let log = Arc::new(Log::default());
+        let streams: [Option<Box<dyn Read + Send>>; 2] =
+            [child.stdout.take().map(|s| Box::new(s) as _), child.stderr.take().map(|s| Box::new(s) as _)];
+        log.change(|said| said.open = streams.len());
+        for stream in streams.into_iter().flatten() {
+            let log = Arc::clone(&log);
+            thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    log.change(|said| said.text += &(line + "\n"));
+                }
+                log.change(|said| said.open -= 1);
+            });
+        }
+        Self { child, log }
+    }
+
+    /// Probes until there is something, each time something is said and at least every [`PACE`]. The process must live on.
+    pub(crate) fn until<T>(&mut self, what: &str, mut probe: impl FnMut(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = probe(&self.log()) {
+                return found;
+            }
+            if let Some(status) = self.child.try_wait().expect("our own child can be asked") {
+                panic!("{what}: the process ended with {status}:\n{}", self.log());
+            }
+            assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}:\n{}", self.log());
+            self.log.wait(PACE);
+        }
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our own child can be asked") {
+                self.log.ended();
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the process does not end:\n{}", self.log());
+            self.log.wait(PACE);
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.said.lock().expect("as above").text.clone()
+    }
+}
+
+/// The addresses of the daemon with this process id, HTTP and native, once it is ready. A killed one leaves its file behind.
+fn serving(data: &Path, id: u32) -> Option<(SocketAddr, SocketAddr)> {
+    let ports = fs::read_to_string(data.join("ports")).ok()?;
+    let value = |name: &str| {
+        let mut pairs = ports.lines().filter_map(|line| line.split_once('='));
+        pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().trim_matches('"').to_owned())
+    };
+    if value("pid")? != id.to_string() {
+        return None;
+    }
+    let (http, native) = (value("http")?.parse().ok()?, value("native")?.parse().ok()?);
+    let ready = http::get(http, "/readyz", None).is_ok_and(|response| response.status == 200);
+    ready.then_some((http, native))
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; either way it is reaped.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
