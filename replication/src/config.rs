@@ -5,8 +5,8 @@ use raft::eraftpb::{ConfState, Entry, HardState};
 use wire::id::{NodeId, Partition};
 
 use crate::limits::{
-    COMMITTED_BYTES_PER_READY_MAX, MESSAGE_BYTES_MAX, MESSAGES_IN_FLIGHT_MAX, TERM_MAX, UNCOMMITTED_BYTES_MAX,
-    VOTERS_MAX,
+    COMMITTED_BYTES_PER_READY_MAX, MESSAGE_BYTES_MAX, MESSAGES_IN_FLIGHT_MAX, TERM_MAX,
+    UNCOMMITTED_BYTES_MAX, VOTERS_MAX,
 };
 use crate::recovery::Recovery;
 
@@ -131,10 +131,8 @@ impl Restored {
         let alone = config.voters == [config.node];
         let committed = if alone { (last_term, last_index) } else { recovery.committed };
         let tail = if alone { Vec::new() } else { recovery.tail };
-        let mut hard_state = HardState::default();
-        hard_state.term = state.term;
-        hard_state.vote = state.vote;
-        hard_state.commit = state.commit.max(committed.1).min(last_index);
+        let commit = state.commit.max(committed.1).min(last_index);
+        let hard_state = HardState { term: state.term, vote: state.vote, commit, ..HardState::default() };
         Ok(Self { hard_state, written: state, committed, tail })
     }
 }

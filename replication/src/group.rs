@@ -217,8 +217,7 @@ impl Group {
         self.may_propose(records.len())?;
         let place = Proposed { term: self.term(), index: self.next_index() };
         self.unsealed_bytes += records.len();
-        let mut entry = Entry::default();
-        entry.data = records;
+        let entry = Entry { data: records, ..Entry::default() };
         let mut message = Message::default();
         message.set_msg_type(MessageType::MsgPropose);
         message.from = self.raw.raft.id;
@@ -247,7 +246,9 @@ impl Group {
         let uncommitted_bytes = self.raw.raft.uncommitted_size();
         // What was proposed and not sealed goes into one batch; more would not fit.
         let unsealed_bytes = self.unsealed_bytes + records_bytes;
-        if uncommitted_bytes + records_bytes > UNCOMMITTED_BYTES_MAX || unsealed_bytes > self.records_bytes_max {
+        if uncommitted_bytes + records_bytes > UNCOMMITTED_BYTES_MAX
+            || unsealed_bytes > self.records_bytes_max
+        {
             return Err(Refused::Full { uncommitted_bytes });
         }
         Ok(())

@@ -141,10 +141,7 @@ mod tests {
     use super::*;
 
     fn entry(term: u64, index: u64) -> Entry {
-        let mut entry = Entry::default();
-        entry.term = term;
-        entry.index = index;
-        entry
+        Entry { term, index, ..Entry::default() }
     }
 
     fn index_of(terms: &[u64]) -> Index {

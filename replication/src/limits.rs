@@ -26,4 +26,5 @@ pub const TERM_MAX: u64 = wire::id::MessageId::TERM_MAX;
 
 const _: () = assert!(MESSAGE_BYTES_MAX > 0, "0 would mean one entry a message");
 const _: () = assert!(UNCOMMITTED_BYTES_MAX as u64 > MESSAGE_BYTES_MAX);
-const _: () = assert!(UNCOMMITTED_BYTES_MAX >= wal::limits::BATCH_BYTES_MAX / wal::limits::ENTRIES_PER_BATCH_MIN);
+const _: () =
+    assert!(UNCOMMITTED_BYTES_MAX >= wal::limits::BATCH_BYTES_MAX / wal::limits::ENTRIES_PER_BATCH_MIN);

@@ -114,7 +114,12 @@ impl Recovery {
             return Err(RecoveryError::Backwards { partition, what: "a committed entry", before, found });
         }
         if entry.term < last_term {
-            return Err(RecoveryError::Backwards { partition, what: "a term", before: last_term, found: entry.term });
+            return Err(RecoveryError::Backwards {
+                partition,
+                what: "a term",
+                before: last_term,
+                found: entry.term,
+            });
         }
         self.tail.retain(|held| held.index < entry.index);
         self.tail.push(to_raft(entry));

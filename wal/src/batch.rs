@@ -177,7 +177,8 @@ impl Batch {
         let spot = self.spot.take().expect("a batch is begun before it is sealed");
         let (used, len) = (self.used_bytes, self.bytes_len());
         assert!(len <= spot.room_bytes, "a batch of {len} bytes is beyond its room of {}", spot.room_bytes);
-        let payload_bytes = u32::try_from(used - BATCH_HEADER_BYTES).expect("a batch is far smaller than 4 GiB");
+        let payload_bytes =
+            u32::try_from(used - BATCH_HEADER_BYTES).expect("a batch is far smaller than 4 GiB");
         let bytes = &mut self.blocks.as_mut_slice().as_mut_bytes()[..len];
         bytes[used..].fill(0);
         let raw = RawBatch {
@@ -230,7 +231,9 @@ pub(crate) fn decode(bytes: &[u8], lsn: Lsn, salt: u64) -> Result<Sealed<'_>, Se
     };
     if raw.magic != MAGIC {
         let zeros = bytes[..BATCH_HEADER_BYTES].iter().all(|&byte| byte == 0);
-        return Err(SealedError::NoBatch { found: if zeros { "zeros" } else { "bytes without the batch magic" } });
+        return Err(SealedError::NoBatch {
+            found: if zeros { "zeros" } else { "bytes without the batch magic" },
+        });
     }
     if raw.salt.get() != salt {
         return Err(SealedError::NoBatch { found: "a batch header with another log's salt" });
@@ -242,7 +245,10 @@ pub(crate) fn decode(bytes: &[u8], lsn: Lsn, salt: u64) -> Result<Sealed<'_>, Se
     let bytes_len = BATCH_HEADER_BYTES.saturating_add(payload_bytes).next_multiple_of(BLOCK_BYTES);
     // Magic, salt and place were written here, so what follows is broken and not absent.
     let Some(whole) = bytes.get(..bytes_len) else {
-        return Err(SealedError::Broken { expected: raw.crc32c.get(), found: crc32c(&bytes[COVERED_FROM..]) });
+        return Err(SealedError::Broken {
+            expected: raw.crc32c.get(),
+            found: crc32c(&bytes[COVERED_FROM..]),
+        });
     };
     let found = crc32c(&whole[COVERED_FROM..]);
     if raw.crc32c.get() != found {

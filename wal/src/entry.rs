@@ -107,7 +107,12 @@ impl<'a> Entry<'a> {
     ///
     /// # Errors
     /// When `payload` is not a run of whole records.
-    pub fn of_records(partition: Partition, term: u64, index: u64, payload: &'a [u8]) -> Result<Self, RecordError> {
+    pub fn of_records(
+        partition: Partition,
+        term: u64,
+        index: u64,
+        payload: &'a [u8],
+    ) -> Result<Self, RecordError> {
         let records_count = record::count(payload)?;
         Ok(Self { partition, kind: EntryKind::Records, term, index, records_count, payload })
     }
@@ -160,7 +165,9 @@ impl<'a> Entry<'a> {
         let short = |expected| EntryError::Short { expected, found: bytes.len() };
         let (raw, rest) = Raw::ref_from_prefix(bytes).map_err(|_| short(ENTRY_HEADER_BYTES))?;
         let payload_bytes = raw.payload_bytes.get() as usize;
-        let payload = rest.get(..payload_bytes).ok_or_else(|| short(ENTRY_HEADER_BYTES.saturating_add(payload_bytes)))?;
+        let payload = rest
+            .get(..payload_bytes)
+            .ok_or_else(|| short(ENTRY_HEADER_BYTES.saturating_add(payload_bytes)))?;
         let found = crc32c(&bytes[COVERED_FROM..ENTRY_HEADER_BYTES + payload_bytes]);
         if raw.crc32c.get() != found {
             return Err(EntryError::Checksum { expected: raw.crc32c.get(), found });

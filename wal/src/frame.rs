@@ -151,7 +151,8 @@ impl Frame<'_> {
 
 /// Reads the frame at the start of `bytes`; returns it with what follows.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(Frame<'_>, &[u8]), FrameError> {
-    let (raw, rest) = RawFrame::ref_from_prefix(bytes).map_err(|_| FrameError::Malformed("a frame's header"))?;
+    let (raw, rest) =
+        RawFrame::ref_from_prefix(bytes).map_err(|_| FrameError::Malformed("a frame's header"))?;
     let len = raw.bytes.get() as usize;
     if len > rest.len() {
         return Err(FrameError::Malformed("a frame that ends within its batch"));
@@ -166,7 +167,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Frame<'_>, &[u8]), FrameError> {
             Frame::Entry(entry)
         }
         (KIND_HARD_STATE, VERSION) => {
-            let raw = RawHardState::ref_from_bytes(body).map_err(|_| FrameError::Malformed("a hard state"))?;
+            let raw =
+                RawHardState::ref_from_bytes(body).map_err(|_| FrameError::Malformed("a hard state"))?;
             Frame::HardState(HardState {
                 partition: Partition(raw.partition.get()),
                 term: raw.term.get(),

@@ -39,8 +39,9 @@ const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(BLOCK_BYTES as u64));
 const _: () = assert!(SEGMENT_BYTES_DEFAULT.is_multiple_of(BLOCK_BYTES as u64));
 const _: () = assert!(SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX && SEGMENT_BYTES_MAX <= u32::MAX as u64);
 const _: () = assert!(BATCH_BYTES_MAX.is_multiple_of(BLOCK_BYTES));
-const _: () = assert!(BATCH_BYTES_MAX + SEGMENT_HEADER_BYTES <= SEGMENT_BYTES_DEFAULT as usize);
+const _: () = assert!((BATCH_BYTES_MAX + SEGMENT_HEADER_BYTES) as u64 <= SEGMENT_BYTES_DEFAULT);
 // The least segment still takes an entry of the largest record, and then some.
 const _: () = assert!(
-    (SEGMENT_BYTES_MIN as usize - SEGMENT_HEADER_BYTES) / ENTRIES_PER_BATCH_MIN >= RECORD_BYTES_MAX
+    (SEGMENT_BYTES_MIN - SEGMENT_HEADER_BYTES as u64) / ENTRIES_PER_BATCH_MIN as u64
+        >= RECORD_BYTES_MAX as u64
 );

@@ -106,7 +106,9 @@ mod tests {
         for segment_bytes in [SEGMENT_BYTES_MIN, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX] {
             let layout = Layout::new(segment_bytes).unwrap();
             assert!(layout.room_bytes_min() <= layout.batch_bytes_max());
-            assert!(layout.batch_bytes_max() + SEGMENT_HEADER_BYTES <= usize::try_from(segment_bytes).unwrap());
+            assert!(
+                layout.batch_bytes_max() + SEGMENT_HEADER_BYTES <= usize::try_from(segment_bytes).unwrap()
+            );
             assert!(layout.batch_bytes_max().is_multiple_of(BLOCK_BYTES));
         }
         assert_eq!(Layout::new(SEGMENT_BYTES_MIN + 1), Err(LayoutError(SEGMENT_BYTES_MIN + 1)));

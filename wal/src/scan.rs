@@ -16,13 +16,17 @@
 //! What a visitor was given is worth nothing if the scan then fails. And it is not known to be durable: a batch may have
 //! been written and not synced before the crash. So the files are synced once before anything rests on them.
 
+mod error;
+
 use crate::batch::{self, Link, Sealed, SealedError};
 use crate::entry::Entry;
 use crate::frame::{self, Frame, FrameError, HardState, Start};
 use crate::limits::{BLOCK_BYTES, SEGMENT_HEADER_BYTES};
 use crate::log::LogConfig;
 use crate::place::{Layout, Lsn};
-use crate::segment::{FORMAT_VERSION, Header, HeaderError};
+use crate::segment::{Header, HeaderError};
+
+pub use error::{Damage, ScanError};
 
 /// One thing that a scan finds, in the order in which it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,99 +37,6 @@ pub enum Item<'a> {
     HardState(HardState),
     /// A start of the process.
     Start(Start),
-}
-
-/// Where a log was found damaged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// The segment.
-    pub segment: u64,
-    /// The byte in its file.
-    pub offset: u64,
-    /// What should have been there.
-    pub expected: String,
-    /// What is there.
-    pub found: String,
-}
-
-impl core::fmt::Display for Damage {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { segment, offset, expected, found } = self;
-        write!(f, "segment {segment:016x}.seg, byte {offset}: expected {expected}, found {found}")
-    }
-}
-
-/// Why a log cannot be used. Each variant asks for another act of the operator.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ScanError {
-    /// Something that was synced is not there any more.
-    #[error(
-        "the log is damaged at {0}. This is not an unfinished write: it was on disk once, and what lies behind it would \
-         be lost. Restore this shard's log from a peer or a backup, and check the disk"
-    )]
-    Damage(Damage),
-    /// The log is whole, and of another version of the format.
-    #[error(
-        "segment {segment:016x}.seg has format version {found}, and this program reads version {FORMAT_VERSION}. Start \
-         the version of switchyard that wrote it"
-    )]
-    OtherFormat {
-        /// The segment.
-        segment: u64,
-        /// The version that it has.
-        found: u16,
-    },
-    /// A frame in a whole batch is of a kind that this program does not know.
-    #[error(
-        "segment {segment:016x}.seg, byte {offset}: a frame of kind {kind}, version {version}, which this program does \
-         not know. Start the version of switchyard that wrote it, or a newer one"
-    )]
-    OtherFrame {
-        /// The segment.
-        segment: u64,
-        /// The byte in its file where the batch begins.
-        offset: u64,
-        /// The kind.
-        kind: u8,
-        /// Its version.
-        version: u8,
-    },
-    /// The segment belongs to another log.
-    #[error(
-        "segment {segment:016x}.seg is of another log: expected {what} {expected}, found {found}. Is this the right data \
-         directory?"
-    )]
-    OtherLog {
-        /// The segment.
-        segment: u64,
-        /// What is different.
-        what: &'static str,
-        /// What was expected.
-        expected: String,
-        /// What the segment says.
-        found: String,
-    },
-    /// The log was written by a node with another number of shards: its partitions must be dealt anew.
-    #[error(
-        "segment {segment:016x}.seg was written by a node of {found} shards, and this one has {expected}. Start with \
-         {found} shards, or let the partitions be dealt anew"
-    )]
-    OtherShards {
-        /// The segment.
-        segment: u64,
-        /// How many shards this node has.
-        expected: u16,
-        /// How many the writer had.
-        found: u16,
-    },
-    /// A segment between two others is not there.
-    #[error("expected segment {expected:016x}.seg, found {found:016x}.seg: a file is missing, put it back")]
-    MissingSegment {
-        /// The number that should come.
-        expected: u64,
-        /// The number that came.
-        found: u64,
-    },
 }
 
 /// Where a log goes on.
@@ -152,16 +63,28 @@ pub struct Scan {
     /// Known from the first header.
     salt: Option<u64>,
     next_seq: Option<u64>,
+    /// The first place where a batch can be.
+    first_lsn: Lsn,
     tail: Option<Tail>,
     /// The first place without a whole batch, until a batch of a later segment shows that its own was just full.
     stop: Option<Damage>,
+    /// The first segment without a header.
+    unheaded: Option<Damage>,
 }
 
 impl Scan {
     /// A scan that expects a log of this identity and layout.
     #[must_use]
     pub const fn new(config: LogConfig) -> Self {
-        Self { config, salt: None, next_seq: None, tail: None, stop: None }
+        Self {
+            config,
+            salt: None,
+            next_seq: None,
+            first_lsn: Lsn::ZERO,
+            tail: None,
+            stop: None,
+            unheaded: None,
+        }
     }
 
     /// Reads one segment, whole. `visit` gets what it finds, with the place of its batch.
@@ -216,32 +139,36 @@ impl Scan {
         };
         let header = match Header::decode(bytes) {
             Ok(header) => header,
-            Err(HeaderError::OtherFormat(found)) => return Err(ScanError::OtherFormat { segment: seq, found }),
+            Err(HeaderError::OtherFormat(found)) => {
+                return Err(ScanError::OtherFormat { segment: seq, found });
+            }
             Err(HeaderError::Zeros) if bytes.iter().all(|&byte| byte == 0) => {
-                self.stopped(damage("a segment header", ZEROS));
+                self.unheaded.get_or_insert_with(|| damage("a segment header", ZEROS));
                 return Ok(false);
             }
             Err(error) => {
-                let expected = if let HeaderError::Damaged(expected) = error { expected } else { "a segment header" };
+                let expected =
+                    if let HeaderError::Damaged(expected) = error { expected } else { "a segment header" };
                 // A header is synced before the segment is used, so a bad one is never an unfinished write.
                 return Err(ScanError::Damage(damage(expected, "another first block")));
             }
         };
         self.same_log(seq, &header)?;
+        // Segments are prepared in order: one without a header before one with it had one once.
+        if let Some(unheaded) = self.unheaded.take() {
+            return Err(ScanError::Damage(unheaded));
+        }
         if bytes.len() as u64 != layout.segment_bytes() {
             let expected = format!("{} bytes", layout.segment_bytes());
             return Err(ScanError::Damage(damage(&expected, &format!("{} bytes", bytes.len()))));
         }
         if self.tail.is_none() {
             let lsn = layout.lsn(seq, SEGMENT_HEADER_BYTES as u64);
+            self.first_lsn = lsn;
             self.advance_to(seq, SEGMENT_HEADER_BYTES as u64, lsn, header.salt, Link::default());
         }
         self.salt = Some(header.salt);
         if let Some(tail) = &mut self.tail {
-            // A segment that is headed behind one that is not was prepared by nobody.
-            if tail.segments_count != seq && tail.segments_count != seq + 1 {
-                return Err(ScanError::Damage(damage("no segment behind one without a header", "a segment header")));
-            }
             tail.segments_count = seq + 1;
         }
         Ok(true)
@@ -286,12 +213,20 @@ impl Scan {
         self.stop.get_or_insert(stop);
     }
 
-    /// A whole batch was found: it must follow the last one, unless it is the first of the oldest segment.
+    /// A whole batch was found: it must follow the last one. The first that is found follows one of a segment that is
+    /// gone, or none.
     fn linked(&mut self, segment: &Segment<'_>, offset: usize, sealed: &Sealed<'_>) -> Result<(), ScanError> {
         let previous = self.tail.as_ref().map(|tail| tail.previous).unwrap_or_default();
-        if previous != Link::default() && sealed.previous != previous {
+        let follows = if previous == Link::default() {
+            sealed.previous.lsn < self.first_lsn
+        } else {
+            sealed.previous == previous
+        };
+        if !follows {
             let (wants, has) = (sealed.previous.lsn, previous.lsn);
-            let found = format!("one that follows the batch at place {wants}, which is not there (the last is at {has})");
+            let found = format!(
+                "one that follows the batch at place {wants}, which is not there (the last is at {has})"
+            );
             let damage = segment.bad(offset, "a batch that follows the last one", &found);
             return Err(ScanError::Damage(self.stop.take().unwrap_or(damage)));
         }
@@ -372,8 +307,12 @@ fn frames(
             FrameError::Unknown { kind, version } => {
                 ScanError::OtherFrame { segment: segment.seq, offset: offset as u64, kind, version }
             }
-            FrameError::Malformed(expected) => ScanError::Damage(segment.bad(offset, expected, "other bytes")),
-            FrameError::Entry(error) => ScanError::Damage(segment.bad(offset, "a whole entry", &error.to_string())),
+            FrameError::Malformed(expected) => {
+                ScanError::Damage(segment.bad(offset, expected, "other bytes"))
+            }
+            FrameError::Entry(error) => {
+                ScanError::Damage(segment.bad(offset, "a whole entry", &error.to_string()))
+            }
         })?;
         visit(
             sealed.link.lsn,
@@ -392,3 +331,6 @@ fn frames(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

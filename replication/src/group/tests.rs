@@ -59,14 +59,16 @@ impl Disk {
             Appended::NoRoom => panic!("a fresh batch has room"),
         }
         let write = self.log.seal(&mut self.batch);
-        let (from, segment) = (usize::try_from(write.offset).unwrap(), usize::try_from(write.segment).unwrap());
+        let (from, segment) =
+            (usize::try_from(write.offset).unwrap(), usize::try_from(write.segment).unwrap());
         self.segments[segment][from..from + write.bytes.len()].copy_from_slice(write.bytes);
         Some(write.end)
     }
 
     /// Restarts: reads all back, and makes the group and the records that its state is made of.
     fn restart(&mut self) -> (Group, Vec<u128>) {
-        let (mut scan, mut recovery, mut ids) = (Scan::new(self.config), Recovery::new(PARTITION), Vec::new());
+        let (mut scan, mut recovery, mut ids) =
+            (Scan::new(self.config), Recovery::new(PARTITION), Vec::new());
         for (seq, segment) in (0..).zip(&self.segments) {
             let visit = |_, item: Item<'_>| match item {
                 Item::Entry(entry) => {
@@ -256,7 +258,8 @@ fn ticks_leave_a_single_voter_at_home() {
 
 #[test]
 fn a_configuration_that_cannot_work_is_refused() {
-    let refused = |config: GroupConfig| Group::new(&config, Recovery::new(PARTITION)).unwrap_err().to_string();
+    let refused =
+        |config: GroupConfig| Group::new(&config, Recovery::new(PARTITION)).unwrap_err().to_string();
     let config = group_config();
     assert_eq!(
         refused(GroupConfig { node: NodeId(2), ..config.clone() }),

@@ -8,8 +8,8 @@ use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId};
 use wire::msisdn::Msisdn;
 
 use super::{
-    Accepted, Acknowledged, Answered, Attempted, Cancelled, Doubted, Fated, Parked, Raw, Record, RecordError, Reported,
-    Requeued, Strayed, VERSION, Withdrawn,
+    Accepted, Acknowledged, Answered, Attempted, Cancelled, Doubted, Fated, Parked, Raw, Record, RecordError,
+    Reported, Requeued, Strayed, VERSION, Withdrawn,
 };
 
 /// The record of a header and its body, which lie at `offset`.

@@ -20,8 +20,8 @@ use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub use kinds::{
-    Accepted, Acknowledged, Answered, Attempted, Cancelled, Doubted, Fated, Parked, Reported, Requeued, Strayed,
-    Withdrawn,
+    Accepted, Acknowledged, Answered, Attempted, Cancelled, Doubted, Fated, Parked, Reported, Requeued,
+    Strayed, Withdrawn,
 };
 
 use crate::limits::RECORD_BYTES_MAX;
@@ -200,36 +200,44 @@ impl<'a> Records<'a> {
     }
 
     /// The next record's header and body, not looked into.
-    fn next_raw(&mut self) -> Option<Result<(&'a Raw, &'a [u8], usize), RecordError>> {
+    fn next_framed(&mut self) -> Option<Result<Framed<'a>, RecordError>> {
         let (bytes, offset) = (&self.bytes[self.offset..], self.offset);
         if bytes.is_empty() {
             return None;
         }
-        let framed = frame_of(bytes, offset);
-        self.offset = match framed {
-            Ok((_, body)) => offset + RECORD_HEADER_BYTES + body.len(),
-            Err(_) => self.bytes.len(),
-        };
-        Some(framed.map(|(raw, body)| (raw, body, offset)))
+        let framed = Framed::at(bytes, offset);
+        self.offset = framed
+            .as_ref()
+            .map_or(self.bytes.len(), |framed| offset + RECORD_HEADER_BYTES + framed.body.len());
+        Some(framed)
     }
 }
 
-fn frame_of(bytes: &[u8], offset: usize) -> Result<(&Raw, &[u8]), RecordError> {
-    let short = |expected| RecordError::Short { offset, expected, found: bytes.len() };
-    let (raw, rest) = Raw::ref_from_prefix(bytes).map_err(|_| short(RECORD_HEADER_BYTES))?;
-    let bytes = RECORD_HEADER_BYTES.saturating_add(raw.body_bytes.get() as usize);
-    if bytes > RECORD_BYTES_MAX {
-        return Err(RecordError::Large { offset, bytes });
+/// A record's header and body, and where it begins.
+struct Framed<'a> {
+    raw: &'a Raw,
+    body: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Framed<'a> {
+    fn at(bytes: &'a [u8], offset: usize) -> Result<Self, RecordError> {
+        let short = |expected| RecordError::Short { offset, expected, found: bytes.len() };
+        let (raw, rest) = Raw::ref_from_prefix(bytes).map_err(|_| short(RECORD_HEADER_BYTES))?;
+        let bytes = RECORD_HEADER_BYTES.saturating_add(raw.body_bytes.get() as usize);
+        if bytes > RECORD_BYTES_MAX {
+            return Err(RecordError::Large { offset, bytes });
+        }
+        let body = rest.get(..bytes - RECORD_HEADER_BYTES).ok_or_else(|| short(bytes))?;
+        Ok(Self { raw, body, offset })
     }
-    let body = rest.get(..bytes - RECORD_HEADER_BYTES).ok_or_else(|| short(bytes))?;
-    Ok((raw, body))
 }
 
 impl<'a> Iterator for Records<'a> {
     type Item = Result<(WallMs, Record<'a>), RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let record = self.next_raw()?.and_then(|(raw, body, offset)| {
+        let record = self.next_framed()?.and_then(|Framed { raw, body, offset }| {
             let record = decode::body(raw, body, offset)?;
             Ok((WallMs(raw.time_ms.get()), record))
         });
@@ -247,7 +255,7 @@ impl<'a> Iterator for Records<'a> {
 pub fn count(bytes: &[u8]) -> Result<u32, RecordError> {
     let mut records = Records::new(bytes);
     let mut count = 0;
-    while let Some(record) = records.next_raw() {
+    while let Some(record) = records.next_framed() {
         record?;
         count += 1;
     }

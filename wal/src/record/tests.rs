@@ -1,0 +1,213 @@
+//! Records: golden bytes for every kind, and anything at all as input.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId};
+use wire::msisdn::Msisdn;
+
+use super::*;
+
+const TIME: WallMs = WallMs(1_795_402_975_120);
+const ID: MessageId = MessageId(0x01A2_055A_3BC4_000D_0000_0700_0000_0063);
+
+fn recipient() -> Msisdn {
+    Msisdn::parse(b"+4915112345678").unwrap()
+}
+
+/// One record of each kind, with the name of its golden file. No two neighbouring fields have the same bytes.
+fn samples() -> [(&'static str, Record<'static>); 12] {
+    let (id, recipient) = (ID, recipient());
+    let carrier = CarrierId(0xC0FF_EE01);
+    let accepted = Accepted {
+        id,
+        account: AccountId(0xACC0_0001),
+        tenant: 0x7E,
+        recipient,
+        channel: 1,
+        class: Class::Notification,
+        key: KeyHash(0x0123_4567_89AB_CDEF_0011_2233_4455_6677),
+        body: 0xB0D7_B0D7_B0D7_B0D8,
+        send_until_ms: TIME.0 + 1,
+        deadline_ms: TIME.0 + 2,
+        not_before_ms: TIME.0 + 3,
+        key_id: 0x4E1D,
+        alphabet: 2,
+        segments: 3,
+        sender: b"Switchyard",
+        text: "Größe: 6 €".as_bytes(),
+    };
+    let attempted = Attempted {
+        id,
+        attempt: 2,
+        parts: 0b101,
+        carrier,
+        link: 4,
+        node: NodeId(1),
+        process: 0x9876_5432_10AB_CDEF,
+        bind: 17,
+        why: 5,
+        skipped: 6,
+    };
+    let answered = Answered {
+        id,
+        attempt: 2,
+        part: 1,
+        outcome: 3,
+        status: 0x58,
+        retry_at_ms: 9,
+        carrier_id: b"7A-00f1",
+    };
+    [
+        ("01-accepted-1", Record::Accepted(accepted)),
+        ("02-attempted-1", Record::Attempted(attempted)),
+        ("03-answered-1", Record::Answered(answered)),
+        ("04-withdrawn-1", Record::Withdrawn(Withdrawn { id, attempt: 2, parts: 3, retry_at_ms: 4 })),
+        ("05-doubted-1", Record::Doubted(Doubted { id, attempt: 2, parts: 3, why: 4, settle_at_ms: 5 })),
+        ("06-requeued-1", Record::Requeued(Requeued { id, attempt: 2, retry_at_ms: 3 })),
+        (
+            "07-reported-1",
+            Record::Reported(Reported { id, attempt: 2, part: 3, state: 4, error: 5, carrier }),
+        ),
+        (
+            "08-parked-1",
+            Record::Parked(Parked { carrier, receipt: 2, recipient, state: 3, error: 4, until_ms: 5 }),
+        ),
+        ("09-strayed-1", Record::Strayed(Strayed { carrier, receipt: 2, recipient, state: 3, why: 4 })),
+        ("10-fated-1", Record::Fated(Fated { id, fate: 2, why: 3, code: 4 })),
+        ("11-acknowledged-1", Record::Acknowledged(Acknowledged { account: AccountId(1), sequence: 2 })),
+        ("12-cancelled-1", Record::Cancelled(Cancelled { id })),
+    ]
+}
+
+fn encoded(record: &Record<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record.encode(TIME, &mut bytes);
+    bytes
+}
+
+/// Sixteen bytes a line.
+fn hex(bytes: &[u8]) -> String {
+    bytes.chunks(16).fold(String::new(), |mut text, line| {
+        for (place, byte) in line.iter().enumerate() {
+            write!(text, "{}{byte:02x}", if place == 0 { "" } else { " " }).unwrap();
+        }
+        text + "\n"
+    })
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+#[test]
+fn every_kind_has_the_bytes_that_are_on_disks_already() {
+    for (name, record) in samples() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/records/{name}.hex"));
+        let now = hex(&encoded(&record));
+        if std::env::var_os("WRITE_GOLDEN").is_some() {
+            std::fs::write(&path, &now).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(
+            golden, now,
+            "{name}: a layout that was released never changes; make a new version instead"
+        );
+        let bytes = unhex(&golden);
+        let read: Vec<_> = Records::new(&bytes).collect();
+        assert_eq!(read, [Ok((TIME, record))], "{name}");
+    }
+}
+
+#[test]
+fn kinds_are_numbered_in_order_and_all_have_a_golden_file() {
+    let kinds: Vec<u8> = samples().iter().map(|(_, record)| record.kind()).collect();
+    assert_eq!(kinds, (1..=12).collect::<Vec<u8>>());
+}
+
+#[test]
+fn a_run_of_records_reads_in_order() {
+    let mut bytes = Vec::new();
+    for (at, (_, record)) in (0..).zip(samples()) {
+        record.encode(WallMs(at), &mut bytes);
+    }
+    assert_eq!(count(&bytes), Ok(12));
+    let read: Vec<_> = Records::new(&bytes).map(Result::unwrap).collect();
+    let written: Vec<_> = (0..).map(WallMs).zip(samples().map(|(_, record)| record)).collect();
+    assert_eq!(read, written);
+}
+
+#[test]
+fn an_encoding_is_the_same_wherever_it_lands_in_the_buffer() {
+    for (name, record) in samples() {
+        let alone = encoded(&record);
+        let mut behind = vec![0xEE; 13];
+        record.encode(TIME, &mut behind);
+        assert_eq!(behind[13..], alone, "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_is_cut_anywhere_is_noticed() {
+    let bytes: Vec<u8> = samples().iter().flat_map(|(_, record)| encoded(record)).collect();
+    let ends: Vec<usize> = samples()
+        .iter()
+        .scan(0, |end, (_, record)| {
+            *end += encoded(record).len();
+            Some(*end)
+        })
+        .collect();
+    for len in 1..bytes.len() {
+        let whole = ends.contains(&len);
+        assert_eq!(count(&bytes[..len]).is_ok(), whole, "{len} bytes");
+        assert_eq!(Records::new(&bytes[..len]).all(|record| record.is_ok()), whole, "{len} bytes");
+    }
+}
+
+#[test]
+fn what_a_newer_program_wrote_is_told_from_damage() {
+    let bytes = encoded(&samples()[9].1);
+    for (place, unknown) in [(0, 13), (1, 2), (2, 1)] {
+        let mut newer = bytes.clone();
+        newer[place] = unknown;
+        let error = Records::new(&newer).next().unwrap().unwrap_err();
+        assert!(matches!(error, RecordError::Unknown { offset: 0, .. }), "{error}");
+    }
+    let mut large = bytes;
+    large[7] = 1;
+    assert!(matches!(Records::new(&large).next(), Some(Err(RecordError::Large { .. }))));
+}
+
+#[test]
+fn a_class_or_recipient_that_is_none_is_an_error() {
+    let bytes = encoded(&samples()[0].1);
+    let broken = (RECORD_HEADER_BYTES..bytes.len()).filter(|&place| {
+        let mut other = bytes.clone();
+        other[place] ^= 0xFF;
+        Records::new(&other).any(|record| record.is_err())
+    });
+    // The class, the recipient's word, and the two slices' places and lengths.
+    assert!((10..=33).contains(&broken.count()));
+}
+
+#[test]
+fn any_bytes_are_records_or_an_error() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let counted = count(bytes);
+        let read = Records::new(bytes).try_fold(0, |count, record| record.map(|_| count + 1));
+        if let Ok(read) = read {
+            assert_eq!(counted, Ok(read));
+        }
+    });
+}
+
+#[test]
+fn any_body_is_a_record_or_an_error() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let (kind, body) = bytes.split_first().map_or((1, bytes), |(first, rest)| (first % 13, rest));
+        let raw = Raw { kind, version: VERSION, flags: U16::ZERO, body_bytes: U32::ZERO, time_ms: U64::ZERO };
+        if let Ok(record) = decode::body(&raw, body, 0) {
+            assert_eq!(record.kind(), kind);
+        }
+    });
+}
