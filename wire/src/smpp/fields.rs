@@ -1,5 +1,7 @@
 //! The small fields that PDUs share: addresses, and the octets whose bits have names (SMPP 3.4 §5.2).
 
+use crate::text::Alphabet;
+
 /// Type of number (§5.2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ton(pub u8);
@@ -164,4 +166,15 @@ impl DataCoding {
     pub const BINARY: Self = Self(4);
     /// UCS-2, big-endian; in practice UTF-16.
     pub const UCS2: Self = Self(8);
+
+    /// What says so most widely; a carrier's profile may say it otherwise. GSM 7-bit has no value of its own: it is what
+    /// most carriers mean by their default.
+    #[must_use]
+    pub const fn of(alphabet: Alphabet) -> Self {
+        match alphabet {
+            Alphabet::Gsm7 => Self::DEFAULT,
+            Alphabet::Latin1 => Self::LATIN1,
+            Alphabet::Ucs2 => Self::UCS2,
+        }
+    }
 }

@@ -78,7 +78,7 @@ impl<'a> Receipt<'a> {
         Some(Self {
             id: tlvs.id.or(text.id)?,
             state: tlvs.state.or(text.state)?,
-            error: tlvs.error.or(text.error.map(ReceiptError::Text)),
+            error: tlvs.error.or_else(|| text.error.map(ReceiptError::Text)),
             is_intermediate,
         })
     }

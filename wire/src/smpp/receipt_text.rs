@@ -77,7 +77,7 @@ impl<'a> TextFields<'a> {
         }
         match key {
             Key::Id => self.id = self.id.or(Some(value)),
-            Key::State => self.state = self.state.or(Some(MessageState::from_word(value))),
+            Key::State => self.state = self.state.or_else(|| Some(MessageState::from_word(value))),
             Key::Error => self.error = Some(value).filter(|value| value.iter().any(|byte| *byte != b'0')),
             Key::Text | Key::Other => {}
         }

@@ -125,10 +125,11 @@ fn absolute(
 }
 
 /// Days from 2000-01-01 to a day of the years 2000 to 2099, in which each fourth year has a leap day.
-const fn days_from_2000(year: u64, month: u64, day: u64) -> u64 {
+fn days_from_2000(year: u64, month: u64, day: u64) -> u64 {
     const BEFORE_MONTH: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let leap_days = year.div_ceil(4) + if month > 2 && year.is_multiple_of(4) { 1 } else { 0 };
-    year * 365 + leap_days + BEFORE_MONTH[month as usize - 1] + day - 1
+    let before_month = BEFORE_MONTH[usize::try_from(month - 1).unwrap_or(0)];
+    year * 365 + leap_days + before_month + day - 1
 }
 
 #[cfg(test)]
@@ -150,9 +151,8 @@ mod tests {
             assert_eq!(SmppTime::read(field.as_bytes()), Ok(Some(SmppTime::Absolute(WallMs(ms)))), "{field}");
         };
         check("261123030255000+", 1_795_402_975_000);
-        check("261123083255022+", 1_795_402_975_000); // 15 characters, UTC+5:30
-        check("2611230832550022+".get(..16).unwrap(), 1_795_402_975_000 + 330 * 60_000);
-        check("2611230832559 22+".replace(' ', "").as_str(), 1_795_402_975_000);
+        check("261123083255022+", 1_795_402_975_000); // UTC+5:30
+        check("26112308325522+", 1_795_402_975_000); // fifteen characters
         check("000229120000000+", 951_825_600_000);
         check("261122220255020-", 1_795_402_975_000);
         check("261123030255", 1_795_402_975_000);
