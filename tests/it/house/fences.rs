@@ -19,8 +19,8 @@ struct Fence {
 const FENCES: [Fence; 5] = [
     // The executor (docs/ARCHITECTURE.md, Threads): another one, or a successor, changes one folder.
     Fence { name: "glommio", inside: &["engine/src/runtime"] },
-    // The hot sockets' ring, behind one driver; the runtime probes at start whether the kernel permits one.
-    Fence { name: "io_uring", inside: &["engine/src/net", "engine/src/runtime"] },
+    // The second ring of a shard, for sockets and the log; the runtime probes at start whether the kernel permits one.
+    Fence { name: "io_uring", inside: &["engine/src/ring", "engine/src/runtime"] },
     // One thread for one shard: what is shared, is shared through the rings.
     Fence { name: "rtrb", inside: &["engine/src", "benches"] },
     // The judge's simulated world has virtual time only; its program may say how long it took.

@@ -1,7 +1,7 @@
 //! Every metric that is defined is also counted: a line of zeroes in `/metrics` tells an operator that nothing happens.
 //!
-//! A metric is a field of a struct in a `metrics.rs` (or a `metrics/` folder) of the engine or of a pure room whose type is a
-//! number. It is counted if a line somewhere adds to it or sets it.
+//! A metric is a number in a `metrics.rs` or a `counters.rs`: a field, or a line `name: Counter …` of a macro's table. It is
+//! counted if a line somewhere adds to it or sets it.
 
 use super::source::Finding;
 use super::source::Source;
@@ -28,7 +28,7 @@ fn uncounted(sources: &[Source]) -> Vec<Finding> {
 }
 
 fn is_metrics(path: &str) -> bool {
-    !path.starts_with("tests/") && (path.ends_with("/metrics.rs") || path.contains("/metrics/"))
+    !path.starts_with("tests/") && (path.ends_with("/metrics.rs") || path.ends_with("/counters.rs"))
 }
 
 /// Fields with the type of a counter or a gauge.
@@ -37,8 +37,8 @@ fn fields(code: &str) -> Vec<(usize, String)> {
     for (index, line) in code.lines().enumerate() {
         let item = line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub ");
         let Some((name, kind)) = item.split_once(": ") else { continue };
-        let number =
-            ["u64,", "u32,", "i64,", "AtomicU64,", "Cell<u64>,", "Counter,", "Gauge,"].contains(&kind);
+        let plain = ["u64,", "u32,", "i64,", "AtomicU64,", "Cell<u64>,"].contains(&kind);
+        let number = plain || kind.starts_with("Counter ") || kind.starts_with("Gauge ");
         if number && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
             found.push((index + 1, name.to_owned()));
         }
@@ -67,4 +67,10 @@ fn a_metric_that_nobody_counts_is_found() {
     assert_eq!(found("m.syncs += 1;\nm.lost = x;"), Vec::<String>::new());
     assert_eq!(found("m.syncs.fetch_add(1);\nprint(m.lost);"), ["3: lost is defined and never counted"]);
     assert_eq!(found("m.syncs == 1;\nm.lost_total += 1;").len(), 2);
+    let table =
+        Source::new("shards/src/counters.rs", "counters! {\n    syncs: Counter \"a_syncs\" \"Syncs.\";\n}\n");
+    assert_eq!(
+        uncounted(&[table])[0].to_string(),
+        "shards/src/counters.rs:2: syncs is defined and never counted"
+    );
 }

@@ -47,14 +47,23 @@ fn head(address: SocketAddr, key: Option<&str>) -> String {
     format!("Host: {address}\r\nConnection: close\r\n{key}")
 }
 
+/// Several requests in one go, on one connection; the answers in their order.
+pub(crate) fn pipeline(address: SocketAddr, requests: &str, count: usize) -> std::io::Result<Vec<Response>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.write_all(requests.as_bytes())?;
+    let mut reader = BufReader::new(stream);
+    (0..count).map(|_| read_response(&mut reader)).collect()
+}
+
 fn exchange(address: SocketAddr, request: &str) -> std::io::Result<Response> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(SILENCE))?;
     stream.write_all(request.as_bytes())?;
-    read_response(BufReader::new(stream))
+    read_response(&mut BufReader::new(stream))
 }
 
-fn read_response(mut reader: impl BufRead) -> std::io::Result<Response> {
+fn read_response(reader: &mut impl BufRead) -> std::io::Result<Response> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let status = line.split(' ').nth(1).and_then(|s| s.parse().ok());
@@ -85,7 +94,7 @@ fn read_response(mut reader: impl BufRead) -> std::io::Result<Response> {
 #[test]
 fn a_response_is_read_by_its_length() {
     let bytes = b"HTTP/1.1 202 Accepted\r\nContent-Type: a\r\ncontent-length: 2\r\n\r\n{}rest";
-    let response = read_response(&bytes[..]).expect("it is a response");
+    let response = read_response(&mut &bytes[..]).expect("it is a response");
     assert_eq!((response.status, response.body.as_str()), (202, "{}"));
-    assert!(read_response(&b"nonsense\r\n\r\n"[..]).is_err());
+    assert!(read_response(&mut &b"nonsense\r\n\r\n"[..]).is_err());
 }

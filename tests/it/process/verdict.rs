@@ -51,6 +51,8 @@ pub(crate) enum Violation {
     SentTwice(u64, u32),
     /// It is delivered, and the carrier never saw it.
     NeverSent(u64),
+    /// A fate was told of a message that nobody was given: it was taken twice, under two ids.
+    Stray(MessageId),
     /// The carrier was given a text that no customer handed over.
     Invented(String),
 }
@@ -65,6 +67,8 @@ pub(crate) fn violations(evidence: &Evidence<'_>) -> Vec<Violation> {
             Some(ids) => ids.iter().for_each(|id| of_message(evidence, intent, *id, &mut found)),
         }
     }
+    let known: BTreeSet<&MessageId> = evidence.pages.acknowledged.values().flatten().collect();
+    found.extend(evidence.pages.fates.keys().filter(|id| !known.contains(id)).copied().map(Violation::Stray));
     let texts: BTreeSet<String> = (0..evidence.pages.begun).map(nonce).collect();
     found
         .extend(evidence.seen.keys().filter(|text| !texts.contains(*text)).cloned().map(Violation::Invented));
@@ -135,7 +139,8 @@ fn every_broken_promise_is_seen() {
         }),
         [Violation::NoFate(0)]
     );
-    assert_eq!(judge(|pages, _, _| pages.acknowledged.clear()), [Violation::NotAcknowledged(0)]);
+    let silent = [Violation::NotAcknowledged(0), Violation::Stray(id)];
+    assert_eq!(judge(|pages, _, _| pages.acknowledged.clear()), silent);
     let two = |pages: &mut Pages| pages.acknowledged.insert(0, BTreeSet::from([id, MessageId(8)]));
     assert_eq!(
         judge(|pages, _, _| {
