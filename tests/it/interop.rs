@@ -11,6 +11,7 @@ mod analyser;
 #[allow(dead_code, reason = "this target uses a part of the harness")]
 mod daemon;
 #[path = "process/http.rs"]
+#[allow(dead_code, reason = "this target sends one request at a time")]
 mod http;
 #[path = "process/programs.rs"]
 #[allow(dead_code, reason = "this target needs no load generator")]
