@@ -92,6 +92,7 @@ fn answered(bytes: &[u8]) -> Option<Record<'_>> {
         outcome: body.outcome,
         status: body.status.to_native(),
         retry_at_ms: body.retry_at_ms.to_native(),
+        receipt: body.receipt.to_native(),
         carrier_id: &body.carrier_id,
     }))
 }

@@ -101,6 +101,8 @@ pub struct Answered<'a> {
     pub status: u32,
     /// When it is tried again; 0 is never.
     pub retry_at_ms: u64,
+    /// The hash of the carrier's name for the part, in canonical form, by which receipts find it; 0 is none.
+    pub receipt: u64,
     /// The name that the carrier gave to the part (SMPP 3.4 §5.2.23); empty when it took none.
     #[rkyv(with = InlineAsBox)]
     pub carrier_id: &'a [u8],

@@ -56,6 +56,7 @@ fn samples() -> [(&'static str, Record<'static>); 12] {
         outcome: 3,
         status: 0x58,
         retry_at_ms: 9,
+        receipt: 0x0102_0304_0506_0708,
         carrier_id: b"7A-00f1",
     };
     [
