@@ -1,0 +1,91 @@
+//! Bounds of what a configuration may say, and where each comes from.
+
+use core::time::Duration;
+
+/// The most accounts. A submission finds its account by a walk over ids; the tables of a node are made for thousands of
+/// customers, not for end users.
+pub(crate) const ACCOUNTS_MAX: usize = 4096;
+
+/// The most carriers. With [`BINDS_PER_SHARD_MAX`] it bounds the links of a shard, whose numbers have 16 bits.
+pub(crate) const CARRIERS_MAX: usize = 256;
+
+/// The most routes: all of E.164's country codes with a few hundred prefixes of networks each.
+pub(crate) const ROUTES_MAX: usize = 16_384;
+
+/// The most connections of one shard to one carrier. Carriers grant 1 to 32 binds to an account.
+pub(crate) const BINDS_PER_SHARD_MAX: u16 = 32;
+
+/// The most cores, and so shards: [`wire::id::PartitionCount::MAX`] is eight for each of them.
+pub(crate) const CORES_MAX: usize = 64;
+
+/// The longest name of an account, a carrier or a region: it is a label of metrics and goes through a hand-shake with
+/// one octet for its length.
+pub(crate) const NAME_BYTES_MAX: usize = 64;
+
+/// The shortest key of an account: 16 characters of 64 kinds are 96 bits, which nobody guesses over a network.
+pub(crate) const KEY_BYTES_MIN: usize = 16;
+
+/// The longest key of an account: the native hand-shake has one octet for its length.
+pub(crate) const KEY_BYTES_MAX: usize = 255;
+
+/// `system_id` without its NUL (SMPP 3.4 §5.2.1).
+pub(crate) const SYSTEM_ID_BYTES_MAX: usize = 15;
+
+/// `password` without its NUL. SMPP 3.4 §5.2.2 says 8, and many carriers hand out longer ones and take them.
+pub(crate) const PASSWORD_BYTES_MAX: usize = 64;
+
+/// `system_type` without its NUL (SMPP 3.4 §5.2.3).
+pub(crate) const SYSTEM_TYPE_BYTES_MAX: usize = 12;
+
+/// The longest wait for a receipt: carriers keep trying for up to seven days.
+pub(crate) const RECEIPT_WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The longest wait before a doubtful attempt is settled.
+pub(crate) const DOUBT_WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// The longest time a finished message can be asked for.
+pub(crate) const RETENTION_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// The longest `response_timeout`: a receipt that comes before its response must still be parked when it comes.
+pub(crate) const RESPONSE_TIMEOUT_MAX: Duration = Duration::from_secs(90);
+
+/// The longest `enquire_after`: a link that is silent for an hour is watched by nobody.
+pub(crate) const ENQUIRE_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// The most messages that a node is told to hold, open or finished: at 400 bytes, 40 GB.
+pub(crate) const MESSAGES_MAX: u64 = 100_000_000;
+
+/// The most keys that a node is told to remember: at 64 bytes, 256 GB.
+pub(crate) const KEYS_MAX: u64 = 4_000_000_000;
+
+/// The most segments a second over one carrier, on all shards.
+pub(crate) const RATE_MAX: u64 = 10_000_000;
+
+/// Open messages of a node that is told nothing: an hour of 300 a second towards a dead carrier.
+pub(crate) const OPEN_MESSAGES_DEFAULT: u64 = 1_000_000;
+
+/// Finished messages of a node that is told nothing; with their traces they take half a gigabyte.
+pub(crate) const FINISHED_DEFAULT: u64 = 1_000_000;
+
+/// How long a finished message can be asked for on a node that is told nothing.
+pub(crate) const RETENTION_DEFAULT: Duration = Duration::from_secs(24 * 3600);
+
+/// Bytes that a remembered key takes (BUDGETS): the default number of keys is a quarter of the memory by this.
+pub(crate) const KEY_TABLE_BYTES: u64 = 64;
+
+/// The share of the memory that remembered keys may take when the configuration does not say.
+pub(crate) const KEYS_MEMORY_DIVISOR: u64 = 4;
+
+/// Submissions unanswered on one connection, when the configuration does not say: what mid-sized carriers grant.
+pub(crate) const WINDOW_PDUS_DEFAULT: u16 = 64;
+
+/// How long a response may take, when the configuration does not say.
+pub(crate) const RESPONSE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// How long a link is silent before it is asked, when the configuration does not say.
+pub(crate) const ENQUIRE_AFTER_DEFAULT: Duration = Duration::from_secs(30);
+
+const _: () =
+    assert!(CARRIERS_MAX * BINDS_PER_SHARD_MAX as usize <= u16::MAX as usize, "a link's number has 16 bits");
+const _: () = assert!(RESPONSE_TIMEOUT_MAX.as_secs() < shards::limits::PARKED_WAIT.as_secs());
+const _: () = assert!(NAME_BYTES_MAX <= 255 && KEY_BYTES_MIN < KEY_BYTES_MAX);

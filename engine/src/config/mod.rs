@@ -1,0 +1,62 @@
+//! The configuration: one TOML file, parsed into types at once.
+//!
+//! What leaves this chapter needs no second look: names are unique, routes name carriers that exist, every number is
+//! within its bounds. What is wrong is said with file, line, key, what was expected and what stood there. Nothing is
+//! read twice and nothing is guessed: a key that is not known is an error.
+//!
+//! ```text
+//!   FILE ──document──▶ sections ──each key──▶ Config ──plan(host)──▶ shards::plan::Plan
+//! ```
+
+mod error;
+mod limits;
+mod plan;
+mod section;
+mod sections;
+mod types;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::Path;
+
+pub use error::ConfigError;
+pub use plan::{Host, PlanError};
+pub use types::{Account, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Node};
+
+use section::{Section, Source};
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], whose text is for whoever wrote the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&file, &text),
+            Err(error) => Err(ConfigError::Unreadable { file, error }),
+        }
+    }
+
+    /// Parses the text of a file; `file` is its name for errors.
+    ///
+    /// # Errors
+    /// [`ConfigError`], whose text is for whoever wrote the file.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let source = Source { file, text };
+        let document = source.document()?;
+        let root = Section::root(source, &document);
+        let node = sections::node(&root.section("node")?)?;
+        let listen = sections::listen(&root.section("listen")?, node.cores.count_at_least())?;
+        let limits = sections::limits(&root.section("limits")?)?;
+        let classes = sections::classes(&root.section("classes")?)?;
+        let accounts = sections::accounts(&root)?;
+        let carriers = sections::carriers(&root)?;
+        let routes = sections::routes(&root, &carriers)?;
+        root.end()?;
+        Ok(Self { node, listen, limits, classes, accounts, carriers, routes })
+    }
+}

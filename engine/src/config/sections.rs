@@ -1,0 +1,306 @@
+//! What each section may say, in the order of the file's documentation.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use shards::plan::{ClassPolicy, Route};
+use toml::de::DeValue;
+use wire::id::{Class, NodeId};
+use wire::msisdn::Msisdn;
+
+use super::error::ConfigError;
+use super::limits;
+use super::section::{Located, Section};
+use super::types::{
+    Account, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, Limits, Listen, Node, RECEIPT_SIGNS,
+};
+use super::value::{self, Expected};
+
+/// `[node]`.
+pub(super) fn node(section: &Section<'_>) -> Result<Node, ConfigError> {
+    let default = Node::default();
+    let id = section.optional("id", |id| value::whole(id, 1..=u64::from(u32::MAX)))?;
+    let region = section.optional("region", value::name)?;
+    let cores = cores(section)?;
+    let data = section.optional("data", |path| value::text(path).map(PathBuf::from))?;
+    section.end()?;
+    Ok(Node {
+        id: id.map_or(default.id, |id| NodeId(u32::try_from(id).expect("its bounds have 32 bits"))),
+        region: region.unwrap_or(default.region),
+        cores,
+        data: data.unwrap_or(default.data),
+    })
+}
+
+fn cores(section: &Section<'_>) -> Result<Cores, ConfigError> {
+    let what = "a list of core numbers, as [0, 1]";
+    let core = |core: &DeValue<'_>| value::whole_u16(core, 0..=1023);
+    let Some(listed) = section.located("cores", |cores| value::list(cores, what, core))? else {
+        return Ok(Cores::All);
+    };
+    let (line, cores) = (listed.line, listed.value);
+    if cores.len() > limits::CORES_MAX {
+        let most = format!("at most {} cores", limits::CORES_MAX);
+        return Err(section.wrong(line, "cores", most, cores.len().to_string()));
+    }
+    let twice = cores.iter().enumerate().find(|&(place, core)| cores[..place].contains(core));
+    match twice {
+        Some((_, core)) => Err(section.wrong(line, "cores", "each core once", format!("{core} twice"))),
+        None => Ok(Cores::Listed(cores)),
+    }
+}
+
+/// `[listen]`, for at least so many shards.
+pub(super) fn listen(section: &Section<'_>, shards: usize) -> Result<Listen, ConfigError> {
+    let default = Listen::default();
+    let http = section.located("http", value::socket)?;
+    let native = section.located("native", value::socket)?;
+    section.end()?;
+    let line = native.as_ref().or(http.as_ref()).map_or(section.line(), |located| located.line);
+    let listen = Listen {
+        http: http.map_or(default.http, |located| located.value),
+        native: native.map_or(default.native, |located| located.value),
+    };
+    let first = usize::from(listen.native.port());
+    if first != 0 && first + shards > usize::from(u16::MAX) {
+        let room = format!("a port with {shards} more above it, one for each shard");
+        return Err(section.wrong(line, "native", room, first.to_string()));
+    }
+    let http_port = usize::from(listen.http.port());
+    if first != 0 && (first..=first + shards).contains(&http_port) && listen.http.ip() == listen.native.ip() {
+        let apart = format!("ports {first} to {} for itself and the {shards} shards", first + shards);
+        return Err(section.wrong(line, "native", apart, format!("http on {http_port}")));
+    }
+    Ok(listen)
+}
+
+/// `[limits]`.
+pub(super) fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {
+    let default = Limits::default();
+    let messages = |count: &DeValue<'_>| value::whole(count, 1000..=limits::MESSAGES_MAX);
+    let second = core::time::Duration::from_secs(1);
+    let read = Limits {
+        open_messages: section.optional("open_messages", messages)?.unwrap_or(default.open_messages),
+        keys: section.optional("keys", |count| value::whole(count, 1000..=limits::KEYS_MAX))?,
+        retention: section
+            .optional("retention", |time| value::duration(time, second..=limits::RETENTION_MAX))?
+            .unwrap_or(default.retention),
+        finished: section.optional("finished", messages)?.unwrap_or(default.finished),
+    };
+    section.end()?;
+    Ok(read)
+}
+
+/// `[classes.otp]` and its siblings.
+pub(super) fn classes(section: &Section<'_>) -> Result<[ClassPolicy; 4], ConfigError> {
+    let mut policies = Class::ALL.map(ClassPolicy::default_of);
+    for (class, policy) in Class::ALL.into_iter().zip(&mut policies) {
+        class_policy(&section.section(class.name())?, policy)?;
+    }
+    section.end()?;
+    Ok(policies)
+}
+
+fn class_policy(section: &Section<'_>, policy: &mut ClassPolicy) -> Result<(), ConfigError> {
+    let second = core::time::Duration::from_secs(1);
+    let zero = core::time::Duration::ZERO;
+    let validity =
+        section.optional("validity", |time| value::duration(time, second..=shards::limits::VALIDITY_MAX))?;
+    let receipt_wait =
+        section.optional("receipt_wait", |time| value::duration(time, second..=limits::RECEIPT_WAIT_MAX))?;
+    let doubt_wait =
+        section.optional("doubt_wait", |time| value::duration(time, zero..=limits::DOUBT_WAIT_MAX))?;
+    let doubt = section.optional("doubt", |word| value::word(word, &DOUBTS))?;
+    section.end()?;
+    policy.validity = validity.unwrap_or(policy.validity);
+    policy.receipt_wait = receipt_wait.unwrap_or(policy.receipt_wait);
+    policy.doubt_wait = doubt_wait.unwrap_or(policy.doubt_wait);
+    policy.doubt = doubt.unwrap_or(policy.doubt);
+    Ok(())
+}
+
+/// `[[account]]`.
+pub(super) fn accounts(root: &Section<'_>) -> Result<Vec<Account>, ConfigError> {
+    let sections = root.sections("account", limits::ACCOUNTS_MAX)?;
+    if sections.is_empty() {
+        return Err(root.wrong(root.line(), "account", "at least one section [[account]]", "none"));
+    }
+    let mut names = Names::default();
+    let mut keys = BTreeMap::new();
+    let mut accounts = Vec::with_capacity(sections.len());
+    for section in &sections {
+        let (name, key_line, account) = account(section)?;
+        names.insert(section, &name, account.id().0)?;
+        // HTTP finds the account by its key.
+        if let Some(first) = keys.insert(account.key.expose().to_owned(), key_line) {
+            let found = format!("the key of the account in line {first}");
+            return Err(section.wrong(key_line, "key", "a key of its own", found));
+        }
+        accounts.push(account);
+    }
+    Ok(accounts)
+}
+
+/// The account with its name's place and its key's line.
+fn account(section: &Section<'_>) -> Result<(Located<String>, usize, Account), ConfigError> {
+    let secret = limits::KEY_BYTES_MIN..=limits::KEY_BYTES_MAX;
+    let name = section.required("name", "the account's name", value::name)?;
+    let key = section.required("key", "the account's secret", |key| {
+        let text = value::visible(key, secret)?;
+        Ok(ApiKey::new(&text).expect("its bounds are the key's own"))
+    })?;
+    let words = Class::ALL.map(|class| (class.name(), class));
+    let class = section.optional("class", |class| value::word(class, &words))?;
+    let sender = section.required("sender", "the sender of messages that name none", sender)?;
+    section.end()?;
+    let account = Account {
+        name: name.value.clone(),
+        key: key.value,
+        class: class.unwrap_or(Class::Transactional),
+        sender: sender.value,
+    };
+    Ok((name, key.line, account))
+}
+
+fn sender(value: &DeValue<'_>) -> Result<String, Expected> {
+    let fits = |text: &&str| {
+        let alphanumeric = (1..=shards::limits::SENDER_CHARS_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        alphanumeric || text.parse::<Msisdn>().is_ok()
+    };
+    value.as_str().filter(fits).map(str::to_owned).ok_or_else(|| {
+        let chars = shards::limits::SENDER_CHARS_MAX;
+        Expected(format!("a number of at most 15 digits, or 1 to {chars} characters of ASCII"))
+    })
+}
+
+/// `[[carrier]]`.
+pub(super) fn carriers(root: &Section<'_>) -> Result<Vec<Carrier>, ConfigError> {
+    let sections = root.sections("carrier", limits::CARRIERS_MAX)?;
+    if sections.is_empty() {
+        return Err(root.wrong(root.line(), "carrier", "at least one section [[carrier]]", "none"));
+    }
+    let mut names = Names::default();
+    let mut carriers = Vec::with_capacity(sections.len());
+    for section in &sections {
+        let (name, carrier) = carrier(section)?;
+        names.insert(section, &name, carrier.id().0)?;
+        carriers.push(carrier);
+    }
+    Ok(carriers)
+}
+
+fn carrier(section: &Section<'_>) -> Result<(Located<String>, Carrier), ConfigError> {
+    let name = section.required("name", "the carrier's name", value::name)?;
+    let address = section.required("address", "where the carrier listens", |address| {
+        let parsed = value::text(address).ok().and_then(CarrierAddress::parse);
+        parsed.ok_or_else(|| Expected("a host and a port, as \"smpp.example.net:2775\"".to_owned()))
+    })?;
+    let system_id = section.required("system_id", "the name that the carrier gave you", |id| {
+        value::visible(id, 1..=limits::SYSTEM_ID_BYTES_MAX)
+    })?;
+    let mut carrier = Carrier::new(&name.value, address.value, &system_id.value);
+    let optional_text = |key, bytes| section.optional(key, |text| value::visible(text, 0..=bytes));
+    carrier.password = optional_text("password", limits::PASSWORD_BYTES_MAX)?.unwrap_or_default();
+    carrier.system_type = optional_text("system_type", limits::SYSTEM_TYPE_BYTES_MAX)?.unwrap_or_default();
+    carrier_flow(section, &mut carrier)?;
+    section.end()?;
+    Ok((name, carrier))
+}
+
+/// The keys about how much and how long, which all have defaults.
+fn carrier_flow(section: &Section<'_>, carrier: &mut Carrier) -> Result<(), ConfigError> {
+    let window_max = u16::try_from(wire::smpp::limits::WINDOW_PDUS_MAX).unwrap_or(u16::MAX);
+    let binds = |count: &DeValue<'_>| value::whole_u16(count, 1..=limits::BINDS_PER_SHARD_MAX);
+    let window = |count: &DeValue<'_>| value::whole_u16(count, 1..=window_max);
+    let second = core::time::Duration::from_secs(1);
+    let response = |time: &DeValue<'_>| value::duration(time, second..=limits::RESPONSE_TIMEOUT_MAX);
+    let enquire = |time: &DeValue<'_>| value::duration(time, second..=limits::ENQUIRE_AFTER_MAX);
+    let binds = section.optional("binds_per_shard", binds)?;
+    let window = section.optional("window", window)?;
+    let rate = section.optional("rate", |rate| value::whole(rate, 1..=limits::RATE_MAX))?;
+    let response_timeout = section.optional("response_timeout", response)?;
+    let enquire_after = section.optional("enquire_after", enquire)?;
+    let response_ids = section.optional("response_ids", |word| value::word(word, &ID_FORMS))?;
+    let receipt_ids = section.optional("receipt_ids", |word| value::word(word, &ID_FORMS))?;
+    let receipt_sign = section.optional("receipt_sign", |word| value::word(word, &RECEIPT_SIGNS))?;
+    carrier.binds_per_shard = binds.unwrap_or(carrier.binds_per_shard);
+    carrier.window_pdus = window.unwrap_or(carrier.window_pdus);
+    carrier.rate_per_s = rate.map(|rate| u32::try_from(rate).expect("its bounds have 32 bits"));
+    carrier.response_timeout = response_timeout.unwrap_or(carrier.response_timeout);
+    carrier.enquire_after = enquire_after.unwrap_or(carrier.enquire_after);
+    carrier.response_ids = response_ids.unwrap_or(carrier.response_ids);
+    carrier.receipt_ids = receipt_ids.unwrap_or(carrier.response_ids);
+    carrier.receipt_sign = receipt_sign.unwrap_or(carrier.receipt_sign);
+    Ok(())
+}
+
+/// `[[route]]`, over the carriers that there are.
+pub(super) fn routes(root: &Section<'_>, carriers: &[Carrier]) -> Result<Vec<Route>, ConfigError> {
+    let sections = root.sections("route", limits::ROUTES_MAX)?;
+    if sections.is_empty() {
+        return Err(root.wrong(root.line(), "route", "at least one section [[route]]", "none"));
+    }
+    let mut lines = BTreeMap::new();
+    let mut routes = Vec::with_capacity(sections.len());
+    for section in &sections {
+        let (line, route) = route(section, carriers)?;
+        if let Some(first) = lines.insert(route.prefix, line) {
+            let found = format!("the prefix of line {first} again");
+            return Err(section.wrong(line, "prefix", "each prefix once", found));
+        }
+        routes.push(route);
+    }
+    Ok(routes)
+}
+
+fn route(section: &Section<'_>, carriers: &[Carrier]) -> Result<(usize, Route), ConfigError> {
+    let prefix =
+        section.required("prefix", "a prefix, or \"\" for all others", |prefix| {
+            match value::text(prefix)? {
+                "" => Ok(None),
+                digits => digits.parse::<Msisdn>().map(Some).map_err(|_| {
+                    Expected("\"\" or the first digits of international numbers, as \"+49\"".to_owned())
+                }),
+            }
+        })?;
+    let names: Vec<&str> = carriers.iter().map(|carrier| &*carrier.name).collect();
+    let what =
+        format!("a list of 1 to {} of the carriers {}", shards::limits::ROUTE_CARRIERS_MAX, names.join(", "));
+    let place = |carrier: &DeValue<'_>| {
+        let named = value::text(carrier)?;
+        let found = names.iter().position(|&name| name == named);
+        let place = found.and_then(|place| u16::try_from(place).ok());
+        place.ok_or_else(|| Expected(format!("only carriers that have a section: {}", names.join(", "))))
+    };
+    let list = section.required("carriers", &what, |list| value::list(list, &what, place))?;
+    section.end()?;
+    let twice = list.value.iter().enumerate().any(|(at, place)| list.value[..at].contains(place));
+    if twice || list.value.len() > shards::limits::ROUTE_CARRIERS_MAX {
+        let found = if twice { "one of them twice".to_owned() } else { list.value.len().to_string() };
+        return Err(section.wrong(list.line, "carriers", what, found));
+    }
+    Ok((prefix.line, Route { prefix: prefix.value, carriers: list.value }))
+}
+
+/// Names that were used, and the ids made from them, with their lines.
+#[derive(Default)]
+struct Names {
+    by_name: BTreeMap<String, usize>,
+    by_id: BTreeMap<u32, usize>,
+}
+
+impl Names {
+    fn insert(&mut self, section: &Section<'_>, name: &Located<String>, id: u32) -> Result<(), ConfigError> {
+        let line = name.line;
+        if let Some(first) = self.by_name.insert(name.value.clone(), line) {
+            let found = format!("\"{}\" again, as in line {first}", name.value);
+            return Err(section.wrong(line, "name", "a name that is used once", found));
+        }
+        if let Some(first) = self.by_id.insert(id, line) {
+            let found = format!("\"{}\", whose id is that of the name in line {first}", name.value);
+            return Err(section.wrong(line, "name", "a name whose 32-bit hash is its own: change it", found));
+        }
+        Ok(())
+    }
+}

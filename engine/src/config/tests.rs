@@ -1,0 +1,176 @@
+//! What is taken, and what each mistake is told.
+
+use super::{Config, Cores, Host};
+use shards::plan::Doubt;
+use wire::id::{Class, PartitionCount};
+
+/// The least file, after which a test puts its own lines.
+const LEAST: &str = r#"
+[[account]]
+name = "acme"
+key = "0123456789abcdef"
+sender = "Acme"
+
+[[carrier]]
+name = "alpha"
+address = "127.0.0.1:2775"
+system_id = "me"
+
+[[route]]
+prefix = ""
+carriers = ["alpha"]
+"#;
+
+/// The error of a file that is not taken.
+fn complaint(text: &str) -> String {
+    Config::parse("switchyard.toml", text).map(|_| ()).unwrap_err().to_string()
+}
+
+/// The error of the least file with `from` replaced by `to`.
+fn complaint_with(from: &str, to: &str) -> String {
+    assert!(LEAST.contains(from), "{from}");
+    complaint(&LEAST.replacen(from, to, 1))
+}
+
+fn host(shards: u16) -> Host {
+    Host { shards, partitions: PartitionCount::new(16).unwrap(), memory_bytes: 1 << 30 }
+}
+
+#[test]
+fn the_least_file_leaves_everything_else_at_its_default() {
+    let config = Config::parse("x", LEAST).unwrap();
+    assert_eq!(config.node.cores, Cores::All);
+    assert_eq!(config.listen.http.to_string(), "127.0.0.1:8080");
+    let plan = config.plan(host(2)).unwrap();
+    assert_eq!(plan.accounts[0].class, Class::Transactional);
+    assert_eq!(plan.carriers[0].rate_per_shard, None);
+    assert_eq!(plan.keys_max, (1 << 30) / 4 / 64 / 2);
+    assert_eq!(plan.open_messages_max, 500_000);
+    assert!(plan.routes.find("+4915112345678".parse().unwrap()).is_some());
+}
+
+#[test]
+fn every_key_is_read_into_its_type() {
+    let text = LEAST.replace(
+        "system_id = \"me\"",
+        "system_id = \"me\"\npassword = \"p\"\nsystem_type = \"t\"\nbinds_per_shard = 4\nwindow = 256\n\
+         rate = 1001\nresponse_timeout = \"5s\"\nenquire_after = \"1m\"\nresponse_ids = \"hex\"\nreceipt_ids = \"decimal\"",
+    ) + "[node]\nid = 7\nregion = \"fra\"\ncores = [1, 0]\ndata = \"there\"\n\
+         [listen]\nhttp = \"[::1]:0\"\nnative = \"127.0.0.1:0\"\n\
+         [limits]\nopen_messages = 2000\nkeys = 4000\nretention = \"1h\"\nfinished = 1600\n\
+         [classes.marketing]\nvalidity = \"1h\"\nreceipt_wait = \"2h\"\ndoubt_wait = \"500ms\"\ndoubt = \"send-again\"\n";
+    let config = Config::parse("x", &text).unwrap();
+    assert_eq!(config.node.cores, Cores::Listed(vec![1, 0]));
+    assert_eq!(config.node.region, "fra");
+    let plan = config.plan(host(2)).unwrap();
+    assert_eq!((plan.node.0, plan.keys_max, plan.finished_max), (7, 2000, 100));
+    let carrier = &plan.carriers[0];
+    assert_eq!((carrier.binds_per_shard, carrier.window_pdus, carrier.rate_per_shard), (4, 256, Some(500)));
+    assert_eq!((carrier.response_timeout.as_secs(), carrier.enquire_after.as_secs()), (5, 60));
+    let marketing = plan.class(Class::Marketing);
+    assert_eq!((marketing.doubt, marketing.doubt_wait.as_millis()), (Doubt::SendAgain, 500));
+    assert_eq!(plan.class(Class::Otp).validity.as_secs(), 300);
+}
+
+#[test]
+fn a_wrong_value_is_named_with_line_key_and_what_was_expected() {
+    assert_eq!(
+        complaint_with("\"0123456789abcdef\"", "\"short\""),
+        "switchyard.toml:4: account.key: expected 16 to 255 characters of ASCII without spaces, \
+         found something else (not shown, since it is a secret)"
+    );
+    assert_eq!(
+        complaint_with("\"127.0.0.1:2775\"", "\"localhost\""),
+        "switchyard.toml:9: carrier.address: expected a host and a port, as \"smpp.example.net:2775\", \
+         found \"localhost\""
+    );
+    assert_eq!(
+        complaint(&(LEAST.to_owned() + "[classes.otp]\nvalidity = 300\n")),
+        "switchyard.toml:16: classes.otp.validity: expected a duration from \"1s\" to \"2d\", written as \
+         \"500ms\", \"60s\", \"5m\", \"12h\" or \"7d\", found 300"
+    );
+    assert_eq!(
+        complaint_with("system_id = \"me\"", "system_id = \"me\"\nwindow = 0"),
+        "switchyard.toml:11: carrier.window: expected a whole number from 1 to 4096, found 0"
+    );
+}
+
+#[test]
+fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
+    assert_eq!(
+        complaint_with("sender = \"Acme\"", "sender = \"Acme\"\nsendr = \"Acme\""),
+        "switchyard.toml:6: account.sendr: expected one of name, key, class, sender, found a key that is not known"
+    );
+    assert_eq!(
+        complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),
+        "switchyard.toml:15: nod: expected one of node, listen, limits, classes, account, carrier, route, \
+         found a key that is not known"
+    );
+}
+
+#[test]
+fn a_missing_key_is_named_with_its_section() {
+    assert_eq!(
+        complaint_with("sender = \"Acme\"\n", ""),
+        "switchyard.toml:2: account.sender: expected the sender of messages that name none, \
+         found nothing: the key is missing in this section"
+    );
+    assert_eq!(
+        complaint(""),
+        "switchyard.toml:1: account: expected at least one section [[account]], found none"
+    );
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_with_both_lines() {
+    let second = "[[account]]\nname = \"acme\"\nkey = \"fedcba9876543210\"\nsender = \"Acme\"\n";
+    assert_eq!(
+        complaint(&(LEAST.to_owned() + second)),
+        "switchyard.toml:16: account.name: expected a name that is used once, found \"acme\" again, as in line 3"
+    );
+    assert_eq!(
+        complaint(&(LEAST.to_owned() + "[[route]]\nprefix = \"\"\ncarriers = [\"alpha\"]\n")),
+        "switchyard.toml:16: route.prefix: expected each prefix once, found the prefix of line 13 again"
+    );
+    assert_eq!(
+        complaint_with("[\"alpha\"]", "[\"beta\"]"),
+        "switchyard.toml:14: route.carriers: expected only carriers that have a section: alpha, found [\"beta\"]"
+    );
+    assert_eq!(
+        complaint(&(LEAST.to_owned() + "[listen]\nhttp = \"127.0.0.1:7701\"\n")),
+        "switchyard.toml:16: listen.native: expected ports 7700 to 7701 for itself and the 1 shards, \
+         found http on 7701"
+    );
+}
+
+#[test]
+fn two_accounts_with_one_key_are_refused() {
+    let second = "[[account]]\nname = \"other\"\nkey = \"0123456789abcdef\"\nsender = \"Acme\"\n";
+    assert_eq!(
+        complaint(&(LEAST.to_owned() + second)),
+        "switchyard.toml:17: account.key: expected a key of its own, found the key of the account in line 4"
+    );
+}
+
+#[test]
+fn what_is_no_toml_is_said_with_its_line() {
+    let said = complaint("[node]\nid = \n");
+    assert!(said.starts_with("switchyard.toml:2: expected TOML, but: "), "{said}");
+}
+
+#[test]
+fn a_rate_that_cannot_be_shared_by_the_shards_is_refused() {
+    let text = LEAST.replace("system_id = \"me\"", "system_id = \"me\"\nrate = 1");
+    let config = Config::parse("x", &text).unwrap();
+    assert!(config.plan(host(1)).is_ok());
+    let said = config.plan(host(2)).unwrap_err().to_string();
+    assert!(said.starts_with("carrier alpha: rate = 1 cannot be shared by 2 shards"), "{said}");
+}
+
+#[test]
+fn secrets_are_not_in_a_debug_print() {
+    let text = LEAST.replace("system_id = \"me\"", "system_id = \"me\"\npassword = \"hunter2\"");
+    let config = Config::parse("x", &text).unwrap();
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains("0123456789abcdef"), "{shown}");
+}

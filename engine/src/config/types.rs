@@ -1,0 +1,265 @@
+//! What a configuration says, as types.
+
+use core::fmt;
+use core::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use shards::plan::{ClassPolicy, Doubt, Route};
+use wire::id::{AccountId, CarrierId, Class, NodeId};
+use wire::smpp::carrier_id::IdForm;
+use wire::smpp::receipt::ReceiptSign;
+
+use super::limits;
+
+/// All that the operator decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node.
+    pub node: Node,
+    /// Where customers connect.
+    pub listen: Listen,
+    /// How much is held.
+    pub limits: Limits,
+    /// What each class is promised, at [`Class::index`].
+    pub classes: [ClassPolicy; 4],
+    /// Who may submit; at least one.
+    pub accounts: Vec<Account>,
+    /// Who delivers; at least one.
+    pub carriers: Vec<Carrier>,
+    /// Who delivers to whom; at least one, each prefix once.
+    pub routes: Vec<Route>,
+}
+
+/// This node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its number in the cluster.
+    pub id: NodeId,
+    /// The label of nodes that fail together.
+    pub region: String,
+    /// The cores on which shards run.
+    pub cores: Cores,
+    /// The data directory.
+    pub data: PathBuf,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { id: NodeId(1), region: "local".to_owned(), cores: Cores::All, data: PathBuf::from("data") }
+    }
+}
+
+/// Which cores run a shard each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cores {
+    /// All that this process may use.
+    All,
+    /// These, in the order of the shards.
+    Listed(Vec<u16>),
+}
+
+impl Cores {
+    /// How many there are at least: all of them may be one.
+    pub(super) const fn count_at_least(&self) -> usize {
+        match self {
+            Self::All => 1,
+            Self::Listed(cores) => cores.len(),
+        }
+    }
+}
+
+/// Where customers connect. Port 0: the system chooses, and `DIR/ports` says what it chose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// HTTP.
+    pub http: SocketAddr,
+    /// The native protocol, any shard; shard `i` alone listens on the port `1 + i` beyond.
+    pub native: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self { http: SocketAddr::new(loopback, 8080), native: SocketAddr::new(loopback, 7700) }
+    }
+}
+
+/// How much this node holds, on all its shards together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages without a fate.
+    pub open_messages: u64,
+    /// Remembered idempotency keys; `None`: what fits into a quarter of the memory.
+    pub keys: Option<u64>,
+    /// How long a message with a fate can be asked for.
+    pub retention: Duration,
+    /// Messages with a fate, whatever their age.
+    pub finished: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            open_messages: limits::OPEN_MESSAGES_DEFAULT,
+            keys: None,
+            retention: limits::RETENTION_DEFAULT,
+            finished: limits::FINISHED_DEFAULT,
+        }
+    }
+}
+
+/// A customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name, once.
+    pub name: String,
+    /// What it proves itself with.
+    pub key: ApiKey,
+    /// The class of a submission that names none.
+    pub class: Class,
+    /// The sender of a submission that names none.
+    pub sender: String,
+}
+
+impl Account {
+    /// Its id, made from its name.
+    #[must_use]
+    pub fn id(&self) -> AccountId {
+        AccountId::of_name(&self.name)
+    }
+}
+
+/// The secret of an account. It is never printed by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// A key of 16 to 255 characters of visible ASCII, else `None`.
+    #[must_use]
+    pub fn new(key: &str) -> Option<Self> {
+        let fits = (limits::KEY_BYTES_MIN..=limits::KEY_BYTES_MAX).contains(&key.len());
+        (fits && key.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(key.to_owned()))
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
+}
+
+/// A carrier: how it is reached and how it is spoken to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Carrier {
+    /// Its name, once.
+    pub name: String,
+    /// Where it listens.
+    pub address: CarrierAddress,
+    /// `system_id` of the bind.
+    pub system_id: String,
+    /// `password` of the bind; may be empty.
+    pub password: String,
+    /// `system_type` of the bind; may be empty.
+    pub system_type: String,
+    /// Connections of each shard.
+    pub binds_per_shard: u16,
+    /// Submissions unanswered on one connection, in PDUs.
+    pub window_pdus: u16,
+    /// Segments a second on all shards together; `None`: as many as the windows let through.
+    pub rate_per_s: Option<u32>,
+    /// How long a response may take before the attempt is doubtful.
+    pub response_timeout: Duration,
+    /// How long a link is silent before it is asked.
+    pub enquire_after: Duration,
+    /// The form of the message ids in its responses.
+    pub response_ids: IdForm,
+    /// The form of the message ids in its receipts.
+    pub receipt_ids: IdForm,
+    /// How its receipts are told from messages of handsets.
+    pub receipt_sign: ReceiptSign,
+}
+
+impl Carrier {
+    /// A carrier with the defaults of everything that has one.
+    #[must_use]
+    pub fn new(name: &str, address: CarrierAddress, system_id: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            address,
+            system_id: system_id.to_owned(),
+            password: String::new(),
+            system_type: String::new(),
+            binds_per_shard: 1,
+            window_pdus: limits::WINDOW_PDUS_DEFAULT,
+            rate_per_s: None,
+            response_timeout: limits::RESPONSE_TIMEOUT_DEFAULT,
+            enquire_after: limits::ENQUIRE_AFTER_DEFAULT,
+            response_ids: IdForm::Folded,
+            receipt_ids: IdForm::Folded,
+            receipt_sign: ReceiptSign::EsmClass,
+        }
+    }
+
+    /// Its id, made from its name.
+    #[must_use]
+    pub fn id(&self) -> CarrierId {
+        CarrierId::of_name(&self.name)
+    }
+}
+
+impl fmt::Debug for Carrier {
+    /// Without its password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carrier")
+            .field("name", &self.name)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a carrier listens: resolved when the daemon starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarrierAddress {
+    /// A name or an IP address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl CarrierAddress {
+    /// Reads `smpp.example.net:2775`, `192.0.2.1:2775` or `[2001:db8::1]:2775`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let port: u16 = port.parse().ok().filter(|&port| port != 0)?;
+        let host = match host.strip_prefix('[') {
+            Some(bracketed) => bracketed.strip_suffix(']')?,
+            None if host.contains(':') => return None,
+            None => host,
+        };
+        let fits = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self { host: host.to_owned(), port })
+    }
+}
+
+/// The words of a class's `doubt`.
+pub(super) const DOUBTS: [(&str, Doubt); 2] = [("send-again", Doubt::SendAgain), ("give-up", Doubt::GiveUp)];
+
+/// The words of a carrier's `response_ids` and `receipt_ids`.
+pub(super) const ID_FORMS: [(&str, IdForm); 4] = [
+    ("exact", IdForm::Exact),
+    ("folded", IdForm::Folded),
+    ("decimal", IdForm::Decimal),
+    ("hex", IdForm::Hexadecimal),
+];
+
+/// The words of a carrier's `receipt_sign`.
+pub(super) const RECEIPT_SIGNS: [(&str, ReceiptSign); 2] =
+    [("esm-class", ReceiptSign::EsmClass), ("esm-class-or-body", ReceiptSign::EsmClassOrBody)];
