@@ -1,0 +1,403 @@
+//! A run from its start to its report: carriers listen, the daemon starts, customers submit, fates come, all is judged.
+//!
+//! ```text
+//!   disk alone → daemon ready → binds → prefill → measured → fates → late sends → verdict → daemon stops
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use wire::time::Instant;
+
+use crate::args::{Options, Protocol, Spacing};
+use crate::carrier::Carriers;
+use crate::clock::Clock;
+use crate::configuration;
+use crate::customer::{Credentials, Customers, Habit, Stage};
+use crate::daemon::{Daemon, DaemonError, Launch, Ports, find_program};
+use crate::feed::{Arrivals, Feed};
+use crate::latencies::Percentiles;
+use crate::ledger::Ledger;
+use crate::limits::{LINGER, LINGER_MAX, PROGRESS_EVERY, READY_PATIENCE, STOP_PATIENCE};
+use crate::message::{Run, Shape};
+use crate::os::{self, Cores};
+use crate::probe::{self, Memory};
+use crate::random::Random;
+use crate::report::Report;
+use crate::turn::{CARRIERS, CUSTOMERS, TurnError, Waiter, World};
+use crate::verdict;
+use crate::wheel::Wheel;
+
+/// Why there was no run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error("customers over SMPP are not there yet; use --protocol native or http")]
+    SmppCustomers,
+    #[error("--protocol http without --http, where the daemon listens")]
+    NoHttp,
+    #[error("{what}: {source}")]
+    Io { what: String, source: std::io::Error },
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    #[error(transparent)]
+    Turn(#[from] TurnError),
+    #[error("{what} within {patience:?}")]
+    Patience { what: String, patience: Duration },
+    #[error("the run: {source}; the end of the daemon's log:\n{log}")]
+    Broke { source: TurnError, log: String },
+}
+
+/// What was measured of the phase that counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// From the first submission to the last fate.
+    pub(crate) duration: Duration,
+    /// From the first submission to the last answer.
+    pub(crate) answering: Duration,
+    pub(crate) engine_cpu: Option<Duration>,
+    pub(crate) engine_memory: Option<Memory>,
+    pub(crate) own_cpu: Duration,
+    pub(crate) fdatasync: Option<Percentiles>,
+    /// Whether the daemon stopped as it should when it was asked to.
+    pub(crate) stopped: bool,
+}
+
+/// A run that goes on.
+pub(crate) struct Session<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) world: World,
+    daemon: Option<Daemon>,
+    pub(crate) credentials: Credentials,
+    pub(crate) native: Option<SocketAddr>,
+    /// The daemon's connections to our carriers when the measurement began.
+    pub(crate) binds: usize,
+    next_progress: Instant,
+    /// Removed at the end.
+    _directory: Option<TempDir>,
+}
+
+/// Drives the messages and judges what became of them.
+///
+/// # Errors
+/// When there was no run: nothing is said about the daemon then.
+pub(crate) fn run(options: &Options) -> Result<Report, RunError> {
+    if options.protocol == Protocol::Smpp {
+        return Err(RunError::SmppCustomers);
+    }
+    let all_cores = Cores::allowed().map_err(|source| io_error("the cores of this process", source))?;
+    let program =
+        if options.spawned.spawn { Some(find_program(options.spawned.engine.clone())?) } else { None };
+    leave_cores_to_engine(options, &all_cores)?;
+    let (directory, path) = directory(options)?;
+    let fdatasync = match &path {
+        Some(path) => {
+            Some(probe::fdatasync_alone(path).map_err(|source| io_error("measuring fdatasync", source))?)
+        }
+        None => None,
+    };
+    let world = world(options)?;
+    let mut session = Session {
+        options,
+        world,
+        daemon: None,
+        credentials: credentials(options),
+        native: options.running.native,
+        binds: 0,
+        next_progress: Instant::default().plus(PROGRESS_EVERY),
+        _directory: directory,
+    };
+    let mut http = options.running.http;
+    if let (Some(program), Some(directory)) = (program, path) {
+        let ports = session.start_daemon(program, directory)?;
+        (session.native, http) = (Some(ports.native), Some(ports.http));
+    }
+    session.connect_customers(http)?;
+    let mut measured = session.drive(fdatasync).map_err(|error| session.explain(error))?;
+    session.linger().map_err(|error| session.explain(error))?;
+    let evidence = verdict::gather(&session);
+    measured.stopped = session.stop()?;
+    let report = verdict::report(&session, &evidence, &measured, all_cores.len());
+    if let Some(path) = &options.json {
+        let json = serde_json::to_vec_pretty(&report).map_err(|error| io_error("the JSON", error.into()))?;
+        std::fs::write(path, json)
+            .map_err(|source| io_error(&format!("writing {}", path.display()), source))?;
+    }
+    Ok(report)
+}
+
+impl Session<'_> {
+    fn start_daemon(&mut self, program: PathBuf, directory: PathBuf) -> Result<Ports, RunError> {
+        let addresses = self
+            .world
+            .carriers
+            .addresses()
+            .map_err(|source| io_error("where the carriers listen", source))?;
+        let configuration = configuration::text(self.options, &self.credentials, &addresses);
+        let cores = self.options.spawned.engine_cores.clone();
+        self.daemon = Some(Daemon::start(Launch { program, directory, cores, configuration })?);
+        self.wait_ready()
+    }
+
+    /// Serves the carriers until the daemon is ready and bound.
+    fn wait_ready(&mut self) -> Result<Ports, RunError> {
+        let end = self.world.stage.clock.now().plus(READY_PATIENCE);
+        let shards = self.options.spawned.engine_cores.len();
+        let binds =
+            usize::from(self.options.carriers.binds) * usize::from(self.options.carriers.carriers) * shards;
+        loop {
+            self.world.turn()?;
+            let Some(daemon) = &mut self.daemon else { continue };
+            if let Some(ports) = daemon.poll_ready()?
+                && self.world.carriers.bound() >= binds
+            {
+                return Ok(ports);
+            }
+            if self.world.stage.clock.now() > end {
+                return Err(DaemonError::NotReady(READY_PATIENCE, daemon.log_tail()).into());
+            }
+        }
+    }
+
+    fn connect_customers(&mut self, http: Option<SocketAddr>) -> Result<(), RunError> {
+        let Options { customers, window, pipeline, batch, .. } = self.options;
+        let (habit, address) = match self.options.protocol {
+            Protocol::Native | Protocol::Smpp => {
+                (Habit::Native { window: usize::from(*window) }, self.native)
+            }
+            Protocol::Http => {
+                (Habit::Http { pipeline: usize::from(*pipeline), batch: usize::from(*batch) }, http)
+            }
+        };
+        let address = address.ok_or(RunError::NoHttp)?;
+        let all = Customers::new(*customers, &habit, &self.credentials, address, CUSTOMERS);
+        self.world.customers = Some(all);
+        let ready = |session: &Self| session.world.customers.as_ref().is_some_and(Customers::ready);
+        self.turn_until(READY_PATIENCE, "customers are not welcome", ready)?;
+        let outage = if self.options.spawned.kills > 0 {
+            READY_PATIENCE
+        } else {
+            Duration::from_secs(self.options.running.outage_seconds.into())
+        };
+        if let Some(customers) = &mut self.world.customers {
+            customers.allow_outage(outage);
+        }
+        Ok(())
+    }
+
+    /// Prefills, then measures.
+    fn drive(&mut self, fdatasync: Option<Percentiles>) -> Result<Measured, RunError> {
+        let Options { messages, prefill, .. } = *self.options;
+        if prefill > 0 {
+            self.phase(0..prefill, Arrivals::Closed, 0)?;
+        }
+        self.binds = self.world.carriers.bound();
+        self.world.stage.ledger.measure(prefill..prefill + messages);
+        let engine_before = self.engine_cpu()?;
+        let own_before = own_cpu()?;
+        let start = self.world.stage.clock.now();
+        let arrivals = match (self.options.rate, self.options.arrivals) {
+            (None, _) => Arrivals::Closed,
+            (Some(rate), Spacing::Even) => Arrivals::even(rate),
+            (Some(rate), Spacing::Poisson) => Arrivals::poisson(rate, Random::of_seed(self.options.seed, 1)),
+        };
+        let (answered, fated) =
+            self.phase(prefill..prefill + messages, arrivals, self.options.spawned.kills)?;
+        let engine_after = self.engine_cpu()?;
+        let own_cpu = own_cpu()?.saturating_sub(own_before);
+        let engine_cpu = engine_after.zip(engine_before).map(|(after, before)| after.saturating_sub(before));
+        let engine_memory = self.daemon.as_ref().map(Daemon::memory).transpose()?;
+        let (duration, answering) = (fated.since(start), answered.since(start));
+        Ok(Measured { duration, answering, engine_cpu, engine_memory, own_cpu, fdatasync, stopped: true })
+    }
+
+    /// Submits a run of messages and waits for their fates; when the last answer and the last fate came.
+    fn phase(&mut self, run: Run, arrivals: Arrivals, kills: u32) -> Result<(Instant, Instant), RunError> {
+        let first = u64::from(run.start);
+        let goal = u64::from(run.end);
+        let start = self.world.stage.clock.now();
+        self.world.stage.feed = Feed::new(run, arrivals, start);
+        let mut killed = 0;
+        while self.world.stage.ledger.counts().answered < goal {
+            self.turn()?;
+            let due = first + (goal - first) * u64::from(killed + 1) / u64::from(kills + 1);
+            if killed < kills && self.world.stage.ledger.counts().answered >= due {
+                killed += 1;
+                self.kill()?;
+            }
+        }
+        let answered = self.world.stage.clock.now();
+        let end = answered.plus(Duration::from_secs(self.options.drain_seconds.into()));
+        let mut last = (self.world.stage.ledger.counts().fated, answered);
+        while last.0 < self.world.stage.ledger.counts().accepted && self.world.stage.clock.now() < end {
+            self.turn()?;
+            let fated = self.world.stage.ledger.counts().fated;
+            if fated > last.0 {
+                last = (fated, self.world.stage.clock.now());
+            }
+        }
+        Ok((answered, last.1))
+    }
+
+    /// A power cut in the middle of the work.
+    fn kill(&mut self) -> Result<(), RunError> {
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        daemon.kill_and_restart()?;
+        let ports = self.wait_ready()?;
+        self.native = Some(ports.native);
+        let address = if self.options.protocol == Protocol::Http { ports.http } else { ports.native };
+        if let Some(customers) = &mut self.world.customers {
+            customers.move_to(address);
+        }
+        Ok(())
+    }
+
+    /// What is yet to be sent twice is sent now, and receipts that are on their way arrive.
+    fn linger(&mut self) -> Result<(), RunError> {
+        let start = self.world.stage.clock.now();
+        loop {
+            self.turn()?;
+            let passed = self.world.stage.clock.now().since(start);
+            if passed >= LINGER_MAX || (passed >= LINGER && self.world.carriers.timeout().is_none()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks the daemon to stop, and serves its links until it has. Whether it ended well.
+    fn stop(&mut self) -> Result<bool, RunError> {
+        self.world.customers = None;
+        let Some(mut daemon) = self.daemon.take() else { return Ok(true) };
+        daemon.terminate()?;
+        let end = self.world.stage.clock.now().plus(STOP_PATIENCE);
+        while self.world.stage.clock.now() < end {
+            self.world.turn()?;
+            if let Some(status) = daemon.poll_end()? {
+                return Ok(status.success());
+            }
+        }
+        Ok(false)
+    }
+
+    fn engine_cpu(&self) -> Result<Option<Duration>, RunError> {
+        Ok(self.daemon.as_ref().map(Daemon::cpu_time).transpose()?)
+    }
+
+    fn turn(&mut self) -> Result<(), RunError> {
+        self.world.turn()?;
+        let now = self.world.stage.clock.now();
+        if now >= self.next_progress {
+            self.next_progress = now.plus(PROGRESS_EVERY);
+            let counts = self.world.stage.ledger.counts();
+            if !self.options.quiet {
+                eprintln!(
+                    "{:>6.0} s  {} answered, {} fates",
+                    now.since(Instant(0)).as_secs_f64(),
+                    counts.answered,
+                    counts.fated
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn turn_until(
+        &mut self,
+        patience: Duration,
+        what: &str,
+        done: impl Fn(&Self) -> bool,
+    ) -> Result<(), RunError> {
+        let end = self.world.stage.clock.now().plus(patience);
+        while !done(self) {
+            if self.world.stage.clock.now() > end {
+                return Err(RunError::Patience { what: what.to_owned(), patience });
+            }
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// An error of the loop is explained by what the daemon said last.
+    fn explain(&self, error: RunError) -> RunError {
+        match (error, &self.daemon) {
+            (RunError::Turn(source), Some(daemon)) => RunError::Broke { source, log: daemon.log_tail() },
+            (error, _) => error,
+        }
+    }
+}
+
+/// This program takes the cores that the daemon does not have, if there are any.
+fn leave_cores_to_engine(options: &Options, all: &[usize]) -> Result<(), RunError> {
+    let engine = &options.spawned.engine_cores;
+    let rest: Vec<usize> = all.iter().copied().filter(|core| !engine.contains(core)).collect();
+    if !options.spawned.spawn || rest.is_empty() {
+        return Ok(());
+    }
+    let pin = Cores::of(&rest).map_or(Ok(()), |cores| cores.pin_this_thread());
+    pin.map_err(|source| io_error("pinning this program", source))
+}
+
+/// Where the daemon lives: the directory that was named, or one that goes with us.
+fn directory(options: &Options) -> Result<(Option<TempDir>, Option<PathBuf>), RunError> {
+    if !options.spawned.spawn {
+        return Ok((None, None));
+    }
+    if let Some(path) = &options.spawned.data {
+        let made = std::fs::create_dir_all(path).and_then(|()| path.canonicalize());
+        return Ok((None, Some(made.map_err(|source| io_error("the data directory", source))?)));
+    }
+    let directory = tempfile::Builder::new().prefix("loadgen-").tempdir();
+    let directory = directory.map_err(|source| io_error("a temporary directory", source))?;
+    let path = directory.path().to_owned();
+    Ok((Some(directory), Some(path)))
+}
+
+fn world(options: &Options) -> Result<World, RunError> {
+    let failed = |source| io_error("the event loop", source);
+    let waiter = Waiter::new().map_err(failed)?;
+    let addresses = if options.spawned.spawn {
+        let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        vec![any; usize::from(options.carriers.carriers)]
+    } else {
+        options.running.listen_carrier.clone()
+    };
+    let carriers = Carriers::listen(
+        &addresses,
+        options.carriers.behaviour(),
+        options.carriers.receipt_window,
+        options.seed,
+        waiter.poll.registry(),
+        CARRIERS,
+    );
+    let carriers = carriers.map_err(|source| io_error("listening as a carrier", source))?;
+    let mut tag = Random::of_seed(Clock::wall().0, u64::from(std::process::id()));
+    let shape = Shape::new(options.class, usize::from(options.text_bytes), options.recipients, &mut tag);
+    let stage = Stage {
+        clock: Clock::start(),
+        feed: Feed::new(0..0, Arrivals::Closed, Instant::default()),
+        ledger: Ledger::new(options.messages.saturating_add(options.prefill)),
+        shape,
+        later: Wheel::new(),
+    };
+    Ok(World::new(waiter, stage, carriers))
+}
+
+/// The account of the command line, or one with a key that nobody else knows.
+fn credentials(options: &Options) -> Credentials {
+    let mut random = Random::of_seed(Clock::wall().0, u64::from(std::process::id()) << 1);
+    let key = options
+        .running
+        .key
+        .clone()
+        .unwrap_or_else(|| format!("{:016x}{:016x}", random.bits(), random.bits()));
+    Credentials { account: options.running.account.clone(), key }
+}
+
+fn own_cpu() -> Result<Duration, RunError> {
+    os::cpu_time(std::process::id()).map_err(|source| io_error("this program's CPU clock", source))
+}
+
+fn io_error(what: &str, source: std::io::Error) -> RunError {
+    RunError::Io { what: what.to_owned(), source }
+}
