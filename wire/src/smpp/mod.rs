@@ -13,6 +13,8 @@ pub mod bind;
 pub mod carrier_id;
 pub mod command;
 pub mod fields;
+#[cfg(test)]
+mod golden;
 pub mod header;
 pub mod limits;
 pub mod query;

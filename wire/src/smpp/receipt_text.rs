@@ -45,6 +45,30 @@ impl<'a> TextFields<'a> {
     /// Reads up to the customer's text.
     #[must_use]
     pub(super) fn read(text: &'a [u8]) -> Self {
+        Self::read_as_printed(text).unwrap_or_else(|| Self::read_words(text))
+    }
+
+    /// Exactly the line of Appendix B, which most carriers write: a fifth of the time of [`Self::read_words`], which
+    /// finds the same in it. `None` when it is anything else.
+    fn read_as_printed(text: &'a [u8]) -> Option<Self> {
+        let rest = text.strip_prefix(b"id:")?;
+        let (id, rest) = split_word(rest);
+        let rest = rest.strip_prefix(b" sub:")?.get(3..)?.strip_prefix(b" dlvrd:")?.get(3..)?;
+        let rest = skip_date(rest.strip_prefix(b" submit date:")?)?.strip_prefix(b" done date:")?;
+        let (word, rest) = skip_date(rest)?.strip_prefix(b" stat:")?.split_first_chunk::<7>()?;
+        let (error, rest) = split_word(rest.strip_prefix(b" err:")?);
+        let is_plain = |word: &[u8]| !word.iter().any(|byte| *byte == b':' || is_between_words(*byte));
+        let ends = rest.is_empty() || rest.starts_with(b" text:") || rest.starts_with(b" Text:");
+        if !ends || id.is_empty() || error.is_empty() || !is_plain(id) || !is_plain(error) || !is_plain(word)
+        {
+            return None;
+        }
+        let mut found = Self { id: Some(id), state: Some(MessageState::from_word(word)), error: None };
+        found.set(Key::Error, error);
+        Some(found)
+    }
+
+    fn read_words(text: &'a [u8]) -> Self {
         let mut found = Self::default();
         // A key whose value was empty: the next word is its value, unless that has a key of its own.
         let mut open = None;
@@ -82,6 +106,18 @@ impl<'a> TextFields<'a> {
             Key::Text | Key::Other => {}
         }
     }
+}
+
+/// What stands before the first blank, and the rest from the blank on.
+fn split_word(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|byte| *byte == b' ').unwrap_or(text.len()))
+}
+
+/// What follows a date of ten digits, or of twelve, with seconds.
+fn skip_date(text: &[u8]) -> Option<&[u8]> {
+    let bytes = if text.get(10) == Some(&b' ') { 10 } else { 12 };
+    let (date, rest) = text.split_at_checked(bytes)?;
+    date.iter().all(u8::is_ascii_digit).then_some(rest)
 }
 
 fn split_at_colon(word: &[u8]) -> Option<(Key, &[u8])> {

@@ -97,7 +97,12 @@ impl Plan {
             None => (Alphabet::Ucs2, text.chars().map(char::len_utf16).sum()),
         };
         let per_segment = units_per_segment(alphabet, style.concatenation, units);
-        let segments = Segments { rest: text, alphabet, per_segment, is_identity: false }.count();
+        // Only cutting tells how many: a pair that does not fit leaves a unit of its segment empty.
+        let segments = if units <= per_segment {
+            1
+        } else {
+            Segments { rest: text, alphabet, per_segment, is_identity: false }.count()
+        };
         Self::with(alphabet, units, segments, style, false)
     }
 
