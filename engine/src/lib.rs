@@ -3,5 +3,6 @@
 //! [`config`] is what the operator decides; [`daemon`] starts, runs and stops; [`sandbox`] is the carrier for newcomers.
 
 pub mod config;
+pub mod customers;
 pub mod daemon;
 pub mod sandbox;

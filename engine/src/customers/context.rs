@@ -1,0 +1,34 @@
+//! What a connection may touch beside itself while it handles something.
+
+use std::collections::VecDeque;
+
+use shards::api::Origin;
+use wire::time::Now;
+
+use super::ask::Ask;
+use super::http::DateText;
+use super::metrics::Counts;
+use super::{Readiness, Settings};
+
+/// Lent to a connection for the length of one call.
+pub(super) struct Context<'c> {
+    pub(super) now: Now,
+    /// The connection itself.
+    pub(super) connection: u64,
+    pub(super) settings: &'c Settings,
+    pub(super) readiness: Readiness,
+    pub(super) date: &'c DateText,
+    pub(super) counts: &'c mut Counts,
+    /// Requests for metrics, for the shell to answer.
+    pub(super) scrapes: &'c mut VecDeque<Origin>,
+    /// What is sent to the customer.
+    pub(super) out: &'c mut Vec<u8>,
+    pub(super) ask: &'c mut dyn FnMut(Ask<'_>),
+}
+
+impl Context<'_> {
+    /// The origin of one of the connection's requests.
+    pub(super) const fn origin(&self, request: u64) -> Origin {
+        Origin { shard: self.settings.shard, connection: self.connection, request }
+    }
+}

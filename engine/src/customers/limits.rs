@@ -1,0 +1,69 @@
+//! Every bound of the customers' side, with where it comes from.
+//!
+//! Per shard, unless a line says otherwise. What is full pushes back: a connection is not read until it has room again.
+
+use core::time::Duration;
+
+/// Connections of customers on one shard. Idle ones cost about 1 KiB, so this is 16 MiB; more come as more cores do.
+pub const CONNECTIONS_MAX: usize = 16_384;
+
+/// The head of an HTTP request, in bytes: a cursor of 512 partitions and a few cookies fit twice.
+pub const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Header fields of one request. Browsers send about 20.
+pub const HEADERS_MAX: usize = 64;
+/// The body of an HTTP request, in bytes: 1,000 messages of a kilobyte.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// A chunked request as it lies in the buffer, in bytes: its chunks' own lines may cost as much as what they carry.
+pub const CHUNKED_BYTES_MAX: usize = HEAD_BYTES_MAX + 2 * BODY_BYTES_MAX;
+/// The line that begins a chunk, in bytes. Nobody sends extensions; they are read over.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Messages in one `POST`.
+pub const BATCH_MESSAGES_MAX: usize = 1000;
+
+/// Unanswered requests of one HTTP connection. Beyond it the connection is not read.
+pub const PIPELINE_REQUESTS_MAX: usize = 256;
+/// Unanswered messages of one HTTP connection, counted before a request is taken: one batch may go beyond.
+pub const PIPELINE_MESSAGES_MAX: usize = 4096;
+/// Bytes that a connection has ready and the shell has not taken. Beyond it nothing more is read or answered.
+pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
+/// Unread bytes of a connection that waits for events: it is read up to here, so that its end is seen.
+pub const WAITING_INPUT_BYTES_MAX: usize = 64 << 10;
+
+/// From the first byte of an HTTP request to its last.
+pub const REQUEST_WAIT: Duration = Duration::from_secs(10);
+/// How long an HTTP connection may do nothing.
+pub const IDLE_WAIT: Duration = Duration::from_secs(60);
+/// How long a customer may leave its answers untaken.
+pub const STALL_WAIT: Duration = Duration::from_secs(30);
+/// How long the brain may take. Beyond it the outcome is unknown and said to be: a sync that takes longer is a sick disk.
+pub const ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// How long a connection that is being closed may take to send its last bytes.
+pub const LAST_WORDS_WAIT: Duration = Duration::from_secs(5);
+
+/// Events of one answer to `GET /v1/events`, also when the request does not say: about 130 KiB.
+pub const EVENTS_MAX: u16 = 1000;
+/// The longest poll. Below it proxies keep a silent connection.
+pub const EVENTS_WAIT_MAX: Duration = Duration::from_secs(60);
+/// The same, when the request does not say.
+pub const EVENTS_WAIT_DEFAULT: Duration = Duration::from_secs(20);
+/// How long a poll goes on gathering after the first event: other shards' events take a turn or two to cross.
+pub const EVENTS_LINGER: Duration = Duration::from_millis(5);
+
+/// From a native connection to its `Hello`.
+pub const HELLO_WAIT: Duration = Duration::from_secs(5);
+/// A native client that was silent this long is asked whether it is there.
+pub const PING_AFTER: Duration = Duration::from_secs(30);
+/// A native client that was silent this long is gone.
+pub const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Unanswered submissions of one native session, when the configuration does not say: 16 syncs of 512.
+pub const CREDITS_DEFAULT: u32 = 8192;
+/// Unanswered queries of one native session.
+pub const QUERIES_MAX: u32 = 256;
+/// Fates that a subscriber may have without acknowledging them, on each shard; a client that asks for more gets this.
+pub const FATE_CREDITS_MAX: u32 = 8192;
+/// Steps of a trace that are told: 1,000 of at most 530 bytes stay below a native frame.
+pub const TRACE_STEPS_MAX: usize = 1000;
+
+const _: () = assert!(BATCH_MESSAGES_MAX < 1 << 10, "a place in a batch has ten bits of a request's number");
+const _: () = assert!(TRACE_STEPS_MAX * 530 + 64 <= wire::native::FRAME_BYTES_MAX);
+const _: () = assert!(PING_AFTER.as_secs() < SILENCE_MAX.as_secs());

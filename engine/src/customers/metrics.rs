@@ -1,0 +1,45 @@
+//! What the customers' side counts, per shard: plain numbers, read by copying.
+
+/// Counters of one shard's customers since the process began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// HTTP connections that came.
+    pub http_connections: u64,
+    /// Native connections that came.
+    pub native_connections: u64,
+    /// HTTP requests that were answered.
+    pub http_answers: u64,
+    /// Of these, with a problem.
+    pub http_problems: u64,
+    /// Native frames that were read.
+    pub native_frames: u64,
+    /// Native sessions that were rejected.
+    pub native_rejects: u64,
+    /// Messages that were handed to the brain.
+    pub messages: u64,
+    /// Messages that were refused before that, for their recipient or their form.
+    pub messages_malformed: u64,
+    /// Requests and hand-shakes without a key that is known.
+    pub unauthorized: u64,
+    /// Connections that were closed because their customer was too slow, to ask or to take its answers.
+    pub timeouts: u64,
+    /// Fates that were told.
+    pub fates: u64,
+}
+
+impl Counts {
+    /// Each counter: its name without prefix and suffix, its help, its value.
+    pub fn each(&self, mut with: impl FnMut(&'static str, &'static str, u64)) {
+        with("http_connections", "HTTP connections accepted", self.http_connections);
+        with("native_connections", "native connections accepted", self.native_connections);
+        with("http_answers", "HTTP requests answered", self.http_answers);
+        with("http_problems", "HTTP requests answered with a problem", self.http_problems);
+        with("native_frames", "native frames read", self.native_frames);
+        with("native_rejects", "native sessions rejected", self.native_rejects);
+        with("messages", "messages handed to the brain", self.messages);
+        with("messages_malformed", "messages refused for their form", self.messages_malformed);
+        with("unauthorized", "requests and hand-shakes without a known key", self.unauthorized);
+        with("timeouts", "connections closed because the customer was too slow", self.timeouts);
+        with("fates", "fates told to customers", self.fates);
+    }
+}

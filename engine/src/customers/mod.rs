@@ -1,0 +1,511 @@
+//! The customers' side of one shard: all connections of customers, HTTP and native, as machines over bytes.
+//!
+//! ```text
+//!   sockets (the shell)      Customers                       brain
+//!   bytes ──handle_received─▶ http · native ──Ask (closure)──▶
+//!   bytes ◀──take_output───── (per connection) ◀─handle_reply──
+//! ```
+//!
+//! No socket, no clock and no lock is in here: the shell brings bytes and `now`, and is told which connection has output,
+//! which may be read again and which is to be closed. So every exchange is tested with bytes, split wherever one likes.
+//!
+//! A turn of the shell: what came in (`handle_received`, `handle_reply`, `handle_timeout`), then [`Customers::settle`]
+//! once, then the polls. Only `settle` writes answers, so that all answers of a turn leave together.
+
+pub mod ask;
+mod context;
+pub mod credentials;
+mod http;
+pub mod limits;
+pub mod metrics;
+mod native;
+pub mod openmetrics;
+#[cfg(test)]
+mod probe;
+mod timers;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use shards::api::{Origin, Reply};
+use shards::plan::Plan;
+use wire::id::ShardId;
+use wire::time::{Instant, Now};
+
+use self::ask::Ask;
+use self::context::Context;
+use self::credentials::Credentials;
+use self::http::{DateText, HttpConnection, date_text};
+use self::limits::{CONNECTIONS_MAX, LAST_WORDS_WAIT, OUTPUT_BYTES_MAX, STALL_WAIT};
+use self::metrics::Counts;
+use self::native::{Liveness, NativeSession};
+use self::openmetrics::Sample;
+use self::timers::Timers;
+
+/// What a connection speaks; its listener knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 with JSON.
+    Http,
+    /// The native frames.
+    Native,
+}
+
+/// Whether the node takes messages, as `GET /readyz` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Not every partition decides yet.
+    Starting,
+    /// Every partition decides.
+    Ready,
+    /// The node drains: open requests are answered, then connections end.
+    Stopping,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// After what was taken of its output is sent. Shut the writing side down and read on until the end comes, so that
+    /// unread input does not reset the connection before the customer has read the last answer.
+    AfterOutput,
+    /// At once: the customer takes nothing, or is gone.
+    AtOnce,
+}
+
+/// What one shard's customers' side is told about the world.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The shard.
+    pub shard: ShardId,
+    /// The native port of each shard of the node, for the hand-shake.
+    pub native_ports: Vec<u16>,
+    /// Unanswered submissions of one native session; [`limits::CREDITS_DEFAULT`] unless configured.
+    pub credits: u32,
+    /// Names of carriers; the node and its partitions.
+    pub plan: Arc<Plan>,
+    /// Who may come in.
+    pub credentials: Arc<Credentials>,
+}
+
+/// All connections of customers of one shard.
+pub struct Customers {
+    settings: Settings,
+    readiness: Readiness,
+    connections: HashMap<u64, Connection, foldhash::fast::FixedState>,
+    timers: Timers,
+    /// Connections that have something to settle.
+    touched: Vec<u64>,
+    with_output: VecDeque<u64>,
+    resumed: VecDeque<u64>,
+    endings: VecDeque<(u64, Ending)>,
+    scrapes: VecDeque<Origin>,
+    date: DateText,
+    /// The second that [`Customers::date`] says.
+    date_s: u64,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Connection {
+    machine: Machine,
+    output: Vec<u8>,
+    /// Since when the output waits for the shell without any of it being taken.
+    output_since: Instant,
+    /// When its timer is set for; never later than its deadline.
+    armed: Instant,
+    /// Since when all is said.
+    ending: Option<Instant>,
+    /// Whether the shell was told to close it at once.
+    given_up: bool,
+    touched: bool,
+    listed: bool,
+    paused: bool,
+}
+
+#[derive(Debug)]
+enum Machine {
+    Http(Box<HttpConnection>),
+    Native(Box<NativeSession>),
+}
+
+impl Customers {
+    /// A side without connections, of a node that is starting.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            readiness: Readiness::Starting,
+            connections: HashMap::with_hasher(foldhash::fast::FixedState::default()),
+            timers: Timers::default(),
+            touched: Vec::new(),
+            with_output: VecDeque::new(),
+            resumed: VecDeque::new(),
+            endings: VecDeque::new(),
+            scrapes: VecDeque::new(),
+            date: date_text(wire::time::WallMs(0)),
+            date_s: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Tells whether the node takes messages. [`Readiness::Stopping`] ends connections as they become idle.
+    pub fn handle_readiness(&mut self, readiness: Readiness) {
+        if self.readiness == readiness {
+            return;
+        }
+        self.readiness = readiness;
+        if readiness == Readiness::Stopping {
+            let Self { connections, touched, .. } = self;
+            let mut all: Vec<u64> = connections.keys().copied().collect();
+            all.sort_unstable();
+            for id in all {
+                connections.get_mut(&id).expect("just listed").touch(id, touched);
+            }
+        }
+    }
+
+    /// Whether no request waits for the brain and no output for the shell.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let busy = |connection: &Connection| {
+            !connection.output.is_empty()
+                || match &connection.machine {
+                    Machine::Http(http) => http.is_unanswered(),
+                    Machine::Native(native) => native.is_unanswered() || !native.is_over(),
+                }
+        };
+        !self.connections.values().any(busy)
+    }
+
+    /// A connection came. `connection` is the shell's name for it and is not used again before its end.
+    pub fn handle_accepted(
+        &mut self,
+        now: Now,
+        connection: u64,
+        protocol: Protocol,
+        ask: &mut dyn FnMut(Ask<'_>),
+    ) {
+        let machine = match protocol {
+            Protocol::Http => {
+                self.counts.http_connections += 1;
+                Machine::Http(Box::new(HttpConnection::new(now.mono)))
+            }
+            Protocol::Native => {
+                self.counts.native_connections += 1;
+                Machine::Native(Box::new(NativeSession::new(now.mono)))
+            }
+        };
+        let turn_away = self.connections.len() >= CONNECTIONS_MAX;
+        let earlier = self.connections.insert(connection, Connection::new(machine, now.mono));
+        assert!(earlier.is_none(), "connection {connection} was accepted twice");
+        self.with(now, connection, ask, |machine, cx| {
+            if turn_away {
+                machine.turn_away(cx);
+            }
+        });
+    }
+
+    /// Bytes came.
+    pub fn handle_received(&mut self, now: Now, connection: u64, bytes: &[u8], ask: &mut dyn FnMut(Ask<'_>)) {
+        self.with(now, connection, ask, |machine, cx| match machine {
+            Machine::Http(http) => http.receive(bytes, cx),
+            Machine::Native(native) => native.receive(bytes, cx),
+        });
+    }
+
+    /// The customer closed its side: nothing more will come, and what it asked is still answered.
+    pub fn handle_received_end(&mut self, now: Now, connection: u64, ask: &mut dyn FnMut(Ask<'_>)) {
+        self.with(now, connection, ask, |machine, cx| match machine {
+            Machine::Http(http) => http.receive_end(cx.now.mono),
+            Machine::Native(native) => native.receive_end(cx),
+        });
+    }
+
+    /// The connection is gone. To be told once for each that was accepted, also after [`Customers::poll_close`].
+    pub fn handle_closed(&mut self, now: Now, connection: u64, ask: &mut dyn FnMut(Ask<'_>)) {
+        self.with(now, connection, ask, |machine, cx| match machine {
+            Machine::Http(http) => http.abandon(cx),
+            Machine::Native(native) => native.abandon(cx),
+        });
+        self.connections.remove(&connection);
+    }
+
+    /// An answer of the brain. One for a connection that is gone is let go: what it says is in the log.
+    pub fn handle_reply(&mut self, now: Now, reply: Reply) {
+        let origin = match &reply {
+            Reply::Answer { origin, .. } | Reply::Message { origin, .. } => *origin,
+            Reply::Fate { subscriber, .. } => *subscriber,
+        };
+        assert_eq!(origin.shard, self.settings.shard, "a reply came to another shard than its request's");
+        self.with(now, origin.connection, &mut |_| {}, |machine, cx| match machine {
+            Machine::Http(http) => http.reply(origin.request, reply, cx.now.mono),
+            Machine::Native(native) => native.reply(origin.request, reply, cx),
+        });
+    }
+
+    /// Requests for metrics: answer each with [`Customers::handle_scrape`].
+    pub fn poll_scrape(&mut self) -> Option<Origin> {
+        self.scrapes.pop_front()
+    }
+
+    /// The node's metrics for one request.
+    pub fn handle_scrape(&mut self, now: Now, origin: Origin, samples: &[Sample<'_>]) {
+        let mut text = String::new();
+        openmetrics::render(samples, &mut text);
+        self.with(now, origin.connection, &mut |_| {}, |machine, _| {
+            if let Machine::Http(http) = machine {
+                http.scrape(origin.request, text);
+            }
+        });
+    }
+
+    /// When [`Customers::handle_timeout`] is due; in the past when [`Customers::settle`] has work.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Instant> {
+        if self.touched.is_empty() { self.timers.next() } else { Some(Instant(0)) }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now, ask: &mut dyn FnMut(Ask<'_>)) {
+        while let Some((at, id)) = self.timers.pop_due(now.mono) {
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            if connection.armed != at {
+                continue;
+            }
+            connection.armed = Instant::FAR_FUTURE;
+            let stalled = connection.stall_deadline() <= now.mono;
+            let lingers = connection.ending.is_some_and(|since| since.plus(LAST_WORDS_WAIT) <= now.mono);
+            let mut liveness = Liveness::Alive;
+            self.with(now, id, ask, |machine, cx| liveness = machine.handle_timeout(cx));
+            self.counts.timeouts += u64::from(stalled);
+            if stalled || lingers || liveness == Liveness::Gone {
+                self.end_at_once(id);
+            }
+        }
+    }
+
+    /// Writes the answers of this turn and reads what had to wait for them. Once a turn, before the polls.
+    pub fn settle(&mut self, now: Now, ask: &mut dyn FnMut(Ask<'_>)) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for id in touched.drain(..) {
+            self.with(now, id, ask, |machine, cx| match machine {
+                Machine::Http(http) => http.settle(cx),
+                Machine::Native(native) => native.settle(cx),
+            });
+            self.settled(now, id);
+        }
+        assert!(self.touched.is_empty(), "settling touches nobody else");
+        self.touched = touched;
+    }
+
+    /// A connection that has output. Take it with [`Customers::take_output`], at once or when the socket takes more.
+    pub fn poll_output(&mut self) -> Option<u64> {
+        loop {
+            let id = self.with_output.pop_front()?;
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.listed = false;
+                if !connection.output.is_empty() {
+                    return Some(id);
+                }
+            }
+        }
+    }
+
+    /// Gives a connection's output away in exchange for an empty buffer, whose capacity is used again. `false`: there is
+    /// none. Whoever has bytes of it under way asks again when they have left: what comes meanwhile gathers here, and a
+    /// customer that takes nothing is not read.
+    pub fn take_output(&mut self, now: Now, connection: u64, empty: &mut Vec<u8>) -> bool {
+        assert!(empty.is_empty(), "output is exchanged for an empty buffer");
+        let Some(taken) = self.connections.get_mut(&connection) else { return false };
+        if taken.output.is_empty() {
+            return false;
+        }
+        let was_full = taken.output.len() >= OUTPUT_BYTES_MAX;
+        std::mem::swap(&mut taken.output, empty);
+        taken.output_since = now.mono;
+        if was_full {
+            taken.touch(connection, &mut self.touched);
+        }
+        if taken.ending.is_some() {
+            self.endings.push_back((connection, Ending::AfterOutput));
+        }
+        true
+    }
+
+    /// Whether a connection may be read. Ask after each piece of input; after a no, [`Customers::poll_resume`] says when.
+    pub fn wants_reading(&mut self, connection: u64) -> bool {
+        let Some(asked) = self.connections.get_mut(&connection) else { return false };
+        asked.paused = !asked.has_room();
+        !asked.paused
+    }
+
+    /// A connection that may be read again.
+    pub fn poll_resume(&mut self) -> Option<u64> {
+        self.resumed.pop_front()
+    }
+
+    /// A connection to close, and how. Its end is still to be told by [`Customers::handle_closed`].
+    pub fn poll_close(&mut self) -> Option<(u64, Ending)> {
+        self.endings.pop_front()
+    }
+
+    /// What was counted since the process began.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Lends a connection all that it may touch; nothing when it is gone.
+    fn with(
+        &mut self,
+        now: Now,
+        id: u64,
+        ask: &mut dyn FnMut(Ask<'_>),
+        act: impl FnOnce(&mut Machine, &mut Context<'_>),
+    ) {
+        let second = now.wall.0 / 1000;
+        if second != self.date_s {
+            self.date_s = second;
+            self.date = date_text(now.wall);
+        }
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.touch(id, &mut self.touched);
+        if connection.output.is_empty() {
+            connection.output_since = now.mono;
+        }
+        let mut cx = Context {
+            now,
+            connection: id,
+            settings: &self.settings,
+            readiness: self.readiness,
+            date: &self.date,
+            counts: &mut self.counts,
+            scrapes: &mut self.scrapes,
+            out: &mut connection.output,
+            ask,
+        };
+        act(&mut connection.machine, &mut cx);
+    }
+
+    fn end_at_once(&mut self, id: u64) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.given_up = true;
+            self.endings.push_back((id, Ending::AtOnce));
+        }
+    }
+
+    /// Lists what the shell has to know of a connection that was just settled, and sets its timer.
+    fn settled(&mut self, now: Now, id: u64) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.touched = false;
+        if !connection.output.is_empty() && !connection.listed {
+            connection.listed = true;
+            self.with_output.push_back(id);
+        }
+        if connection.paused && connection.has_room() {
+            connection.paused = false;
+            self.resumed.push_back(id);
+        }
+        if connection.ending.is_none() && !connection.given_up && connection.machine.is_over() {
+            connection.ending = Some(now.mono);
+            if connection.output.is_empty() {
+                self.endings.push_back((id, Ending::AfterOutput));
+            }
+        }
+        let deadline = connection.deadline();
+        if deadline < connection.armed {
+            connection.armed = deadline;
+            self.timers.arm(deadline, id);
+        }
+    }
+}
+
+impl fmt::Debug for Customers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Customers").field("connections", &self.connections.len()).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    const fn new(machine: Machine, now: Instant) -> Self {
+        Self {
+            machine,
+            output: Vec::new(),
+            output_since: now,
+            armed: Instant::FAR_FUTURE,
+            ending: None,
+            given_up: false,
+            touched: false,
+            listed: false,
+            paused: false,
+        }
+    }
+
+    fn touch(&mut self, id: u64, touched: &mut Vec<u64>) {
+        if !self.touched {
+            self.touched = true;
+            touched.push(id);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let machine_reads = match &self.machine {
+            Machine::Http(http) => http.wants_reading(),
+            Machine::Native(_) => true,
+        };
+        // What ends is read so that its end is seen.
+        self.ending.is_some() || machine_reads && self.output.len() < OUTPUT_BYTES_MAX
+    }
+
+    fn stall_deadline(&self) -> Instant {
+        if self.output.is_empty() { Instant::FAR_FUTURE } else { self.output_since.plus(STALL_WAIT) }
+    }
+
+    fn deadline(&self) -> Instant {
+        let machine = match &self.machine {
+            // Full output holds everything up but the stall.
+            _ if self.output.len() >= OUTPUT_BYTES_MAX => Instant::FAR_FUTURE,
+            Machine::Http(http) => http.deadline(),
+            Machine::Native(native) => native.deadline(),
+        };
+        match self.ending {
+            _ if self.given_up => Instant::FAR_FUTURE,
+            Some(since) => since.plus(LAST_WORDS_WAIT),
+            None => machine.min(self.stall_deadline()),
+        }
+    }
+}
+
+impl Machine {
+    fn turn_away(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Http(http) => http.turn_away(cx),
+            Self::Native(native) => native.turn_away(cx),
+        }
+    }
+
+    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> Liveness {
+        match self {
+            Self::Http(http) => {
+                http.handle_timeout(cx);
+                Liveness::Alive
+            }
+            Self::Native(native) => native.handle_timeout(cx),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Http(http) => http.is_over(),
+            Self::Native(native) => native.is_over(),
+        }
+    }
+}

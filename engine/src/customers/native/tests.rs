@@ -1,0 +1,1 @@
+//! Sessions of bytes: who may say what when.
