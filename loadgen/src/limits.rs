@@ -32,11 +32,14 @@ pub(crate) const HTTP_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Head lines of an HTTP answer.
 pub(crate) const HTTP_HEADERS_MAX: usize = 32;
 
-/// How many fates may be told and not yet acknowledged: several round trips of a full window at 500,000 a second.
+/// How many fates may be told and not yet acknowledged; the daemon grants less if it likes.
 pub(crate) const FATE_CREDITS: u32 = 65_536;
 
 /// How long the daemon may hold a poll for events.
 pub(crate) const EVENTS_WAIT: Duration = Duration::from_secs(5);
+
+/// Fates in one answer to a poll for events: what the API allows.
+pub(crate) const EVENTS_MAX: u16 = 1000;
 
 /// How long an HTTP request outside the measurement (readiness, a trace) may take.
 pub(crate) const REQUEST_PATIENCE: Duration = Duration::from_secs(5);

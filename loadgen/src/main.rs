@@ -15,6 +15,8 @@ mod clock;
 mod configuration;
 mod customer;
 mod daemon;
+#[cfg(test)]
+mod fake;
 mod feed;
 mod inquiry;
 mod latencies;

@@ -97,28 +97,13 @@ pub(crate) fn run(options: &Options) -> Result<Report, RunError> {
         }
         None => None,
     };
-    let world = world(options)?;
-    let mut session = Session {
-        options,
-        world,
-        daemon: None,
-        credentials: credentials(options),
-        native: options.running.native,
-        binds: 0,
-        next_progress: Instant::default().plus(PROGRESS_EVERY),
-        _directory: directory,
-    };
+    let mut session = Session::new(options, directory)?;
     let mut http = options.running.http;
     if let (Some(program), Some(directory)) = (program, path) {
         let ports = session.start_daemon(program, directory)?;
         (session.native, http) = (Some(ports.native), Some(ports.http));
     }
-    session.connect_customers(http)?;
-    let mut measured = session.drive(fdatasync).map_err(|error| session.explain(error))?;
-    session.linger().map_err(|error| session.explain(error))?;
-    let evidence = verdict::gather(&session);
-    measured.stopped = session.stop()?;
-    let report = verdict::report(&session, &evidence, &measured, all_cores.len());
+    let report = session.complete(http, fdatasync, all_cores.len())?;
     if let Some(path) = &options.json {
         let json = serde_json::to_vec_pretty(&report).map_err(|error| io_error("the JSON", error.into()))?;
         std::fs::write(path, json)
@@ -127,7 +112,36 @@ pub(crate) fn run(options: &Options) -> Result<Report, RunError> {
     Ok(report)
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// Carriers that listen; no daemon and no customers yet.
+    pub(crate) fn new(options: &'a Options, directory: Option<TempDir>) -> Result<Self, RunError> {
+        Ok(Self {
+            options,
+            world: world(options)?,
+            daemon: None,
+            credentials: credentials(options),
+            native: options.running.native,
+            binds: 0,
+            next_progress: Instant::default().plus(PROGRESS_EVERY),
+            _directory: directory,
+        })
+    }
+
+    /// Everything from the customers' hello to the verdict.
+    pub(crate) fn complete(
+        &mut self,
+        http: Option<SocketAddr>,
+        fdatasync: Option<Percentiles>,
+        cores: usize,
+    ) -> Result<Report, RunError> {
+        self.connect_customers(http)?;
+        let driven = self.drive(fdatasync).and_then(|measured| self.linger().map(|()| measured));
+        let mut measured = driven.map_err(|error| self.explain(error))?;
+        let evidence = verdict::gather(self);
+        measured.stopped = self.stop()?;
+        Ok(verdict::report(self, &evidence, &measured, cores))
+    }
+
     fn start_daemon(&mut self, program: PathBuf, directory: PathBuf) -> Result<Ports, RunError> {
         let addresses = self
             .world

@@ -11,7 +11,7 @@ use wire::time::Instant;
 use super::response::Response;
 use super::{Credentials, CustomerError, Stage};
 use crate::ledger::Fate;
-use crate::limits::EVENTS_WAIT;
+use crate::limits::{EVENTS_MAX, EVENTS_WAIT};
 
 /// One connection that polls.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Session {
     /// A session that has not asked.
     pub(crate) fn new(credentials: &Credentials, host: SocketAddr) -> Self {
         let tail = format!(
-            "wait_ms={} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\n\r\n",
+            "limit={EVENTS_MAX}&wait_ms={} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\n\r\n",
             EVENTS_WAIT.as_millis(),
             credentials.key
         );
@@ -91,5 +91,36 @@ impl Session {
         self.cursor.clear();
         self.cursor.push_str(&told.cursor);
         Ok(used)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::customer::testing::{ids, stage};
+    use crate::ledger::Answer;
+    use crate::message::Nonce;
+
+    #[test]
+    fn each_poll_begins_where_the_last_one_ended() {
+        let credentials = Credentials { account: "load".into(), key: "secret".into() };
+        let mut session = Session::new(&credentials, "127.0.0.1:8080".parse().unwrap());
+        let (mut stage, mut out) = (stage(1), Vec::new());
+        session.greet(&mut out);
+        assert!(out.starts_with(b"GET /v1/events?limit=1000&wait_ms=5000 HTTP/1.1\r\n"));
+        out.clear();
+        session.respond(&mut out);
+        assert!(out.is_empty(), "one poll at a time");
+        let [id, _] = ids();
+        stage.ledger.answered(Nonce(0), Answer::New(id), Instant(1));
+        let body = format!(
+            "{{\"events\":[{{\"id\":\"{id}\",\"fate\":\"delivered\",\"at\":\"x\"}}],\"cursor\":\"c17\"}}"
+        );
+        let stream = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        assert_eq!(session.handle(0, &stream.as_bytes()[..30], Instant(2), &mut stage).unwrap(), 0);
+        assert_eq!(session.handle(0, stream.as_bytes(), Instant(2), &mut stage).unwrap(), stream.len());
+        assert_eq!(stage.ledger.counts().fated, 1);
+        session.respond(&mut out);
+        assert!(out.starts_with(b"GET /v1/events?after=c17&limit=1000&"));
     }
 }

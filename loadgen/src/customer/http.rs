@@ -149,3 +149,73 @@ fn refused(nonce: Nonce, status: u16, pause: Duration, now: Instant, stage: &mut
         stage.ledger.answered(nonce, Answer::Refused, now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::customer::testing::{ids, stage};
+
+    fn session(batch: usize) -> Session {
+        let credentials = Credentials { account: "load".into(), key: "secret".into() };
+        Session::new(&credentials, "127.0.0.1:8080".parse().unwrap(), 2, batch)
+    }
+
+    fn response(status: &str, body: &str) -> String {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    }
+
+    #[test]
+    fn a_request_is_whole_and_says_its_length() {
+        let (mut session, mut stage, mut out) = (session(3), stage(10), Vec::new());
+        session.submit(0..3, &mut stage.shape, &mut out);
+        assert_eq!(session.room(), 3);
+        let text = String::from_utf8(out).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(
+            "POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Bearer secret"
+        ));
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
+        assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(body).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn answers_come_in_the_order_of_the_requests() {
+        let (mut session, mut stage, mut out) = (session(1), stage(10), Vec::new());
+        let [first, second] = ids();
+        session.submit(4..5, &mut stage.shape, &mut out);
+        session.submit(5..6, &mut stage.shape, &mut out);
+        let stream = response("202 Accepted", &format!("{{\"id\":\"{first}\"}}"))
+            + &response("202 Accepted", &format!("{{\"id\":\"{second}\",\"known\":true}}"));
+        let used = session.handle(0, stream.as_bytes(), Instant(9), &mut stage).unwrap();
+        assert_eq!((used, session.room()), (stream.len(), 2));
+        assert_eq!([4, 5].map(|nonce| stage.ledger.id(Nonce(nonce))), [Some(first), Some(second)]);
+        assert_eq!(stage.ledger.counts().known, 1);
+    }
+
+    #[test]
+    fn each_message_of_a_batch_has_its_own_outcome() {
+        let (mut session, mut stage, mut out) = (session(3), stage(10), Vec::new());
+        let [first, _] = ids();
+        session.submit(0..3, &mut stage.shape, &mut out);
+        let body = format!(
+            "[{{\"id\":\"{first}\"}},{{\"type\":\"/problems/busy\",\"status\":503,\"retry_after_ms\":100}},\
+             {{\"type\":\"/problems/no-route\",\"status\":422}}]"
+        );
+        session.handle(0, response("202 Accepted", &body).as_bytes(), Instant(9), &mut stage).unwrap();
+        assert_eq!(stage.ledger.id(Nonce(0)), Some(first));
+        assert_eq!((stage.later.timeout(), stage.ledger.counts().refused), (Some(Instant(9).plus(PAUSE)), 1));
+    }
+
+    #[test]
+    fn a_request_that_is_refused_for_now_is_repeated_and_another_is_not() {
+        let (mut session, mut stage, mut out) = (session(2), stage(10), Vec::new());
+        session.submit(0..2, &mut stage.shape, &mut out);
+        session.submit(2..4, &mut stage.shape, &mut out);
+        let stream = response("503 Busy", "{}") + &response("401 Unauthorized", "{}");
+        session.handle(0, stream.as_bytes(), Instant(9), &mut stage).unwrap();
+        let counts = stage.ledger.counts();
+        assert_eq!((counts.resubmitted, counts.refused, stage.later.len()), (2, 2, 2));
+        let error = session.handle(7, response("202 Accepted", "{}").as_bytes(), Instant(9), &mut stage);
+        assert_eq!(error.unwrap_err().to_string(), "customer 7: a response to no request");
+    }
+}

@@ -351,3 +351,35 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod testing {
+    //! What the tests of the protocols share.
+
+    use wire::id::{MessageId, Partition};
+    use wire::time::{Instant, WallMs};
+
+    use super::Stage;
+    use crate::clock::Clock;
+    use crate::feed::{Arrivals, Feed};
+    use crate::ledger::Ledger;
+    use crate::message::Shape;
+    use crate::random::Random;
+    use crate::wheel::Wheel;
+
+    /// A stage with a ledger of so many intents.
+    pub(super) fn stage(intents: u32) -> Stage {
+        Stage {
+            clock: Clock::start(),
+            feed: Feed::new(0..0, Arrivals::Closed, Instant(0)),
+            ledger: Ledger::new(intents),
+            shape: Shape::new(None, 40, 1000, &mut Random::of_seed(1, 0)),
+            later: Wheel::new(),
+        }
+    }
+
+    /// Two message ids.
+    pub(super) fn ids() -> [MessageId; 2] {
+        [1, 2].map(|counter| MessageId::mint(WallMs(1_795_402_975_120), Partition(3), 1, counter))
+    }
+}
