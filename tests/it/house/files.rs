@@ -35,9 +35,11 @@ fn no_test_is_skipped_or_sleeps_or_hopes_for_a_panic() {
 }
 
 fn without_head(source: &Source) -> Option<Finding> {
-    let first = source.text.lines().next().unwrap_or_default();
+    // What a file is permitted (`#![expect(unsafe_code, …)]`) may stand above its head.
+    let first = source.text.lines().enumerate().find(|(_, line)| !line.starts_with("#!["));
+    let (index, first) = first.unwrap_or_default();
     let wrong = source.is_rust() && !first.starts_with("//! ");
-    wrong.then(|| source.finding(1, "the first line is not a `//!` that says what this file is"))
+    wrong.then(|| source.finding(index + 1, "no `//!` at the beginning that says what this file is"))
 }
 
 fn too_long(source: &Source) -> Option<Finding> {
@@ -92,6 +94,7 @@ fn weak_tests(source: &Source) -> Vec<Finding> {
 #[test]
 fn files_without_head_or_end_are_found() {
     assert_eq!(without_head(&Source::new("a.rs", "//! What this is.\n")), None);
+    assert_eq!(without_head(&Source::new("a.rs", "#![expect(unsafe_code)]\n//! What this is.\n")), None);
     assert_eq!(without_head(&Source::new("a.md", "text")), None);
     for bad in ["", "use std::fmt;\n", "// no\n", "//!\n"] {
         assert_eq!(without_head(&Source::new("a.rs", bad)).map(|f| f.line), Some(1), "{bad:?}");
