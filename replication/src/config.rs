@@ -49,6 +49,16 @@ pub enum GroupError {
         /// The term that the node remembers.
         hard_state: u64,
     },
+    /// The log ends before what is known to be committed. A disk lost something that was synced.
+    #[error("partition {partition}: entry {commit} is known to be committed, and the log ends with entry {last}", partition = .partition.0)]
+    Short {
+        /// Whose group.
+        partition: Partition,
+        /// The last index that is known to be committed.
+        commit: u64,
+        /// The last index that the log has.
+        last: u64,
+    },
     /// All terms that a message id can carry are used up.
     #[error("partition {partition}: term {term} is the last that a message id can carry", partition = .partition.0)]
     Terms {
@@ -70,7 +80,7 @@ impl GroupConfig {
             max_election_tick: self.election_ticks + 1,
             heartbeat_tick: self.heartbeat_ticks,
             applied: applied_index,
-            max_size_per_msg: MESSAGE_BYTES_MAX,
+            max_size_per_msg: self.message_bytes_max(),
             max_inflight_msgs: MESSAGES_IN_FLIGHT_MAX,
             max_uncommitted_size: UNCOMMITTED_BYTES_MAX as u64,
             max_committed_size_per_ready: COMMITTED_BYTES_PER_READY_MAX,
@@ -80,6 +90,12 @@ impl GroupConfig {
             priority: 0,
             ..Config::default()
         }
+    }
+
+    /// The most bytes of entries in one message, as the library counts them. It counts at least four for an entry, and
+    /// one takes up to 16 times that in a batch: what comes in one message fits into one batch.
+    fn message_bytes_max(&self) -> u64 {
+        MESSAGE_BYTES_MAX.min(self.records_bytes_max as u64 / 16)
     }
 
     /// The members, as the library wants them.
@@ -112,28 +128,33 @@ impl GroupConfig {
 pub(crate) struct Restored {
     pub(crate) hard_state: HardState,
     pub(crate) written: wal::HardState,
-    pub(crate) committed: (u64, u64),
-    pub(crate) tail: Vec<Entry>,
+    /// Term and index of the entry before those that are held.
+    pub(crate) before: (u64, u64),
+    pub(crate) held: Vec<Entry>,
 }
 
 impl Restored {
-    pub(crate) fn from(mut recovery: Recovery, config: &GroupConfig) -> Result<Self, GroupError> {
+    pub(crate) fn from(recovery: Recovery, config: &GroupConfig) -> Result<Self, GroupError> {
         let partition = config.partition;
-        recovery.settle();
         let (last_term, last_index) = recovery.last();
-        let state = recovery.hard_state;
-        if last_term > state.term {
-            return Err(GroupError::Term { partition, entries: last_term, hard_state: state.term });
+        let written = recovery.hard_state;
+        if last_term > written.term {
+            return Err(GroupError::Term { partition, entries: last_term, hard_state: written.term });
         }
-        if state.term >= TERM_MAX {
-            return Err(GroupError::Terms { partition, term: state.term });
+        if written.commit > last_index {
+            return Err(GroupError::Short { partition, commit: written.commit, last: last_index });
         }
-        let alone = config.voters == [config.node];
-        let committed = if alone { (last_term, last_index) } else { recovery.committed };
-        let tail = if alone { Vec::new() } else { recovery.tail };
-        let commit = state.commit.max(committed.1).min(last_index);
-        let hard_state = HardState { term: state.term, vote: state.vote, commit, ..HardState::default() };
-        Ok(Self { hard_state, written: state, committed, tail })
+        if written.term >= TERM_MAX {
+            return Err(GroupError::Terms { partition, term: written.term });
+        }
+        let hard_state =
+            |commit| HardState { term: written.term, vote: written.vote, commit, ..HardState::default() };
+        if config.voters == [config.node] {
+            let before = (last_term, last_index);
+            return Ok(Self { hard_state: hard_state(last_index), written, before, held: Vec::new() });
+        }
+        let before = recovery.before;
+        Ok(Self { hard_state: hard_state(written.commit), written, before, held: recovery.held.into() })
     }
 }
 

@@ -12,6 +12,8 @@
 //! The library's priorities stay 0 (with them a replica can refuse the only candidate that can win), and its election
 //! jitter is taken out by a range of one tick, since it draws from a generator that is not ours.
 
+mod peers;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -23,7 +25,8 @@ use wire::id::{NodeId, Partition};
 
 use crate::config::{GroupConfig, GroupError, Restored};
 use crate::index::Index;
-use crate::limits::{READIES_PENDING_MAX, TERM_MAX, UNCOMMITTED_BYTES_MAX};
+use crate::limits::{KEPT_BYTES_MAX, READIES_PENDING_MAX, TERM_MAX, UNCOMMITTED_BYTES_MAX};
+use crate::message::Outbox;
 use crate::recovery::Recovery;
 
 /// Why nothing may be proposed now.
@@ -96,6 +99,9 @@ pub struct Group {
     unwritten_commit: bool,
     /// Readies that wait for their sync: number and place.
     pending: VecDeque<(u64, Lsn)>,
+    outbox: Outbox,
+    /// The first index of entries that this node had applied as home, and that another home has replaced.
+    overruled: Option<u64>,
     /// The last index that [`Group::poll_committed`] has told.
     told_index: u64,
     /// The last index that is applied here.
@@ -130,12 +136,12 @@ impl Group {
         assert_eq!(recovery.partition, partition, "what was recovered is of another partition");
         config.check()?;
         let restored = Restored::from(recovery, config)?;
-        let mut index = Index::new(restored.hard_state, config.conf_state(), restored.committed);
-        index.append(&restored.tail);
+        let committed_index = restored.hard_state.commit;
+        let mut index = Index::new(restored.hard_state, config.conf_state(), restored.before);
+        index.append(&restored.held);
         let silent = slog::Logger::root(slog::Discard, slog::o!());
-        let raw = RawNode::new(&config.raft(restored.committed.1), index, &silent)
+        let raw = RawNode::new(&config.raft(committed_index), index, &silent)
             .map_err(|error| GroupError::Config { partition, what: error.to_string() })?;
-        let committed_index = restored.committed.1;
         Ok(Self {
             partition,
             raw,
@@ -144,6 +150,8 @@ impl Group {
             written: restored.written,
             unwritten_commit: false,
             pending: VecDeque::new(),
+            outbox: Outbox::default(),
+            overruled: None,
             told_index: committed_index,
             applied_index: committed_index,
             handed_index: committed_index,
@@ -269,18 +277,19 @@ impl Group {
             return Appended::Nothing;
         }
         let unstable = self.raw.raft.raft_log.unstable_entries();
-        let entries_bytes: usize = unstable.iter().map(|entry| ENTRY_FRAME_BYTES + entry.data.len()).sum();
-        if entries_bytes + HARD_STATE_FRAME_BYTES > batch.room_bytes() {
+        if frames_bytes(unstable) + HARD_STATE_FRAME_BYTES > batch.room_bytes() {
             return Appended::NoRoom;
         }
         assert!(self.pending.len() < READIES_PENDING_MAX, "readies wait for a sync that does not come");
-        let ready = self.raw.ready();
+        let mut ready = self.raw.ready();
         assert!(ready.snapshot().get_metadata().index == 0, "nobody sends snapshots yet");
         let wrote = self.write(&ready, batch);
         if let Some(entry) = ready.committed_entries().last() {
             self.handed_index = entry.index;
         }
         let number = ready.number();
+        self.outbox.send(ready.take_messages());
+        self.outbox.hold(number, ready.take_persisted_messages());
         self.raw.advance_append_async(ready);
         self.unsealed_bytes = 0;
         self.persists_with(number, if wrote { Some(batch.lsn()) } else { None });
@@ -314,6 +323,7 @@ impl Group {
         for entry in ready.entries() {
             batch.push_entry(&to_wal(self.partition, entry));
         }
+        self.note_overruled(ready.entries());
         self.raw.mut_store().append(ready.entries());
         true
     }
@@ -323,7 +333,7 @@ impl Group {
         match (lsn, self.pending.back_mut()) {
             (Some(lsn), _) => self.pending.push_back((number, lsn)),
             (None, Some(last)) => last.0 = number,
-            (None, None) => self.raw.on_persist_ready(number),
+            (None, None) => self.persisted(number),
         }
     }
 
@@ -337,10 +347,15 @@ impl Group {
             durable = Some(number);
             self.pending.pop_front();
         }
-        // The library takes a number as "this one and all before it".
         if let Some(number) = durable {
-            self.raw.on_persist_ready(number);
+            self.persisted(number);
         }
+    }
+
+    /// The ready of this number is persisted, and all before it.
+    fn persisted(&mut self, number: u64) {
+        self.raw.on_persist_ready(number);
+        self.outbox.release(number);
     }
 
     /// What is newly committed and on this disk, one term at a time; call until `None`.
@@ -378,9 +393,17 @@ impl Group {
         let applied = self.applied_index.min(self.told_index).min(self.handed_index);
         if applied > self.raw.raft.raft_log.applied {
             self.raw.advance_apply_to(applied);
-            self.raw.mut_store().drop_up_to(applied);
         }
+        // Alone, nobody asks. Else what a peer may still ask for is kept, not down to what it has matched: the library
+        // steps back behind that when a late refusal comes.
+        let kept_bytes_max = if self.is_alone() { 0 } else { KEPT_BYTES_MAX };
+        self.raw.mut_store().drop_beyond(kept_bytes_max, applied);
     }
+}
+
+/// What entries take in a batch.
+fn frames_bytes(entries: &[Entry]) -> usize {
+    entries.iter().map(|entry| ENTRY_FRAME_BYTES + entry.data.len()).sum()
 }
 
 fn to_wal(partition: Partition, entry: &Entry) -> wal::Entry<'_> {

@@ -17,13 +17,15 @@ pub(crate) struct Index {
     /// Term and index of the entry before the first that is held.
     before: (u64, u64),
     entries: VecDeque<Entry>,
+    /// What they take in memory.
+    held_bytes: usize,
 }
 
 impl Index {
     /// An index that holds nothing, behind the entry (term, index) `before`.
     pub(crate) fn new(hard_state: HardState, voters: ConfState, before: (u64, u64)) -> Self {
         assert!(hard_state.commit >= before.1, "what is dropped was committed");
-        Self { hard_state, voters, before, entries: VecDeque::new() }
+        Self { hard_state, voters, before, entries: VecDeque::new(), held_bytes: 0 }
     }
 
     pub(crate) fn first_index(&self) -> u64 {
@@ -40,19 +42,22 @@ impl Index {
         assert!(first.index >= self.first_index(), "entry {} was dropped already", first.index);
         assert!(first.index <= self.last_index() + 1, "entry {} leaves a gap", first.index);
         let kept = self.place(first.index);
-        self.entries.truncate(kept);
+        let overruled: usize = self.entries.drain(kept..).map(|entry| entry_bytes(&entry)).sum();
         self.entries.extend(entries.iter().cloned());
+        self.held_bytes += entries.iter().map(entry_bytes).sum::<usize>();
+        self.held_bytes -= overruled;
         let last = entries.last().map(|entry| entry.index);
         assert_eq!(last, Some(self.last_index()), "entries come in order");
     }
 
-    /// Drops all entries up to `index`.
-    pub(crate) fn drop_up_to(&mut self, index: u64) {
+    /// Drops the oldest entries up to `index`: all of them, or while more than `kept_bytes_max` are held.
+    pub(crate) fn drop_beyond(&mut self, kept_bytes_max: usize, index: u64) {
         while let Some(entry) = self.entries.front() {
-            if entry.index > index {
+            if entry.index > index || (kept_bytes_max > 0 && self.held_bytes <= kept_bytes_max) {
                 break;
             }
             self.before = (entry.term, entry.index);
+            self.held_bytes -= entry_bytes(entry);
             self.entries.pop_front();
         }
     }
@@ -84,6 +89,11 @@ impl Index {
     fn place(&self, index: u64) -> usize {
         usize::try_from(index - self.first_index()).unwrap_or(usize::MAX)
     }
+}
+
+/// What an entry takes in memory.
+fn entry_bytes(entry: &Entry) -> usize {
+    size_of::<Entry>() + entry.data.len()
 }
 
 impl Storage for Index {
@@ -162,12 +172,12 @@ mod tests {
     #[test]
     fn the_term_at_the_boundary_is_kept() {
         let mut index = index_of(&[1, 2, 2, 3]);
-        index.drop_up_to(3);
+        index.drop_beyond(0, 3);
         assert_eq!((Index::first_index(&index), Index::last_index(&index)), (4, 4));
         assert_eq!(index.term(3), Ok(2));
         assert_eq!(index.term(2), Err(Error::Store(StorageError::Compacted)));
         assert_eq!(index.term(5), Err(Error::Store(StorageError::Unavailable)));
-        index.drop_up_to(9);
+        index.drop_beyond(0, 9);
         assert_eq!((index.last_index(), index.term(4)), (4, Ok(3)));
     }
 

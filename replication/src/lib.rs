@@ -15,8 +15,10 @@ mod config;
 mod group;
 mod index;
 pub mod limits;
+mod message;
 mod recovery;
 
 pub use config::{GroupConfig, GroupError};
 pub use group::{Appended, Committed, Group, Proposed, Refused};
+pub use message::{Message, Unsteppable};
 pub use recovery::{Recovered, Recovery, RecoveryError};

@@ -1,10 +1,10 @@
 //! Every bound of replication, and where its number comes from.
 
-/// The most bytes of entries in one message to a peer. One message fills a gigabit link for 8 ms; 0 would mean one
-/// entry a message.
-pub const MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
+/// The most bytes of entries in one message to a peer: 256 of them in flight are 16 MiB, which is 100 MB/s over a round
+/// trip of 160 ms. 0 would mean one entry a message. One entry may be larger.
+pub const MESSAGE_BYTES_MAX: u64 = 64 * 1024;
 
-/// The most messages in flight to one peer: 256 of a round trip's worth of entries.
+/// The most messages with entries in flight to one peer, see [`MESSAGE_BYTES_MAX`].
 pub const MESSAGES_IN_FLIGHT_MAX: usize = 256;
 
 /// The most bytes of records that a group proposes ahead of their commit. At 100 MB/s for a node and 16 partitions it
@@ -17,6 +17,14 @@ pub const COMMITTED_BYTES_PER_READY_MAX: u64 = 16 * 1024 * 1024;
 /// The most readies of one group that wait for their sync. One batch is in flight while another gathers, and a batch
 /// holds one ready of a group; the rest is for readies without bytes.
 pub const READIES_PENDING_MAX: usize = 64;
+
+/// The most messages of one group that wait to be sent. A peer is sent at most [`MESSAGES_IN_FLIGHT_MAX`] with entries, and a
+/// few others; more than this were not taken by anybody, and the oldest are dropped, as Raft allows.
+pub const MESSAGES_WAITING_MAX: usize = VOTERS_MAX * 2 * MESSAGES_IN_FLIGHT_MAX;
+
+/// The most bytes of applied entries that a member of several keeps in memory for peers that lag: with 16 partitions on a
+/// node 64 MiB. Who is further behind is fed from the disk, or sent a snapshot.
+pub const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The most voters of a group.
 pub const VOTERS_MAX: usize = 7;

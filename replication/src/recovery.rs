@@ -3,14 +3,20 @@
 //! The scan hands over hard states and entries in the order in which they were written. An entry may replace a tail that
 //! an earlier home wrote and another one overruled, so what counts is known only at the end.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use raft::eraftpb::{self, EntryType};
 use wal::EntryKind;
 use wire::id::Partition;
 
+use crate::limits::KEPT_BYTES_MAX;
+
 /// What an entry of the log means for the state that is being rebuilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovered {
+    /// The snapshot that recovery began with has it already.
+    Known,
     /// It follows the last one: apply its records.
     Next,
     /// It replaces entries from this index on, which another home overruled: the partition's state is to be rebuilt
@@ -22,7 +28,7 @@ pub enum Recovered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecoveryError {
     /// Entries are missing.
-    #[error("partition {partition}: expected entry {expected} at the latest, found entry {found}", partition = .partition.0)]
+    #[error("partition {partition}: expected entry {expected}, found entry {found}: those between are missing", partition = .partition.0)]
     Gap {
         /// Whose group.
         partition: Partition,
@@ -51,25 +57,45 @@ pub enum RecoveryError {
 pub struct Recovery {
     pub(crate) partition: Partition,
     pub(crate) hard_state: wal::HardState,
-    /// Term and index of the last entry that is known to be committed.
-    pub(crate) committed: (u64, u64),
-    /// The entries behind it.
-    pub(crate) tail: Vec<eraftpb::Entry>,
-    first_seen: bool,
+    /// Term and index of the entry before those that are held.
+    pub(crate) before: (u64, u64),
+    /// The last entries: all that are not known to be committed, and what is kept for peers.
+    pub(crate) held: VecDeque<eraftpb::Entry>,
+    held_bytes: usize,
+    /// How many bytes of committed entries are held.
+    kept_bytes_max: usize,
+    /// The index of the snapshot that recovery began with; 0 is none.
+    snapshot_index: u64,
 }
 
 impl Recovery {
     /// A group of which nothing has been found.
     #[must_use]
     pub const fn new(partition: Partition) -> Self {
-        let hard_state = wal::HardState { partition, term: 0, vote: 0, commit: 0 };
-        Self { partition, hard_state, committed: (0, 0), tail: Vec::new(), first_seen: false }
+        Self::behind(partition, 0, 0)
+    }
+
+    /// A group whose state is known up to the entry of this term and index, from a snapshot. A log may still hold
+    /// entries before it.
+    #[must_use]
+    pub const fn behind(partition: Partition, term: u64, index: u64) -> Self {
+        let hard_state = wal::HardState { partition, term, vote: 0, commit: index };
+        let before = (term, index);
+        let held = VecDeque::new();
+        Self { partition, hard_state, before, held, held_bytes: 0, kept_bytes_max: 0, snapshot_index: index }
+    }
+
+    /// Holds the latest committed entries too, for a group with peers that may lag.
+    #[must_use]
+    pub const fn keep_for_peers(mut self) -> Self {
+        self.kept_bytes_max = KEPT_BYTES_MAX;
+        self
     }
 
     /// The last entry's term and index.
     #[must_use]
     pub fn last(&self) -> (u64, u64) {
-        self.tail.last().map_or(self.committed, |entry| (entry.term, entry.index))
+        self.held.back().map_or(self.before, |entry| (entry.term, entry.index))
     }
 
     /// A hard state of this partition.
@@ -80,6 +106,10 @@ impl Recovery {
         assert_eq!(state.partition, self.partition, "an item of another partition");
         let partition = self.partition;
         let back = |what, before, found| Err(RecoveryError::Backwards { partition, what, before, found });
+        if state.commit < self.snapshot_index {
+            // Written before the snapshot was taken.
+            return Ok(());
+        }
         if state.term < self.hard_state.term {
             return back("the term", self.hard_state.term, state.term);
         }
@@ -90,27 +120,22 @@ impl Recovery {
         Ok(())
     }
 
-    /// An entry of this partition. Its bytes are copied only while it is not known to be committed.
+    /// An entry of this partition. Its bytes are held only until it is known to be committed.
     ///
     /// # Errors
     /// When entries are missing before it, or it replaces a committed one.
     pub fn handle_entry(&mut self, entry: &wal::Entry<'_>) -> Result<Recovered, RecoveryError> {
         assert_eq!(entry.partition, self.partition, "an item of another partition");
         let partition = self.partition;
-        if !self.first_seen {
-            // The log may begin anywhere: what was before is in older segments, which are gone.
-            self.first_seen = true;
-            if entry.index > 1 {
-                self.committed = (entry.term, entry.index - 1);
-            }
+        if entry.index <= self.snapshot_index {
+            return Ok(Recovered::Known);
         }
-        self.settle();
         let (last_term, last_index) = self.last();
         if entry.index > last_index + 1 {
             return Err(RecoveryError::Gap { partition, expected: last_index + 1, found: entry.index });
         }
-        if entry.index <= self.committed.1 {
-            let (before, found) = (self.committed.1, entry.index);
+        if entry.index <= self.committed_index() {
+            let (before, found) = (self.committed_index(), entry.index);
             return Err(RecoveryError::Backwards { partition, what: "a committed entry", before, found });
         }
         if entry.term < last_term {
@@ -121,18 +146,31 @@ impl Recovery {
                 found: entry.term,
             });
         }
-        self.tail.retain(|held| held.index < entry.index);
-        self.tail.push(to_raft(entry));
+        while self.held.back().is_some_and(|held| held.index >= entry.index) {
+            self.held_bytes -= self.held.pop_back().map_or(0, |held| held.data.len());
+        }
+        self.held_bytes += entry.payload.len();
+        self.held.push_back(to_raft(entry));
+        self.settle();
         Ok(if entry.index == last_index + 1 { Recovered::Next } else { Recovered::Replaces(entry.index) })
     }
 
-    /// Forgets the entries that are known to be committed by now: they have been applied, and Raft needs only the last
-    /// one's place.
-    pub(crate) fn settle(&mut self) {
-        let commit = self.hard_state.commit;
-        let settled = self.tail.iter().take_while(|entry| entry.index <= commit).count();
-        if let Some(last) = self.tail.drain(..settled).last() {
-            self.committed = (last.term, last.index);
+    /// The last index that is known to be committed and was found.
+    pub(crate) fn committed_index(&self) -> u64 {
+        self.hard_state.commit.min(self.last().1)
+    }
+
+    /// Forgets entries that are known to be committed: Raft needs only the last one's place.
+    fn settle(&mut self) {
+        let committed_index = self.committed_index();
+        while let Some(first) = self.held.front() {
+            let is_surplus = self.kept_bytes_max == 0 || self.held_bytes > self.kept_bytes_max;
+            if first.index > committed_index || !is_surplus {
+                break;
+            }
+            self.before = (first.term, first.index);
+            self.held_bytes -= first.data.len();
+            self.held.pop_front();
         }
     }
 }
@@ -186,16 +224,21 @@ mod tests {
         for index in 1..=100 {
             recovery.handle_hard_state(&state(1, index - 1)).unwrap();
             recovery.handle_entry(&entry(1, index)).unwrap();
-            assert!(recovery.tail.len() <= 2);
+            assert!(recovery.held.len() <= 2);
         }
-        assert_eq!((recovery.committed, recovery.last()), ((1, 99), (1, 100)));
+        assert_eq!((recovery.before, recovery.last()), ((1, 99), (1, 100)));
     }
 
     #[test]
-    fn a_log_may_begin_in_the_middle() {
-        let mut recovery = Recovery::new(PARTITION);
-        recovery.handle_hard_state(&state(5, 40)).unwrap();
+    fn a_log_may_begin_before_its_snapshot_and_not_behind_it() {
+        let mut recovery = Recovery::behind(PARTITION, 4, 40);
+        recovery.handle_hard_state(&state(3, 38)).unwrap();
+        assert_eq!(recovery.handle_entry(&entry(3, 39)), Ok(Recovered::Known));
+        assert_eq!(recovery.handle_entry(&entry(4, 40)), Ok(Recovered::Known));
+        assert_eq!(recovery.last(), (4, 40));
         assert_eq!(recovery.handle_entry(&entry(5, 41)), Ok(Recovered::Next));
         assert_eq!(recovery.last(), (5, 41));
+        let gap = RecoveryError::Gap { partition: PARTITION, expected: 1, found: 2 };
+        assert_eq!(Recovery::new(PARTITION).handle_entry(&entry(1, 2)), Err(gap));
     }
 }

@@ -1,4 +1,6 @@
-//! One group, from its first start on, over a disk that is a list of batches.
+//! One group, from its first start on, over a disk that is a list of segments.
+
+mod three;
 
 use wal::{Identity, Item, Layout, Log, LogConfig, Record, Scan};
 use wire::id::{MessageId, ShardId};
@@ -30,13 +32,20 @@ struct Disk {
     log: Log,
     batch: Batch,
     segments: Vec<Vec<u8>>,
+    /// Segment, offset and length of the last write.
+    last: (usize, usize, usize),
 }
 
 impl Disk {
     fn new() -> Self {
-        let identity = Identity { cluster: 1, node: NodeId(1), shard: ShardId(0), shards: 1, partitions: 16 };
+        Self::of(NodeId(1))
+    }
+
+    fn of(node: NodeId) -> Self {
+        let identity = Identity { cluster: 1, node, shard: ShardId(0), shards: 1, partitions: 16 };
         let config = LogConfig { identity, layout: layout() };
-        Self { config, log: Log::create(config, 0xA11CE), batch: Batch::new(), segments: Vec::new() }
+        let log = Log::create(config, 0xA11CE);
+        Self { config, log, batch: Batch::new(), segments: Vec::new(), last: (0, 0, 0) }
     }
 
     fn begin(&mut self) {
@@ -62,25 +71,38 @@ impl Disk {
         let (from, segment) =
             (usize::try_from(write.offset).unwrap(), usize::try_from(write.segment).unwrap());
         self.segments[segment][from..from + write.bytes.len()].copy_from_slice(write.bytes);
+        self.last = (segment, from, write.bytes.len());
         Some(write.end)
     }
 
-    /// Restarts: reads all back, and makes the group and the records that its state is made of.
-    fn restart(&mut self) -> (Group, Vec<u128>) {
-        let (mut scan, mut recovery, mut ids) =
-            (Scan::new(self.config), Recovery::new(PARTITION), Vec::new());
+    /// The last write never came to the disk.
+    fn lose_last(&mut self) {
+        let (segment, from, len) = self.last;
+        self.segments[segment][from..from + len].fill(0);
+    }
+
+    /// Reads all back.
+    fn scan(&mut self, mut visit: impl FnMut(Item<'_>)) {
+        let mut scan = Scan::new(self.config);
         for (seq, segment) in (0..).zip(&self.segments) {
-            let visit = |_, item: Item<'_>| match item {
-                Item::Entry(entry) => {
-                    assert_eq!(recovery.handle_entry(&entry), Ok(Recovered::Next));
-                    ids.extend(entry.records().map(|record| id_of(&record.unwrap().1)));
-                }
-                Item::HardState(state) => recovery.handle_hard_state(&state).unwrap(),
-                Item::Start(_) => {}
-            };
-            scan.segment(seq, segment, visit).unwrap();
+            scan.segment(seq, segment, |_, item| visit(item)).unwrap();
         }
-        self.log = Log::resume(self.config, &scan.finish().unwrap());
+        let tail = scan.finish();
+        self.log =
+            tail.map_or_else(|| Log::create(self.config, 0xA11CE), |tail| Log::resume(self.config, &tail));
+    }
+
+    /// Restarts a single voter: its group, and the records that its state is made of.
+    fn restart(&mut self) -> (Group, Vec<u128>) {
+        let (mut recovery, mut ids) = (Recovery::new(PARTITION), Vec::new());
+        self.scan(|item| match item {
+            Item::Entry(entry) => {
+                assert_eq!(recovery.handle_entry(&entry), Ok(Recovered::Next));
+                ids.extend(entry.records().map(|record| id_of(&record.unwrap().1)));
+            }
+            Item::HardState(state) => recovery.handle_hard_state(&state).unwrap(),
+            Item::Start(_) => {}
+        });
         (Group::new(&group_config(), recovery).unwrap(), ids)
     }
 }

@@ -1,0 +1,85 @@
+//! Messages between the members of a group, as the stream to a peer will carry them.
+//!
+//! A [`Message`] is opaque here: the library's own types neither leave this crate nor cross a socket.
+
+use std::collections::VecDeque;
+
+use raft::eraftpb;
+use wire::id::NodeId;
+
+use crate::limits::MESSAGES_WAITING_MAX;
+
+/// One message of a group to the same group on another node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message(pub(crate) eraftpb::Message);
+
+/// Why a message was not taken. Raft allows every message to be lost, so all of these are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsteppable {
+    /// It is of a kind that never crosses: proposals go to the home by the native protocol, with an answer.
+    #[error("a message of a kind that stays in its node")]
+    Kind,
+    /// Its sender is no member of the group.
+    #[error("a message of a node that is no member")]
+    Sender,
+    /// Its entries do not fit beside those that wait to be written; the home sends them again.
+    #[error("a message with {bytes} bytes of entries, and no room for them")]
+    Room {
+        /// What its entries take.
+        bytes: usize,
+    },
+}
+
+impl Message {
+    /// For which node it is.
+    #[must_use]
+    pub fn to(&self) -> NodeId {
+        node(self.0.to)
+    }
+
+    /// Which node sent it.
+    #[must_use]
+    pub fn from(&self) -> NodeId {
+        node(self.0.from)
+    }
+}
+
+fn node(raft_id: u64) -> NodeId {
+    NodeId(u32::try_from(raft_id).expect("Raft ids are node numbers"))
+}
+
+/// Messages that wait: some for their sync, all to be polled. One per group.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// With the number of the ready that must be persisted first.
+    held: VecDeque<(u64, Message)>,
+    ready: VecDeque<Message>,
+}
+
+impl Outbox {
+    /// These may leave at once: a home's entries are on their way to peers while its own disk works (Raft's thesis
+    /// §10.2.1).
+    pub(crate) fn send(&mut self, messages: Vec<eraftpb::Message>) {
+        self.ready.extend(messages.into_iter().map(Message));
+        // The oldest are the least worth: whatever they said is said again.
+        let surplus = self.ready.len().saturating_sub(MESSAGES_WAITING_MAX);
+        self.ready.drain(..surplus);
+    }
+
+    /// These may leave when ready `number`, and all before it, are persisted: they promise what is written there.
+    pub(crate) fn hold(&mut self, number: u64, messages: Vec<eraftpb::Message>) {
+        assert!(self.held.back().is_none_or(|(before, _)| *before < number), "readies come in order");
+        self.held.extend(messages.into_iter().map(|message| (number, Message(message))));
+    }
+
+    /// Ready `number` is persisted.
+    pub(crate) fn release(&mut self, number: u64) {
+        let released = self.held.iter().take_while(|(held, _)| *held <= number).count();
+        let messages: Vec<_> = self.held.drain(..released).map(|(_, message)| message.0).collect();
+        self.send(messages);
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Message> {
+        self.ready.pop_front()
+    }
+}
