@@ -32,6 +32,8 @@ pub(crate) enum Sin {
     Forgets,
     /// Sends to another recipient.
     Misdirects,
+    /// Closes all connections of customers once, after it took messages and before it answered. No sin, a misfortune.
+    HangsUp,
 }
 
 struct Message {
@@ -51,9 +53,12 @@ struct Fake {
     /// By recipient: in these tests each message has its own.
     by_recipient: HashMap<Vec<u8>, usize>,
     to_send: VecDeque<usize>,
+    hung_up: bool,
     /// The customer that subscribed.
     subscriber: Option<usize>,
     told: u64,
+    /// Fates that nobody was there to be told.
+    untold: Vec<FateItem>,
 }
 
 /// Runs until `stop`; its customers come to `listener`, its carrier is at `carrier`.
@@ -85,8 +90,10 @@ pub(crate) fn serve(
         messages: Vec::new(),
         by_recipient: HashMap::new(),
         to_send: VecDeque::new(),
+        hung_up: false,
         subscriber: None,
         told: 0,
+        untold: Vec::new(),
     };
     while !stop.load(Ordering::Relaxed) {
         if let Ok((stream, _)) = listener.accept() {
@@ -125,7 +132,13 @@ impl Fake {
                     let partitions = PartitionCount::new(16).unwrap();
                     Welcome { credits: 100, node: NodeId(1), partitions, ports: Vec::new() }.write(&mut out);
                 }
-                Kind::Subscribe => self.subscriber = Some(customer),
+                Kind::Subscribe => {
+                    self.subscriber = Some(customer);
+                    if !self.untold.is_empty() {
+                        Fates::write(&self.untold, &mut out);
+                    }
+                    self.untold.clear();
+                }
                 Kind::Submit => self.submit(frame, &mut out),
                 Kind::Query => self.query(frame, &mut out),
                 _ => {}
@@ -136,10 +149,17 @@ impl Fake {
     }
 
     fn submit(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
+        let mut hung_up = self.hung_up;
         let mut batch = Submit::read(frame).unwrap();
         let mut number = frame.number;
         while let Some(item) = batch.next_item().unwrap() {
+            if let Some(&place) = self.by_recipient.get(&item.to.as_bytes()[1..]) {
+                Answers::write(&[answer(number, place, 1)], out);
+                number += 1;
+                continue;
+            }
             let place = self.messages.len();
+            hung_up |= self.sin == Sin::HangsUp && place == 50;
             let sinful = place % 10 == 3;
             let to = if sinful && self.sin == Sin::Misdirects { "+4915199999999" } else { item.to };
             self.by_recipient.insert(to.as_bytes()[1..].to_vec(), place);
@@ -150,16 +170,15 @@ impl Fake {
                 _ => 1,
             };
             (0..sendings).for_each(|_| self.to_send.push_back(place));
-            let answer = AnswerItem {
-                number: number.into(),
-                id: id(place).0.into(),
-                status: 0,
-                retry: 0,
-                reserved: 0.into(),
-                retry_after_ms: 0.into(),
-            };
-            Answers::write(&[answer], out);
+            if hung_up == self.hung_up {
+                Answers::write(&[answer(number, place, 0)], out);
+            }
             number += 1;
+        }
+        if hung_up != self.hung_up {
+            self.hung_up = true;
+            self.subscriber = None;
+            self.customers.iter().for_each(|(stream, ..)| _ = stream.shutdown(std::net::Shutdown::Both));
         }
     }
 
@@ -255,9 +274,21 @@ impl Fake {
             fate,
             why: 0,
         };
-        if let Some(subscriber) = self.subscriber {
-            Fates::write(&[item], &mut self.customers[subscriber].2);
+        match self.subscriber {
+            Some(subscriber) => Fates::write(&[item], &mut self.customers[subscriber].2),
+            None => self.untold.push(item),
         }
+    }
+}
+
+fn answer(number: u64, place: usize, status: u8) -> AnswerItem {
+    AnswerItem {
+        number: number.into(),
+        id: id(place).0.into(),
+        status,
+        retry: 0,
+        reserved: 0.into(),
+        retry_after_ms: 0.into(),
     }
 }
 
@@ -347,6 +378,13 @@ mod tests {
         assert_eq!((report.ok, report.duplicates, report.doubtful), (false, 20, 0));
         let report = judge(Sin::Doubts, "");
         assert_eq!((report.ok, report.duplicates, report.doubtful), (true, 0, 20));
+    }
+
+    #[test]
+    fn customers_come_back_and_repeat_what_was_not_answered() {
+        let report = judge(Sin::HangsUp, "--outage-seconds 5");
+        assert_eq!((report.ok, report.wrong), (true, vec![]));
+        assert!(report.resubmitted > 0 && report.accepted == 200, "{} resubmitted", report.resubmitted);
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub(crate) struct Report {
     pub(crate) engine_cpu_us_per_message: Option<f64>,
     pub(crate) engine_rss_mib: Option<f64>,
     pub(crate) engine_rss_peak_mib: Option<f64>,
+    /// Seconds and MiB, every five seconds.
+    pub(crate) engine_rss_series: Vec<(f64, f64)>,
     /// Of this program.
     pub(crate) loadgen_cpu_us_per_message: f64,
     /// 4 KiB and an `fdatasync` alone, before the run, on the daemon's file system; `null` without `--spawn`.

@@ -73,6 +73,8 @@ pub(crate) struct Session<'a> {
     pub(crate) native: Option<SocketAddr>,
     /// The daemon's connections to our carriers when the measurement began.
     pub(crate) binds: usize,
+    /// Of the daemon: seconds since the start, and MiB.
+    pub(crate) memory_series: Vec<(f64, f64)>,
     next_progress: Instant,
     /// Removed at the end.
     _directory: Option<TempDir>,
@@ -122,6 +124,7 @@ impl<'a> Session<'a> {
             credentials: credentials(options),
             native: options.running.native,
             binds: 0,
+            memory_series: Vec::new(),
             next_progress: Instant::default().plus(PROGRESS_EVERY),
             _directory: directory,
         })
@@ -303,17 +306,22 @@ impl<'a> Session<'a> {
         let now = self.world.stage.clock.now();
         if now >= self.next_progress {
             self.next_progress = now.plus(PROGRESS_EVERY);
-            let counts = self.world.stage.ledger.counts();
-            if !self.options.quiet {
-                eprintln!(
-                    "{:>6.0} s  {} answered, {} fates",
-                    now.since(Instant(0)).as_secs_f64(),
-                    counts.answered,
-                    counts.fated
-                );
-            }
+            self.note_progress(now.since(Instant::default()).as_secs_f64());
         }
         Ok(())
+    }
+
+    fn note_progress(&mut self, passed_s: f64) {
+        let counts = self.world.stage.ledger.counts();
+        // A daemon that was just killed has no memory; the next line has it again.
+        let memory = self.daemon.as_ref().and_then(|daemon| daemon.memory().ok()).unwrap_or_default();
+        if self.daemon.is_some() {
+            self.memory_series.push((passed_s, memory.resident_mib));
+        }
+        if !self.options.quiet {
+            let (answered, fated, resident) = (counts.answered, counts.fated, memory.resident_mib);
+            eprintln!("{passed_s:>6.0} s  {answered} answered, {fated} fates, {resident:.0} MiB");
+        }
     }
 
     fn turn_until(

@@ -104,6 +104,7 @@ pub(crate) fn report(
         engine_cpu_us_per_message: measured.engine_cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / messages),
         engine_rss_mib: measured.engine_memory.map(|memory| memory.resident_mib),
         engine_rss_peak_mib: measured.engine_memory.map(|memory| memory.peak_mib),
+        engine_rss_series: session.memory_series.clone(),
         loadgen_cpu_us_per_message: measured.own_cpu.as_secs_f64() * 1e6 / messages,
         fdatasync_us: measured.fdatasync,
         latency_us: ledger.latencies().report(),
