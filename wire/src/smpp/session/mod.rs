@@ -18,6 +18,8 @@ mod answers;
 mod buffers;
 mod event;
 mod inbound;
+#[cfg(test)]
+mod random;
 mod table;
 #[cfg(test)]
 mod tests;
