@@ -47,6 +47,12 @@ pub(crate) const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a daemon may take to become ready: recovery of a large log is within it.
 pub(crate) const READY_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a daemon that starts is asked whether it is ready.
+pub(crate) const READY_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long no answer at all may come before a run is given up.
+pub(crate) const STALL_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long a daemon may take to stop after SIGTERM before it is killed.
 pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(30);
 

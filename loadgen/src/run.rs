@@ -20,7 +20,9 @@ use crate::daemon::{Daemon, DaemonError, Launch, Ports, find_program};
 use crate::feed::{Arrivals, Feed};
 use crate::latencies::Percentiles;
 use crate::ledger::Ledger;
-use crate::limits::{LINGER, LINGER_MAX, PROGRESS_EVERY, READY_PATIENCE, STOP_PATIENCE};
+use crate::limits::{
+    LINGER, LINGER_MAX, PROGRESS_EVERY, READY_PATIENCE, READY_PAUSE, STALL_PATIENCE, STOP_PATIENCE,
+};
 use crate::message::{Run, Shape};
 use crate::os::{self, Cores};
 use crate::probe::{self, Memory};
@@ -43,7 +45,7 @@ pub(crate) enum RunError {
     Daemon(#[from] DaemonError),
     #[error(transparent)]
     Turn(#[from] TurnError),
-    #[error("{what} within {patience:?}")]
+    #[error("{what}, within {patience:?}")]
     Patience { what: String, patience: Duration },
     #[error("the run: {source}; the end of the daemon's log:\n{log}")]
     Broke { source: TurnError, log: String },
@@ -163,15 +165,18 @@ impl<'a> Session<'a> {
         let shards = self.options.spawned.engine_cores.len();
         let binds =
             usize::from(self.options.carriers.binds) * usize::from(self.options.carriers.carriers) * shards;
+        let mut next_question = Instant::default();
         loop {
             self.world.turn()?;
-            let Some(daemon) = &mut self.daemon else { continue };
+            let now = self.world.stage.clock.now();
+            let Some(daemon) = self.daemon.as_mut().filter(|_| now >= next_question) else { continue };
+            next_question = now.plus(READY_PAUSE);
             if let Some(ports) = daemon.poll_ready()?
                 && self.world.carriers.bound() >= binds
             {
                 return Ok(ports);
             }
-            if self.world.stage.clock.now() > end {
+            if now > end {
                 return Err(DaemonError::NotReady(READY_PATIENCE, daemon.log_tail()).into());
             }
         }
@@ -236,8 +241,10 @@ impl<'a> Session<'a> {
         let start = self.world.stage.clock.now();
         self.world.stage.feed = Feed::new(run, arrivals, start);
         let mut killed = 0;
+        let mut last = (first, start);
         while self.world.stage.ledger.counts().answered < goal {
             self.turn()?;
+            last = self.progress(last, self.world.stage.ledger.counts().answered)?;
             let due = first + (goal - first) * u64::from(killed + 1) / u64::from(kills + 1);
             if killed < kills && self.world.stage.ledger.counts().answered >= due {
                 killed += 1;
@@ -246,7 +253,7 @@ impl<'a> Session<'a> {
         }
         let answered = self.world.stage.clock.now();
         let end = answered.plus(Duration::from_secs(self.options.drain_seconds.into()));
-        let mut last = (self.world.stage.ledger.counts().fated, answered);
+        last = (self.world.stage.ledger.counts().fated, answered);
         while last.0 < self.world.stage.ledger.counts().accepted && self.world.stage.clock.now() < end {
             self.turn()?;
             let fated = self.world.stage.ledger.counts().fated;
@@ -255,6 +262,21 @@ impl<'a> Session<'a> {
             }
         }
         Ok((answered, last.1))
+    }
+
+    /// When a count last grew, and to what.
+    fn progress(&self, last: (u64, Instant), count: u64) -> Result<(u64, Instant), RunError> {
+        let now = self.world.stage.clock.now();
+        if count > last.0 {
+            return Ok((count, now));
+        }
+        if now.since(last.1) > STALL_PATIENCE && self.world.stage.feed.timeout().is_none() {
+            return Err(RunError::Patience {
+                what: format!("{count} answers, and no more"),
+                patience: STALL_PATIENCE,
+            });
+        }
+        Ok(last)
     }
 
     /// A power cut in the middle of the work.
