@@ -17,6 +17,8 @@ pub mod fields;
 mod golden;
 pub mod header;
 pub mod limits;
+#[cfg(test)]
+mod properties;
 pub mod query;
 mod reader;
 pub mod receipt;

@@ -50,7 +50,7 @@ impl<'a> TextFields<'a> {
 
     /// Exactly the line of Appendix B, which most carriers write: a fifth of the time of [`Self::read_words`], which
     /// finds the same in it. `None` when it is anything else.
-    fn read_as_printed(text: &'a [u8]) -> Option<Self> {
+    pub(super) fn read_as_printed(text: &'a [u8]) -> Option<Self> {
         let rest = text.strip_prefix(b"id:")?;
         let (id, rest) = split_word(rest);
         let rest = rest.strip_prefix(b" sub:")?.get(3..)?.strip_prefix(b" dlvrd:")?.get(3..)?;
@@ -68,7 +68,7 @@ impl<'a> TextFields<'a> {
         Some(found)
     }
 
-    fn read_words(text: &'a [u8]) -> Self {
+    pub(super) fn read_words(text: &'a [u8]) -> Self {
         let mut found = Self::default();
         // A key whose value was empty: the next word is its value, unless that has a key of its own.
         let mut open = None;
