@@ -427,7 +427,8 @@ pub struct Step {
     pub why: Why,
     /// The carrier, where there was one.
     pub carrier: Option<CarrierId>,
-    /// `command_status` of a response (SMPP 3.4 §5.1.3), `message_state` of a receipt (§5.2.28), the fate's byte.
+    /// `command_status` of a response (SMPP 3.4 §5.1.3), `message_state` of a receipt (§5.2.28); of a fate, the last
+    /// error that a carrier named.
     pub code: u32,
     /// The carrier's id of the message, where it gave one.
     pub carrier_message_id: Box<[u8]>,

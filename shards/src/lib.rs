@@ -1,5 +1,29 @@
 //! What records mean, and one shard's brain.
+//!
+//! ```text
+//!   api       what goes in and comes out, as plain values        plan     accounts, carriers, routes, classes
+//!   shard     one core's share of a node: it decides             state    what records have made of a partition
+//! ```
+//!
+//! *Decide, log, apply*: a handler decides and makes records; state changes in one function, which recovery uses too;
+//! nothing that rests on a record leaves before it is durable. The room is pure: no socket, no file, no clock. `engine`
+//! drives it with real ones, the simulator with invented ones.
 
 pub mod api;
+mod clock;
+pub mod counters;
+mod jitter;
+pub mod limits;
+mod pacing;
 pub mod plan;
+mod queue;
 pub mod routes;
+mod shard;
+mod state;
+mod token;
+mod wheel;
+
+pub use shard::cell::ReceiptOrigin;
+pub use shard::cross::{Cross, OwnedSubmission, Receipt};
+pub use shard::links::{LinkAction, LinkId, LinkInput};
+pub use shard::{RecoveryError, Shard, ShardConfig};

@@ -7,7 +7,8 @@ use core::time::Duration;
 
 use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount};
 use wire::msisdn::Msisdn;
-use wire::smpp::receipt::IdForm;
+use wire::smpp::carrier_id::IdForm;
+use wire::smpp::receipt::ReceiptSign;
 
 use crate::routes::Routes;
 
@@ -74,8 +75,12 @@ pub struct Carrier {
     pub response_timeout: Duration,
     /// How long a link is silent before it is asked `enquire_link`.
     pub enquire_after: Duration,
-    /// The form of the message ids in responses and receipts.
-    pub id_form: IdForm,
+    /// The form of the message ids in its responses.
+    pub response_ids: IdForm,
+    /// The form of the message ids in its receipts.
+    pub receipt_ids: IdForm,
+    /// How its receipts are told from messages of handsets.
+    pub receipt_sign: ReceiptSign,
 }
 
 /// Which carriers take the recipients of a prefix, in order.

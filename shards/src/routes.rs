@@ -1,7 +1,7 @@
 //! Longest prefix first: from a recipient to the carriers that may take it.
 
-use hashbrown::HashMap;
 use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use wire::msisdn::Msisdn;
 
 use crate::plan::Route;
@@ -69,7 +69,8 @@ mod tests {
     fn the_longest_prefix_wins_and_the_rest_falls_back() {
         let route = |prefix: &str, carrier| Route { prefix: prefix.parse().ok(), carriers: vec![carrier] };
         let routes = Routes::new(vec![route("", 0), route("49", 1), route("49151", 2), route("1", 3)]);
-        let carrier = |number: &str| routes.find(number.parse().unwrap()).map(|place| routes.carriers(place)[0]);
+        let carrier =
+            |number: &str| routes.find(number.parse().unwrap()).map(|place| routes.carriers(place)[0]);
         assert_eq!(carrier("+4915112345678"), Some(2));
         assert_eq!(carrier("+4917012345678"), Some(1));
         assert_eq!(carrier("+12025550123"), Some(3));

@@ -23,8 +23,12 @@ impl<'a> Hello<'a> {
     /// [`FrameError`] when it is not a hello.
     pub fn read(frame: Frame<'a>) -> Result<Self, FrameError> {
         let mut body = Reader::new(Kind::Hello, frame.body);
-        let hello =
-            Self { version_min: body.u8()?, version_max: body.u8()?, account: body.text8()?, key: body.text8()? };
+        let hello = Self {
+            version_min: body.u8()?,
+            version_max: body.u8()?,
+            account: body.text8()?,
+            key: body.text8()?,
+        };
         body.end()?;
         Ok(hello)
     }

@@ -197,7 +197,8 @@ impl OpenFrame {
     }
 
     pub(crate) fn close(self, out: &mut [u8]) {
-        let length = u32::try_from(out.len() - self.start).expect("writers keep a frame below FRAME_BYTES_MAX");
+        let length =
+            u32::try_from(out.len() - self.start).expect("writers keep a frame below FRAME_BYTES_MAX");
         assert!(length as usize <= FRAME_BYTES_MAX, "a frame of {length} bytes was written");
         out[self.start..self.start + 4].copy_from_slice(&length.to_le_bytes());
     }

@@ -1,6 +1,8 @@
 //! Submissions by the batch.
 
-use super::{FRAME_BYTES_MAX, Frame, FrameError, ITEMS_MAX, Kind, OpenFrame, Reader, put_bytes8, put_bytes16};
+use super::{
+    FRAME_BYTES_MAX, Frame, FrameError, ITEMS_MAX, Kind, OpenFrame, Reader, put_bytes8, put_bytes16,
+};
 use crate::id::Class;
 
 /// One message as its customer hands it over.
@@ -54,7 +56,10 @@ impl<'a> Submit<'a> {
         self.left -= 1;
         let class = match self.body.u8()? {
             0 => None,
-            byte => Some(Class::from_byte(byte).ok_or(FrameError::Field(Kind::Submit, "expected a class of 0 to 4"))?),
+            byte => Some(
+                Class::from_byte(byte)
+                    .ok_or(FrameError::Field(Kind::Submit, "expected a class of 0 to 4"))?,
+            ),
         };
         if self.body.u8()? != 0 {
             return Err(FrameError::Field(Kind::Submit, "expected flags of 0"));

@@ -1,0 +1,90 @@
+//! What a shard counts: plain numbers that it alone writes, copied by whoever wants to read them.
+
+/// Whether a number only grows, or goes up and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only grows; its name ends in `_total` in OpenMetrics.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// What a number is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, without a suffix.
+    pub name: &'static str,
+    /// Its label's name and value; empty where it has none.
+    pub label: (&'static str, &'static str),
+    /// How it moves.
+    pub kind: MetricKind,
+    /// What it says, in a sentence.
+    pub help: &'static str,
+}
+
+macro_rules! counters {
+    ($($field:ident : $kind:ident $name:literal $label:tt $help:literal;)*) => {
+        /// The numbers of one shard.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $(#[doc = $help] pub $field: u64,)*
+        }
+
+        impl Counters {
+            /// What there is, in the order of [`Counters::values`].
+            pub const METRICS: &'static [Metric] = &[
+                $(Metric { name: $name, label: $label, kind: MetricKind::$kind, help: $help },)*
+            ];
+
+            /// The numbers, in the order of [`Counters::METRICS`].
+            #[must_use]
+            pub const fn values(&self) -> [u64; Self::METRICS.len()] {
+                [$(self.$field,)*]
+            }
+        }
+    };
+}
+
+counters! {
+    accepted_otp: Counter "switchyard_messages_accepted" ("class", "otp") "Messages that were taken.";
+    accepted_transactional: Counter "switchyard_messages_accepted" ("class", "transactional") "Messages that were taken.";
+    accepted_notification: Counter "switchyard_messages_accepted" ("class", "notification") "Messages that were taken.";
+    accepted_marketing: Counter "switchyard_messages_accepted" ("class", "marketing") "Messages that were taken.";
+    known: Counter "switchyard_submissions_known" ("", "") "Submissions whose key was known and whose first answer was given again.";
+    refused: Counter "switchyard_submissions_refused" ("", "") "Submissions that were not taken.";
+    attempts: Counter "switchyard_attempts" ("", "") "Attempts that were decided.";
+    segments_sent: Counter "switchyard_segments_sent" ("", "") "Segments that were given to a link's connection.";
+    answers_accepted: Counter "switchyard_carrier_answers" ("outcome", "accepted") "Answers of carriers to segments.";
+    answers_refused_for_now: Counter "switchyard_carrier_answers" ("outcome", "refused-for-now") "Answers of carriers to segments.";
+    answers_refused_for_good: Counter "switchyard_carrier_answers" ("outcome", "refused-for-good") "Answers of carriers to segments.";
+    answers_stale: Counter "switchyard_carrier_answers" ("outcome", "stale") "Answers of carriers to segments.";
+    throttled: Counter "switchyard_carrier_throttled" ("", "") "Answers that asked us to slow down.";
+    withdrawn: Counter "switchyard_attempts_withdrawn" ("", "") "Attempts that were taken back before they were written.";
+    doubted: Counter "switchyard_attempts_doubted" ("", "") "Attempts whose outcome is not known.";
+    sent_again: Counter "switchyard_doubts_sent_again" ("", "") "Doubtful messages that were sent again, as their class allows.";
+    receipts_matched: Counter "switchyard_receipts" ("outcome", "matched") "Receipts of carriers.";
+    receipts_parked: Counter "switchyard_receipts" ("outcome", "parked") "Receipts of carriers.";
+    receipts_strayed: Counter "switchyard_receipts" ("outcome", "strayed") "Receipts of carriers.";
+    receipts_put_off: Counter "switchyard_receipts" ("outcome", "put-off") "Receipts of carriers.";
+    delivers_refused: Counter "switchyard_delivers_refused" ("", "") "deliver_sm that are neither a receipt nor about a number.";
+    fated_delivered: Counter "switchyard_fates" ("fate", "delivered") "Messages that are over.";
+    fated_failed: Counter "switchyard_fates" ("fate", "failed") "Messages that are over.";
+    fated_expired: Counter "switchyard_fates" ("fate", "expired") "Messages that are over.";
+    fated_cancelled: Counter "switchyard_fates" ("fate", "cancelled") "Messages that are over.";
+    fated_unknown: Counter "switchyard_fates" ("fate", "unknown") "Messages that are over.";
+    fates_told: Counter "switchyard_fates_told" ("", "") "Fates that were given to subscribers, repetitions included.";
+    binds: Counter "switchyard_link_binds" ("", "") "Sessions that carriers have granted.";
+    link_losses: Counter "switchyard_link_losses" ("", "") "Connections to carriers that ended or were not to be had.";
+    session_faults: Counter "switchyard_link_faults" ("", "") "PDUs of carriers that could not be read or matched.";
+    clock_jumps: Counter "switchyard_clock_jumps" ("", "") "Times when the wall clock was found more than a minute off.";
+    open_messages: Gauge "switchyard_messages_open" ("", "") "Messages that are not over.";
+    kept_messages: Gauge "switchyard_messages_kept" ("", "") "Messages in memory, open and over.";
+    keys: Gauge "switchyard_keys" ("", "") "Idempotency keys that are remembered.";
+    parked: Gauge "switchyard_receipts_parked" ("", "") "Receipts that wait for the response to which they belong.";
+    queued_otp: Gauge "switchyard_queue" ("class", "otp") "Messages that wait for a carrier's window.";
+    queued_transactional: Gauge "switchyard_queue" ("class", "transactional") "Messages that wait for a carrier's window.";
+    queued_notification: Gauge "switchyard_queue" ("class", "notification") "Messages that wait for a carrier's window.";
+    queued_marketing: Gauge "switchyard_queue" ("class", "marketing") "Messages that wait for a carrier's window.";
+    links_up: Gauge "switchyard_links_up" ("", "") "Links that are bound.";
+    links: Gauge "switchyard_links" ("", "") "Links that there are.";
+}

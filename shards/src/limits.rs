@@ -1,0 +1,77 @@
+//! The bounds of a shard, and where each number comes from.
+
+use core::time::Duration;
+
+/// The most carriers that a route names: their refusals of one message are bits of a byte.
+pub const ROUTE_CARRIERS_MAX: usize = 8;
+/// The longest text, in bytes of UTF-8: 32 segments of 67 UCS-2 units of at most three bytes, rounded up.
+pub const TEXT_BYTES_MAX: usize = 6_528;
+/// The longest sender as text (SMPP 3.4 §5.2.8 allows 20 octets; alphanumeric senders have 11).
+pub const SENDER_CHARS_MAX: usize = 11;
+/// The longest validity that a submission may ask for (the contract's).
+pub const VALIDITY_MAX: Duration = Duration::from_secs(48 * 3600);
+/// The most attempts of one message. At the longest backoff they last beyond the longest validity; the number is a
+/// fuse against a loop, and the largest that a link's token can carry.
+pub const ATTEMPTS_MAX: u16 = 1_000;
+/// The longest trace of one message, in packed bytes: about 250 steps. A message that is tried more often keeps its
+/// first steps, its doubts and its fate.
+pub const TRACE_BYTES_MAX: usize = 4_096;
+/// The longest carrier's id of a message that is remembered (SMPP 3.4 §5.2.23 allows 64 octets).
+pub const CARRIER_MESSAGE_ID_BYTES_MAX: usize = 64;
+
+/// What a partition gathers before it takes nothing more until its entry is sealed, in bytes of records: a raft entry
+/// of this size still crosses a slow link in a moment.
+pub const ENTRY_BYTES_MAX: usize = 256 << 10;
+/// The room that is kept free in an open entry for records which cannot be refused: outcomes and receipts.
+pub const ENTRY_BYTES_RESERVED: usize = 64 << 10;
+
+/// Early receipts that a partition parks; beyond, a carrier is asked to send its receipt again (`ESME_RX_T_APPN`).
+pub const PARKED_MAX: usize = 16_384;
+/// How long an early receipt is parked: longer than the longest response time-out.
+pub const PARKED_WAIT: Duration = Duration::from_secs(120);
+
+/// Requests to one other shard that may be unanswered. The ring between two shards holds twice as many messages, so
+/// that there is always room for the answers.
+pub const CROSS_CREDITS: usize = 4_096;
+/// Subscribers of one shard.
+pub const SUBSCRIBERS_MAX: usize = 4_096;
+/// The most credits that a subscription gets, whatever it asks for.
+pub const SUBSCRIPTION_CREDITS_MAX: u32 = 16_384;
+
+/// Generations of the key table that live at once; a look-up asks each.
+pub const KEY_GENERATIONS_MAX: usize = 16;
+/// Keys of a partition's first generation. Later ones double, up to [`KEY_GENERATION_KEYS_MAX`].
+pub const KEY_GENERATION_KEYS_MIN: usize = 1 << 10;
+/// Keys of a partition's largest generation.
+pub const KEY_GENERATION_KEYS_MAX: usize = 1 << 21;
+/// How long a generation takes keys before a new one is opened, so that old keys can be freed whole.
+pub const KEY_GENERATION_SPAN: Duration = Duration::from_secs(2 * 3600);
+
+/// The first wait after a carrier refused a message for now; it doubles from attempt to attempt.
+pub const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait between two attempts.
+pub const RETRY_LONGEST: Duration = Duration::from_secs(60);
+/// How long a message waits when it was throttled. The link that was throttled pauses as well.
+pub const RETRY_THROTTLED: Duration = Duration::from_millis(200);
+/// The shortest and the longest pause of a link that was throttled; it doubles while throttling goes on.
+pub const THROTTLE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// The shortest and the longest wait before a link that was lost is dialled again.
+pub const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+/// Every which pick of a link goes to the least urgent class that waits: the guaranteed share, one in sixteen.
+pub const LEAST_URGENT_EVERY: u32 = 16;
+/// The most attempts that one turn decides, so that a long queue does not delay the answers of the turn.
+pub const DISPATCH_PER_TURN_MAX: usize = 4_096;
+
+/// Ticks of the wheel of timers are this long.
+pub const TICK: Duration = Duration::from_millis(16);
+/// How often a partition's Raft group is told that time passes.
+pub const RAFT_TICK: Duration = Duration::from_millis(100);
+/// A step between the two clocks larger than this is an alarm.
+pub const CLOCK_JUMP: Duration = Duration::from_secs(60);
+
+const _: () = assert!(ENTRY_BYTES_RESERVED < ENTRY_BYTES_MAX);
+// Parts of an attempt are bits of a word.
+const _: () = assert!(wire::text::limits::SEGMENTS_MAX as u32 <= u32::BITS);
+const _: () = assert!(ROUTE_CARRIERS_MAX as u32 <= u8::BITS);
+const _: () = assert!(KEY_GENERATION_KEYS_MIN.is_power_of_two() && KEY_GENERATION_KEYS_MAX.is_power_of_two());

@@ -1,0 +1,266 @@
+//! One partition on its shard: its group, its state, and what waits for its entries.
+//!
+//! ```text
+//!   decide(record) ─▶ open records ─▶ one entry ─▶ group ─▶ batch ─▶ durable ─▶ committed ─▶ outputs leave
+//!        └─▶ apply ─▶ state              outputs wait under the entry's index ──────────────────┘
+//! ```
+//!
+//! A record is applied the moment it is decided, since the next decision must see it. What depends on it waits in
+//! `pending` under the index that its entry will have, and there is no other way out.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use replication::{Group, Recovery};
+use wal::{Batch, Lsn, Record};
+use wire::id::{AccountId, MessageId, Partition};
+use wire::smpp::command::Sequence;
+use wire::smpp::status::CommandStatus;
+use wire::time::WallMs;
+
+use crate::api::{Acceptance, MessageView, Origin, State};
+use crate::limits::{ENTRY_BYTES_MAX, ENTRY_BYTES_RESERVED};
+use crate::shard::links::LinkId;
+use crate::state::messages::SlotRef;
+use crate::state::{PartitionState, Retention};
+use crate::wheel::Wheel;
+use wire::id::ShardId;
+
+/// The frames around an entry's records in a batch, rounded up.
+const ENTRY_OVERHEAD_BYTES: usize = 512;
+
+/// What may leave once an entry is committed.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// The answer to a submission.
+    Answer { origin: Origin, acceptance: Acceptance },
+    /// The answer to a query.
+    View { origin: Origin, view: Option<Box<MessageView>> },
+    /// An attempt's bytes.
+    Transmit { link: LinkId, bind: u32, slot: SlotRef, attempt: u16, parts: u32 },
+    /// The answer to a carrier's receipt.
+    ReceiptTaken { from: ReceiptOrigin, status: CommandStatus },
+    /// One more fate of an account may be told.
+    Fate { account: AccountId },
+}
+
+/// Which `deliver_sm` a receipt came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiptOrigin {
+    /// The shard of the link.
+    pub shard: ShardId,
+    /// The link.
+    pub link: LinkId,
+    /// The link's session, so that a later one is not answered for it.
+    pub bind: u32,
+    /// The PDU's number (SMPP 3.4 §3.2).
+    pub sequence: Sequence,
+}
+
+/// What the shard remembers of a message beside its state, and makes anew after a restart.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Live {
+    /// The carrier in whose queue it waits, plus one; 0: in none.
+    pub(crate) queued_in: u16,
+    /// The carriers of its route that refused it for now, by their place in the route.
+    pub(crate) refused: u8,
+}
+
+/// Told fates of an account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Released {
+    pub(crate) account: AccountId,
+    pub(crate) through: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(crate) state: PartitionState,
+    /// Made when recovery is over.
+    pub(crate) group: Option<Group>,
+    pub(crate) recovery: Option<Recovery>,
+    /// Whether this node decides for the partition.
+    pub(crate) decides: bool,
+    /// The counter of the next id of this term.
+    next_counter: u64,
+    open: Vec<u8>,
+    /// Records that fill an entry and wait for their proposal.
+    full: VecDeque<Bytes>,
+    full_bytes: usize,
+    entry_bytes_max: usize,
+    pending: VecDeque<(u64, Output)>,
+    pub(crate) wheel: Wheel,
+    live: Vec<Live>,
+    released: Vec<Released>,
+    committed: u64,
+}
+
+impl Cell {
+    pub(crate) fn new(partition: Partition, retention: Retention, entry_bytes_max: usize) -> Self {
+        Self {
+            state: PartitionState::new(partition, retention),
+            group: None,
+            recovery: Some(Recovery::new(partition)),
+            decides: false,
+            next_counter: 0,
+            open: Vec::new(),
+            full: VecDeque::new(),
+            full_bytes: 0,
+            entry_bytes_max,
+            pending: VecDeque::new(),
+            wheel: Wheel::new(WallMs(0)),
+            live: Vec::new(),
+            released: Vec::new(),
+            committed: 0,
+        }
+    }
+
+    fn group(&self) -> &Group {
+        self.group.as_ref().expect("the shard has been started")
+    }
+
+    /// Decides: the record goes into the next entry and changes the state at once.
+    pub(crate) fn decide(&mut self, at: WallMs, record: &Record<'_>) {
+        assert!(self.decides, "a record was decided by a node that does not decide");
+        let before = self.open.len();
+        record.encode(at, &mut self.open);
+        if self.open.len() > self.entry_bytes_max && before > 0 {
+            let last = self.open.split_off(before);
+            self.close_entry();
+            self.open = last;
+        }
+        self.state.apply(at, record);
+    }
+
+    fn close_entry(&mut self) {
+        if !self.open.is_empty() {
+            self.full_bytes += self.open.len();
+            let next = Vec::with_capacity(self.open.len());
+            self.full.push_back(Bytes::from(core::mem::replace(&mut self.open, next)));
+        }
+    }
+
+    /// Lets an output leave when all that was decided so far is committed.
+    pub(crate) fn after_decided(&mut self, output: Output) {
+        let index = self.decided_index();
+        self.pending.push_back((index, output));
+    }
+
+    /// The index of the entry in which the last decision is, or will be.
+    fn decided_index(&self) -> u64 {
+        let group = self.group();
+        group.last_index() + self.full.len() as u64 + u64::from(!self.open.is_empty())
+    }
+
+    /// Whether a submission may be decided now: records that cannot be refused have room of their own.
+    pub(crate) fn takes_submissions(&self) -> bool {
+        self.open.len() + self.full_bytes + ENTRY_BYTES_RESERVED < ENTRY_BYTES_MAX
+    }
+
+    pub(crate) fn has_something_to_write(&self) -> bool {
+        let has_ready = self.group.as_ref().is_some_and(Group::has_ready);
+        has_ready || !self.open.is_empty() || !self.full.is_empty()
+    }
+
+    /// Puts what was decided into the batch, as far as it has room; `true` when something was put there.
+    pub(crate) fn poll_append(&mut self, batch: &mut Batch) -> bool {
+        self.close_entry();
+        let Some(group) = self.group.as_mut() else { return false };
+        let mut room = batch.room_bytes();
+        while let Some(records) = self.full.front() {
+            let bytes = records.len();
+            if bytes + ENTRY_OVERHEAD_BYTES > room || group.may_propose(bytes).is_err() {
+                break;
+            }
+            let records = self.full.pop_front().expect("looked at above");
+            group.propose(records).expect("asked above");
+            self.full_bytes -= bytes;
+            room -= bytes + ENTRY_OVERHEAD_BYTES;
+        }
+        group.poll_append(batch) == replication::Appended::Written
+    }
+
+    /// The log is durable up to `lsn`.
+    pub(crate) fn handle_durable(&mut self, lsn: Lsn) {
+        let group = self.group.as_mut().expect("the shard has been started");
+        group.handle_durable(lsn);
+        self.take_commits();
+    }
+
+    /// What recovery brought back is committed: a group of one voter starts with all of its log.
+    pub(crate) fn adopt_commit(&mut self) {
+        self.committed = self.group().last_index() - u64::from(self.group().is_home());
+    }
+
+    /// Takes note of what is committed.
+    fn take_commits(&mut self) {
+        let group = self.group.as_mut().expect("the shard has been started");
+        while let Some(committed) = group.poll_committed() {
+            assert!(committed.index > self.committed, "commits go forward");
+            self.committed = committed.index;
+            // One voter: what was not proposed here was applied by recovery.
+            group.handle_applied();
+        }
+    }
+
+    /// The next output whose entry is committed.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        let (index, _) = self.pending.front()?;
+        if *index > self.committed {
+            return None;
+        }
+        self.pending.pop_front().map(|(_, output)| output)
+    }
+
+    /// A new id.
+    pub(crate) fn mint(&mut self, at: WallMs) -> MessageId {
+        let id = MessageId::mint(at, self.state.partition, self.group().term(), self.next_counter);
+        self.next_counter += 1;
+        id
+    }
+
+    pub(crate) fn live(&mut self, slot: u32) -> &mut Live {
+        let place = slot as usize;
+        if place >= self.live.len() {
+            self.live.resize(place + 1, Live::default());
+        }
+        &mut self.live[place]
+    }
+
+    /// Sets a message's timer to the next thing that is due for it.
+    pub(crate) fn rearm(&mut self, slot: u32) {
+        let message = self.state.messages.at(slot);
+        let due = match message.state {
+            State::Queued if message.due > self.state.time => message.due.min(message.send_until),
+            State::Queued => message.send_until,
+            State::Doubtful => message.due.min(message.deadline),
+            State::Attempting | State::Sent => message.deadline,
+            State::Final(_) => return self.wheel.cancel(slot),
+        };
+        self.wheel.set(slot, due);
+    }
+
+    /// Through which number an account's fates may be told.
+    pub(crate) fn released_through(&self, account: AccountId) -> u64 {
+        let found = self.released.iter().find(|released| released.account == account);
+        found.map_or(0, |released| released.through)
+    }
+
+    /// One more fate of an account may be told.
+    pub(crate) fn release_fate(&mut self, account: AccountId) {
+        match self.released.iter_mut().find(|released| released.account == account) {
+            Some(released) => released.through += 1,
+            None => {
+                // The first since the start: all that recovery brought back may be told, and this one.
+                self.released.push(Released { account, through: 1 });
+            }
+        }
+    }
+
+    /// All fates that recovery brought back are durable and may be told.
+    pub(crate) fn release_recovered(&mut self) {
+        let recovered = self.state.fates.all().iter();
+        self.released =
+            recovered.map(|(account, fates)| Released { account: *account, through: fates.last() }).collect();
+    }
+}

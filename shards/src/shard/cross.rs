@@ -1,0 +1,107 @@
+//! What shards of one node say to each other.
+//!
+//! A message that arrives on the wrong core crosses once. Requests spend credits, and the ring holds twice as many
+//! messages as there are credits, so there is always room for the answers: two full rings never wait for each other.
+
+use wire::id::{AccountId, CarrierId, Class, MessageId, Partition};
+use wire::msisdn::Msisdn;
+use wire::smpp::status::CommandStatus;
+
+use crate::api::{Origin, Reply, Submission, Subscription};
+use crate::limits::CROSS_CREDITS;
+use crate::shard::cell::ReceiptOrigin;
+
+/// One message from one shard to another.
+#[derive(Debug)]
+pub enum Cross {
+    /// A submission for a partition of the other shard. Spends a credit.
+    Submit(Origin, OwnedSubmission),
+    /// A query. Spends a credit.
+    Query(Origin, AccountId, MessageId),
+    /// An answer to either; gives the credit back. Or a fate for a subscriber.
+    Reply(Reply),
+    /// A subscription, told to all shards.
+    Subscribe(Origin, Box<Subscription>),
+    /// Its end.
+    Unsubscribe(Origin),
+    /// A customer has the fates of a partition up to a number.
+    Acknowledge(Origin, AccountId, Partition, u64),
+    /// A carrier's receipt for a partition of the other shard. Spends a credit.
+    Receipt(ReceiptOrigin, Receipt),
+    /// The receipt is durable, or refused; gives the credit back.
+    ReceiptTaken(ReceiptOrigin, CommandStatus),
+}
+
+/// A carrier's receipt, read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whose it is.
+    pub carrier: CarrierId,
+    /// The hash of the carrier's canonical id.
+    pub id: u64,
+    /// Whom the message was for.
+    pub recipient: Msisdn,
+    /// `message_state` (SMPP 3.4 §5.2.28); an intermediate one is told as ENROUTE.
+    pub state: u8,
+    /// The network's or the carrier's error code; 0 is none.
+    pub error: u32,
+}
+
+/// A submission that owns its texts, in one buffer.
+#[derive(Clone, Debug)]
+pub struct OwnedSubmission {
+    account: AccountId,
+    recipient: Msisdn,
+    class: Option<Class>,
+    validity: Option<core::time::Duration>,
+    sender_bytes: usize,
+    key_bytes: usize,
+    texts: Box<[u8]>,
+}
+
+impl From<&Submission<'_>> for OwnedSubmission {
+    fn from(submission: &Submission<'_>) -> Self {
+        let Submission { account, recipient, sender, key, class, validity, text } = *submission;
+        let texts = [sender.as_bytes(), key, text.as_bytes()].concat().into_boxed_slice();
+        Self { account, recipient, class, validity, sender_bytes: sender.len(), key_bytes: key.len(), texts }
+    }
+}
+
+impl OwnedSubmission {
+    pub(crate) fn borrow(&self) -> Submission<'_> {
+        let (sender, rest) = self.texts.split_at(self.sender_bytes);
+        let (key, text) = rest.split_at(self.key_bytes);
+        let utf8 = |bytes| core::str::from_utf8(bytes).expect("copied from a str");
+        Submission {
+            account: self.account,
+            recipient: self.recipient,
+            sender: utf8(sender),
+            key,
+            class: self.class,
+            validity: self.validity,
+            text: utf8(text),
+        }
+    }
+}
+
+/// What may be asked of one other shard before it answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Credits(usize);
+
+impl Credits {
+    pub(crate) const fn full() -> Self {
+        Self(CROSS_CREDITS)
+    }
+
+    /// Spends one, if there is one.
+    pub(crate) fn spend(&mut self) -> bool {
+        let has_one = self.0 > 0;
+        self.0 -= usize::from(has_one);
+        has_one
+    }
+
+    pub(crate) fn give_back(&mut self) {
+        self.0 += 1;
+        assert!(self.0 <= CROSS_CREDITS, "a credit was given back twice");
+    }
+}

@@ -1,0 +1,147 @@
+//! What happens on links: connections come and go, sessions speak.
+
+use wire::smpp::session::{Event, Handed, RequestKind, Session};
+use wire::time::Now;
+
+use super::links::{LinkAction, LinkId, LinkInput};
+use super::{Phase, Shard};
+use crate::api::Why;
+use crate::token::Token;
+
+impl Shard {
+    /// Something happened to a link's connection.
+    pub fn handle_link(&mut self, now: Now, link: LinkId, input: LinkInput<'_>) {
+        let place = usize::from(link.0);
+        match input {
+            LinkInput::Connected => self.link_connected(now, place),
+            LinkInput::ConnectFailed => {
+                self.counters.link_losses += 1;
+                self.links[place].down(now.mono, &mut self.jitter);
+                self.stop_if_draining(place);
+            }
+            LinkInput::Received(bytes) => {
+                if let Some(session) = &mut self.links[place].session {
+                    session.handle_bytes(now.mono, bytes);
+                }
+                self.pump_link(now, place);
+            }
+            LinkInput::Written { total } => self.links[place].written(total),
+            LinkInput::Closed => self.link_closed(now, place),
+        }
+        self.release();
+    }
+
+    /// Whether a link's session wants more bytes; the shell stops reading its connection while not.
+    #[must_use]
+    pub fn link_wants_bytes(&self, link: LinkId) -> bool {
+        self.links[usize::from(link.0)].session.as_ref().is_none_or(|session| session.wants_bytes())
+    }
+
+    fn link_connected(&mut self, now: Now, place: usize) {
+        let carrier = usize::from(self.links[place].carrier);
+        self.links[place].connected(&self.plan.carriers[carrier], now.mono);
+        if self.phase != Phase::Running {
+            self.links[place].stop(now.mono);
+        }
+        self.pump_link(now, place);
+    }
+
+    /// Lets the session tell what it has, and acts on it.
+    pub(super) fn pump_link(&mut self, now: Now, place: usize) {
+        // The session is lent out while its events are told, since they borrow it.
+        let Some(mut session) = self.links[place].session.take() else { return };
+        while self.take_event(now, place, &mut session) {}
+        self.links[place].session = Some(session);
+        self.flush_backlogs(now);
+    }
+
+    /// Acts on one event; `false` when there was none.
+    fn take_event(&mut self, now: Now, place: usize, session: &mut Session) -> bool {
+        let Some(event) = session.poll_event(now.mono) else { return false };
+        match event {
+            Event::Bound { .. } => self.link_up(LinkId(u16::try_from(place).expect("few links"))),
+            Event::SubmitAnswer { token, status, message_id, .. } => {
+                self.answered(now, place, token, status, message_id);
+            }
+            Event::LateAnswer { token, kind: RequestKind::Submit, status, message_id } => {
+                self.answered(now, place, token, status, message_id);
+            }
+            Event::Timeout { token, kind: RequestKind::Submit } => {
+                let at = self.clock.read(now);
+                self.doubt(at, Token::unpack(token), Why::ResponseTimeout);
+            }
+            Event::DeliverRequest { sequence, sm } => {
+                if let Some(status) = self.deliver(now, place, sequence, &sm) {
+                    session.answer_deliver(sequence, status);
+                }
+            }
+            Event::DataRequest { sequence, .. } => {
+                self.counters.delivers_refused += 1;
+                session.answer_data(sequence, wire::smpp::status::CommandStatus::ESME_RX_R_APPN, b"");
+            }
+            Event::Malformed { .. } => self.counters.session_faults += 1,
+            Event::UnbindRequested => self.link_not_up(place),
+            Event::Closed { .. } => {
+                self.link_not_up(place);
+                if self.links[place].begin_close() {
+                    let link = LinkId(u16::try_from(place).expect("few links"));
+                    self.actions.push_back(LinkAction::Close { link });
+                }
+            }
+            // What an ESME that binds as transceiver is not sent, or need not act on.
+            _ => {}
+        }
+        true
+    }
+
+    fn link_not_up(&mut self, place: usize) {
+        if core::mem::take(&mut self.links[place].is_up) {
+            self.link_down(usize::from(self.links[place].carrier));
+        }
+    }
+
+    /// The connection is gone: what was written is in doubt, what was not goes back.
+    fn link_closed(&mut self, now: Now, place: usize) {
+        self.counters.link_losses += 1;
+        self.link_not_up(place);
+        let at = self.clock.read(now);
+        if let Some(mut session) = self.links[place].session.take() {
+            for request in session.drain_in_flight().filter(|request| request.kind == RequestKind::Submit) {
+                let token = Token::unpack(request.token);
+                match request.delivery {
+                    Handed::Written => self.doubt(at, token, Why::ConnectionLost),
+                    Handed::NotWritten => self.withdraw_token(at, token),
+                }
+            }
+        }
+        for token in core::mem::take(&mut self.links[place].backlog) {
+            self.withdraw_token(at, token);
+        }
+        self.links[place].down(now.mono, &mut self.jitter);
+        self.stop_if_draining(place);
+    }
+
+    fn stop_if_draining(&mut self, place: usize) {
+        if self.phase != Phase::Running {
+            self.links[place].mark_stopped();
+        }
+    }
+
+    /// Links that are due: to be dialled, or their sessions' timers.
+    pub(super) fn handle_link_timeouts(&mut self, now: Now) {
+        for place in 0..self.links.len() {
+            if self.phase == Phase::Running && self.links[place].dial(now.mono) {
+                let link = LinkId(u16::try_from(place).expect("few links"));
+                let carrier = self.links[place].carrier;
+                self.actions.push_back(LinkAction::Connect { link, carrier });
+            }
+            let session = self.links[place].session.as_mut();
+            if let Some(session) =
+                session.filter(|session| session.timeout().is_some_and(|due| due <= now.mono))
+            {
+                session.handle_timeout(now.mono);
+                self.pump_link(now, place);
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! One connection to a carrier: the session, its window, its pace, and when to dial again.
+//!
+//! The session (`wire::smpp`) owns sequence numbers, protocol timers and the matching of responses. The link owns what
+//! a carrier's capacity means to us: how many submissions may be open, how many a second, what of a long message still
+//! waits for room, and the pauses after a throttling. It knows no message, only tokens.
+
+use std::collections::VecDeque;
+
+use wire::smpp::bind::{Bind, BindKind, INTERFACE_VERSION_3_4};
+use wire::smpp::fields::Address;
+use wire::smpp::session::{Options, Session, Timers};
+use wire::time::Instant;
+
+use crate::jitter::Jitter;
+use crate::limits::{RECONNECT, THROTTLE_PAUSE};
+use crate::pacing::Bucket;
+use crate::plan::Carrier;
+use crate::token::Token;
+
+/// A link of a shard, by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u16);
+
+/// What a shard asks its shell to do with a link's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkAction {
+    /// Dial the carrier, and say [`LinkInput::Connected`] or [`LinkInput::ConnectFailed`].
+    Connect {
+        /// For whom.
+        link: LinkId,
+        /// Whom to dial: a place in [`crate::plan::Plan::carriers`].
+        carrier: u16,
+    },
+    /// Close when what was handed over is sent; [`LinkInput::Closed`] follows.
+    Close {
+        /// Whose connection.
+        link: LinkId,
+    },
+}
+
+/// What happened to a link's connection.
+#[derive(Clone, Copy, Debug)]
+pub enum LinkInput<'a> {
+    /// The carrier has taken the connection.
+    Connected,
+    /// It has not.
+    ConnectFailed,
+    /// Bytes came.
+    Received(&'a [u8]),
+    /// The kernel has taken this many bytes since the connection was made.
+    Written {
+        /// All of them, not only the last.
+        total: u64,
+    },
+    /// The connection is gone.
+    Closed,
+}
+
+/// Where a link stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Not connected; to be dialled at this time.
+    Down { dial_at: Instant },
+    /// The shell dials.
+    Dialling,
+    /// Connected; the session says whether it is bound.
+    Connected,
+    /// Stopped in order; not dialled again.
+    Stopped,
+}
+
+/// One link. Lives on the shard that owns its connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// A place in the plan's carriers.
+    pub(crate) carrier: u16,
+    phase: Phase,
+    pub(crate) session: Option<Box<Session>>,
+    /// Counts the sessions of this link since the process started.
+    pub(crate) bind: u32,
+    /// Whether its carrier is told that this link is up.
+    pub(crate) is_up: bool,
+    /// Parts whose attempt is decided and whose bytes are not queued yet.
+    pub(crate) reserved: u32,
+    /// Parts of long messages that wait for room in the window, in order.
+    pub(crate) backlog: VecDeque<Token>,
+    pace: Bucket,
+    paused_until: Instant,
+    throttles: u32,
+    failures: u32,
+    /// Bytes that the shell has copied, from the start of the connection.
+    taken: u64,
+    window: u32,
+    closing: bool,
+}
+
+impl Link {
+    pub(crate) fn new(carrier: u16, config: &Carrier, now: Instant) -> Self {
+        Self {
+            carrier,
+            phase: Phase::Down { dial_at: now },
+            session: None,
+            bind: 0,
+            is_up: false,
+            reserved: 0,
+            backlog: VecDeque::new(),
+            pace: Bucket::new(config.rate_per_shard, now),
+            paused_until: now,
+            throttles: 0,
+            failures: 0,
+            taken: 0,
+            window: u32::from(config.window_pdus),
+            closing: false,
+        }
+    }
+
+    /// Whether it is to be dialled now; then it counts as being dialled.
+    pub(crate) fn dial(&mut self, now: Instant) -> bool {
+        let is_due = matches!(self.phase, Phase::Down { dial_at } if dial_at <= now);
+        if is_due {
+            self.phase = Phase::Dialling;
+        }
+        is_due
+    }
+
+    pub(crate) fn connected(&mut self, config: &Carrier, now: Instant) {
+        assert!(self.session.is_none(), "a link has one session at a time");
+        let bind = Bind {
+            kind: BindKind::Transceiver,
+            system_id: config.system_id.as_bytes(),
+            password: config.password.as_bytes(),
+            system_type: config.system_type.as_bytes(),
+            interface_version: INTERFACE_VERSION_3_4,
+            address_range: Address::default(),
+        };
+        let timers = Timers {
+            response: config.response_timeout,
+            enquire_link_idle: config.enquire_after,
+            ..Timers::default()
+        };
+        let options = Options { timers, window_pdus_max: self.window, ..Options::default() };
+        self.session = Some(Box::new(Session::esme(&bind, &options, now)));
+        self.bind += 1;
+        self.taken = 0;
+        self.closing = false;
+        self.phase = Phase::Connected;
+    }
+
+    /// The carrier has let us in.
+    pub(crate) fn bound(&mut self) {
+        self.is_up = true;
+        self.failures = 0;
+        self.throttles = 0;
+    }
+
+    /// The connection is gone, or was not to be had; it is dialled again after a while, unless it was stopped.
+    pub(crate) fn down(&mut self, now: Instant, jitter: &mut Jitter) {
+        self.is_up = false;
+        self.session = None;
+        self.reserved = 0;
+        self.backlog.clear();
+        if self.phase != Phase::Stopped {
+            let wait = jitter.backoff(RECONNECT, self.failures);
+            self.failures = self.failures.saturating_add(1);
+            self.phase = Phase::Down { dial_at: now.plus(wait) };
+        }
+    }
+
+    /// Stops in order: nothing new is sent, the window empties, the session unbinds.
+    pub(crate) fn stop(&mut self, now: Instant) {
+        match (&mut self.session, self.phase) {
+            (Some(session), _) => session.unbind(now),
+            (None, Phase::Dialling) => {}
+            (None, _) => self.phase = Phase::Stopped,
+        }
+    }
+
+    /// Whether it will not come back.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.phase == Phase::Stopped
+    }
+
+    pub(crate) fn mark_stopped(&mut self) {
+        self.phase = Phase::Stopped;
+    }
+
+    /// Whether the shell is to be told, now and once, to close the connection.
+    pub(crate) fn begin_close(&mut self) -> bool {
+        self.is_up = false;
+        !core::mem::replace(&mut self.closing, true)
+    }
+
+    /// Whether a message of this many segments may be attempted now.
+    pub(crate) fn has_room(&mut self, now: Instant, segments: u8) -> bool {
+        let Some(session) = self.session.as_ref().filter(|session| self.is_up && session.is_open()) else {
+            return false;
+        };
+        let open = session.in_flight() + self.reserved;
+        let fits = open == 0 || open + u32::from(segments) <= self.window;
+        fits && self.paused_until <= now && self.pace.admits(now, segments)
+    }
+
+    /// Takes room for an attempt.
+    pub(crate) fn reserve(&mut self, now: Instant, segments: u8) {
+        self.reserved += u32::from(segments);
+        self.pace.take(now, segments);
+    }
+
+    /// The carrier said that we are too fast.
+    pub(crate) fn throttled(&mut self, now: Instant, jitter: &mut Jitter) {
+        if self.paused_until <= now {
+            self.paused_until = now.plus(jitter.backoff(THROTTLE_PAUSE, self.throttles));
+            self.throttles = self.throttles.saturating_add(1);
+        }
+    }
+
+    /// The carrier took a message: it is not throttling.
+    pub(crate) fn took(&mut self) {
+        self.throttles = 0;
+    }
+
+    /// Bytes for the shell to copy.
+    pub(crate) fn untaken(&self) -> &[u8] {
+        let Some(session) = &self.session else { return &[] };
+        let skipped = usize::try_from(self.taken - session.stream_consumed()).unwrap_or(usize::MAX);
+        session.pending().get(skipped..).unwrap_or_default()
+    }
+
+    /// The shell has copied this many bytes of [`Link::untaken`].
+    pub(crate) fn take(&mut self, bytes: usize) {
+        self.taken += bytes as u64;
+    }
+
+    /// The kernel has this many bytes since the connection was made.
+    pub(crate) fn written(&mut self, total: u64) {
+        assert!(total <= self.taken, "more was written than was handed over");
+        if let Some(session) = &mut self.session {
+            let bytes = total.saturating_sub(session.stream_consumed());
+            session.consume(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+    }
+
+    /// When the link wants to be looked at again.
+    pub(crate) fn timeout(&self, has_queue: bool) -> Option<Instant> {
+        let dial = if let Phase::Down { dial_at } = self.phase { Some(dial_at) } else { None };
+        let session = self.session.as_ref().and_then(|session| session.timeout());
+        let pace = if has_queue && self.is_up { self.pace.ready_at() } else { None };
+        let pause = Some(self.paused_until).filter(|_| has_queue && self.is_up && self.throttles > 0);
+        [dial, session, pace, pause].into_iter().flatten().min()
+    }
+}
+
+const _: () = assert!(RECONNECT.0.as_millis() < RECONNECT.1.as_millis());

@@ -1,0 +1,335 @@
+//! One shard's brain.
+//!
+//! ```text
+//!    customers                 links                      other shards
+//!  handle_submit …          handle_link                   handle_cross
+//!        └──────── decide ──────┴─────────┬───────────────────┘
+//!                                         ▼
+//!                               records in open entries ──▶ poll_append ──▶ the log
+//!                                    └─▶ state                               │ handle_durable
+//!              poll_reply · poll_transmit · poll_cross ◀── outputs ◀─────────┘
+//! ```
+//!
+//! The shard owns all that its partitions need and shares nothing. It does no IO, reads no clock and draws randomness
+//! only from its seed, so a simulator runs it as it is. Its parts have files of their own: a partition is a
+//! [`cell::Cell`], a connection a [`links::Link`]; what is decided about messages is told in `submit` (they come),
+//! `dispatch` (they go), `outcome` (they are answered for), `receipts` and `fates`.
+
+pub(crate) mod cell;
+pub(crate) mod cross;
+mod dispatch;
+mod fates;
+mod link_events;
+pub(crate) mod links;
+mod observe;
+mod outcome;
+mod receipts;
+mod start;
+mod submit;
+mod transmit;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use wal::{Batch, Lsn};
+use wire::id::{AccountId, Partition, ShardId};
+use wire::time::{Instant, Now, WallMs};
+
+use crate::api::{Origin, Reply};
+use crate::clock::RecordClock;
+use crate::counters::Counters;
+use crate::jitter::Jitter;
+use crate::limits::RAFT_TICK;
+use crate::plan::Plan;
+use crate::queue::CarrierQueue;
+use cell::{Cell, Output};
+use cross::{Credits, Cross};
+use fates::Subscriber;
+use links::{Link, LinkAction, LinkId};
+use transmit::Encoder;
+
+pub use start::RecoveryError;
+
+/// What a shard is made with, beside the plan.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardConfig {
+    /// Which of the node's shards it is.
+    pub id: ShardId,
+    /// When the process started, in milliseconds since 1970: attempts name it, so that a later process knows which of
+    /// them it cannot answer for.
+    pub process: u64,
+    /// The seed of its jitter.
+    pub seed: u64,
+    /// The most bytes of records in one entry ([`wal::Layout::records_bytes_max`]).
+    pub records_bytes_max: usize,
+}
+
+/// What waits for a carrier on this shard, and by which links it may go.
+#[derive(Debug, Default)]
+struct CarrierState {
+    queue: CarrierQueue,
+    links: Vec<LinkId>,
+    links_up: usize,
+    /// The link that is asked first next time.
+    next_link: usize,
+}
+
+/// One core's share of a node. Lives on that core's thread.
+#[derive(Debug)]
+pub struct Shard {
+    config: ShardConfig,
+    plan: Arc<Plan>,
+    accounts: HashMap<AccountId, u16, FixedState>,
+    /// The shard's partitions, in their order; partition `p` is at `p / shards`.
+    cells: Vec<Cell>,
+    links: Vec<Link>,
+    /// In the order of the plan's carriers.
+    carriers: Vec<CarrierState>,
+    subscribers: Vec<Subscriber>,
+    credits: Vec<Credits>,
+    clock: RecordClock,
+    jitter: Jitter,
+    encoder: Encoder,
+    counters: Counters,
+    replies: VecDeque<Reply>,
+    actions: VecDeque<LinkAction>,
+    crosses: VecDeque<(ShardId, Cross)>,
+    open_messages: usize,
+    next_tick: Instant,
+    /// Where `poll_append` begins, so that a full batch does not always leave the same partitions out.
+    first_cell: usize,
+    next_transmit: usize,
+    phase: Phase,
+}
+
+/// What a shard is up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The log is read back.
+    Recovering,
+    Running,
+    /// No new messages; links finish and unbind.
+    Draining,
+    /// The log failed: nothing is decided any more.
+    LogFailed,
+}
+
+impl Shard {
+    /// A shard that has not read its log yet.
+    ///
+    /// # Panics
+    /// When the plan has fewer partitions than shards, or this is none of its shards.
+    #[must_use]
+    pub fn new(config: ShardConfig, plan: Arc<Plan>) -> Self {
+        assert!(
+            config.id.0 < plan.shards && plan.shards <= plan.partitions.count(),
+            "no such shard in this plan"
+        );
+        let accounts = (0_u16..).zip(&plan.accounts).map(|(place, account)| (account.id, place)).collect();
+        let mut shard = Self {
+            config,
+            accounts,
+            cells: Vec::new(),
+            links: Vec::new(),
+            carriers: plan.carriers.iter().map(|_| CarrierState::default()).collect(),
+            subscribers: Vec::new(),
+            credits: vec![Credits::full(); usize::from(plan.shards)],
+            clock: RecordClock::start(Now::default(), WallMs(0)),
+            jitter: Jitter::new(config.seed),
+            encoder: Encoder::default(),
+            counters: Counters::default(),
+            replies: VecDeque::new(),
+            actions: VecDeque::new(),
+            crosses: VecDeque::new(),
+            open_messages: 0,
+            next_tick: Instant(0),
+            first_cell: 0,
+            next_transmit: 0,
+            phase: Phase::Recovering,
+            plan,
+        };
+        shard.make_cells();
+        shard.make_links();
+        shard
+    }
+
+    /// The next thing to tell a customer whose connection is on this shard.
+    pub fn poll_reply(&mut self) -> Option<Reply> {
+        self.replies.pop_front()
+    }
+
+    /// The next thing to do with a link's connection.
+    pub fn poll_link(&mut self) -> Option<LinkAction> {
+        self.actions.pop_front()
+    }
+
+    /// The next message for another shard. Credits bound how many there can be.
+    pub fn poll_cross(&mut self) -> Option<(ShardId, Cross)> {
+        self.crosses.pop_front()
+    }
+
+    /// A message of another shard.
+    pub fn handle_cross(&mut self, now: Now, from: ShardId, message: Cross) {
+        match message {
+            Cross::Submit(origin, submission) => self.handle_submit(now, origin, &submission.borrow()),
+            Cross::Query(origin, account, id) => self.handle_query(now, origin, account, id),
+            Cross::Reply(reply) => {
+                if !matches!(reply, Reply::Fate { .. }) {
+                    self.credits[usize::from(from.0)].give_back();
+                }
+                self.replies.push_back(reply);
+            }
+            Cross::Subscribe(origin, subscription) => self.subscribe_here(origin, &subscription),
+            Cross::Unsubscribe(origin) => self.unsubscribe_here(origin),
+            Cross::Acknowledge(origin, account, partition, sequence) => {
+                self.handle_acknowledge(now, origin, account, partition, sequence);
+            }
+            Cross::Receipt(origin, receipt) => self.receipt(now, origin, &receipt),
+            Cross::ReceiptTaken(origin, status) => {
+                self.credits[usize::from(from.0)].give_back();
+                self.answer_deliver(origin, status);
+            }
+        }
+        self.release();
+    }
+
+    /// Puts what was decided since the last batch into this one, and decides attempts for what waits and has room.
+    /// `true` when there is something to write. The batch was begun by the log.
+    pub fn poll_append(&mut self, now: Now, batch: &mut Batch) -> bool {
+        if matches!(self.phase, Phase::Recovering | Phase::LogFailed) {
+            return false;
+        }
+        self.dispatch(now);
+        let count = self.cells.len();
+        let mut wrote = false;
+        for place in 0..count {
+            let cell = &mut self.cells[(self.first_cell + place) % count];
+            if cell.has_something_to_write() {
+                wrote |= cell.poll_append(batch);
+            }
+        }
+        self.first_cell = (self.first_cell + 1) % count;
+        wrote
+    }
+
+    /// Whether [`Shard::poll_append`] would write something now.
+    #[must_use]
+    pub fn has_something_to_write(&self) -> bool {
+        self.cells.iter().any(Cell::has_something_to_write)
+    }
+
+    /// The log is durable up to `lsn` ([`wal::Write::end`]): what waited for it leaves.
+    pub fn handle_durable(&mut self, now: Now, lsn: Lsn) {
+        for place in 0..self.cells.len() {
+            self.cells[place].handle_durable(lsn);
+            self.take_home_if_elected(now, place);
+        }
+        self.release();
+        self.flush_backlogs(now);
+    }
+
+    /// The log failed. Nothing that was not durable leaves any more, and nothing is taken.
+    pub fn handle_log_failed(&mut self) {
+        self.phase = Phase::LogFailed;
+    }
+
+    /// When [`Shard::handle_timeout`] is due.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Instant> {
+        if matches!(self.phase, Phase::Recovering | Phase::LogFailed) {
+            return None;
+        }
+        let cells = self.cells.iter().filter(|cell| cell.decides);
+        let due =
+            cells.flat_map(|cell| [cell.wheel.next_due(), cell.state.parked.next_due()]).flatten().min();
+        let messages = due.map(|due| self.clock.instant_of(due));
+        let links = self.links.iter().map(|link| {
+            let has_queue = !self.carriers[usize::from(link.carrier)].queue.is_empty();
+            link.timeout(has_queue)
+        });
+        links.chain([messages, Some(self.next_tick)]).flatten().min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if matches!(self.phase, Phase::Recovering | Phase::LogFailed) {
+            return;
+        }
+        let at = self.clock.read(now);
+        if self.next_tick <= now.mono {
+            self.next_tick = now.mono.plus(RAFT_TICK);
+            self.cells.iter_mut().filter_map(|cell| cell.group.as_mut()).for_each(replication::Group::tick);
+        }
+        for place in 0..self.cells.len() {
+            if self.cells[place].decides {
+                self.handle_due(at, place);
+            }
+        }
+        self.handle_link_timeouts(now);
+        self.release();
+    }
+
+    /// No new messages from now on; links finish their windows and unbind. What is queued stays in the log.
+    pub fn handle_drain(&mut self, now: Now) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Draining;
+        }
+        for place in 0..self.links.len() {
+            self.links[place].stop(now.mono);
+            self.pump_link(now, place);
+        }
+    }
+
+    /// Whether all links are gone and all that was decided is durable.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.phase == Phase::LogFailed
+            || (self.links.iter().all(Link::is_stopped)
+                && !self.has_something_to_write()
+                && self.crosses.is_empty())
+    }
+
+    /// Whether every partition of this shard has a home that decides: it is.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Running && self.cells.iter().all(|cell| cell.decides)
+    }
+
+    /// Lets everything leave whose entry is committed.
+    fn release(&mut self) {
+        for place in 0..self.cells.len() {
+            while let Some(output) = self.cells[place].poll_output() {
+                match output {
+                    Output::Answer { origin, acceptance } => {
+                        self.reply(origin, Reply::Answer { origin, outcome: Ok(acceptance) });
+                    }
+                    Output::View { origin, view } => self.reply(origin, Reply::Message { origin, view }),
+                    Output::Transmit { link, bind, slot, attempt, parts } => {
+                        self.transmit(place, link, bind, (slot, attempt, parts));
+                    }
+                    Output::ReceiptTaken { from, status } => self.receipt_taken(from, status),
+                    Output::Fate { account } => {
+                        self.cells[place].release_fate(account);
+                        self.tell_fates(account, place);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives a reply to the shard that has the customer's connection.
+    fn reply(&mut self, origin: Origin, reply: Reply) {
+        if origin.shard == self.config.id {
+            self.replies.push_back(reply);
+        } else {
+            self.crosses.push_back((origin.shard, Cross::Reply(reply)));
+        }
+    }
+
+    /// The shard that owns a partition, and the partition's place there.
+    fn owner_of(&self, partition: Partition) -> (ShardId, usize) {
+        (ShardId::owner_of(partition, self.plan.shards), usize::from(partition.0 / self.plan.shards))
+    }
+}

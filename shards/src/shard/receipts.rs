@@ -1,0 +1,204 @@
+//! Receipts come: in any order, on any link, for any shard.
+//!
+//! A receipt names its recipient, so it is hashed to the message's own shard, whichever connection brought it. It is
+//! answered when what it said is durable. One that comes before the response which names its message is parked.
+
+use wal::Record;
+use wal::record::{Parked, Reported, Strayed};
+use wire::msisdn::Msisdn;
+use wire::smpp::carrier_id::CarrierMessageId;
+use wire::smpp::command::Sequence;
+use wire::smpp::receipt::{self, ReceiptError, Scratch};
+use wire::smpp::sm::Sm;
+use wire::smpp::state::MessageState;
+use wire::smpp::status::CommandStatus;
+use wire::time::{Now, WallMs};
+
+use super::cell::{Output, ReceiptOrigin};
+use super::cross::{Cross, Receipt};
+use super::links::LinkId;
+use super::outcome::receipt_hash;
+use super::{Phase, Shard};
+use crate::limits::{PARKED_MAX, PARKED_WAIT};
+
+/// [`Strayed::why`]: no response named its message while it was parked.
+const WHY_NO_MESSAGE: u8 = 1;
+
+impl Shard {
+    /// A `deliver_sm` of a carrier. The status to answer it with at once, or `None`: it is answered when it is durable.
+    pub(super) fn deliver(
+        &mut self,
+        now: Now,
+        link: usize,
+        sequence: Sequence,
+        sm: &Sm<'_>,
+    ) -> Option<CommandStatus> {
+        let carrier = &self.plan.carriers[usize::from(self.links[link].carrier)];
+        let mut scratch = Scratch::default();
+        let Some(read) = receipt::Receipt::read(sm, carrier.receipt_sign, &mut scratch) else {
+            self.counters.delivers_refused += 1;
+            return Some(CommandStatus::ESME_RX_R_APPN);
+        };
+        let Ok(recipient) = Msisdn::parse(sm.source.octets) else {
+            // It is about nobody whom we know: counted, and not to be sent again.
+            self.counters.receipts_strayed += 1;
+            return Some(CommandStatus::ESME_ROK);
+        };
+        let state = if read.is_intermediate { MessageState::Enroute } else { read.state };
+        let receipt = Receipt {
+            carrier: carrier.id,
+            id: receipt_hash(CarrierMessageId::of(read.id, carrier.receipt_ids)),
+            recipient,
+            state: state.octet(),
+            error: error_code(read.error),
+        };
+        let from = ReceiptOrigin {
+            shard: self.config.id,
+            link: LinkId(u16::try_from(link).expect("few links")),
+            bind: self.links[link].bind,
+            sequence,
+        };
+        let (owner, _) = self.owner_of(self.plan.partitions.partition_of(recipient));
+        if owner == self.config.id {
+            self.receipt(now, from, &receipt);
+            return None;
+        }
+        if !self.credits[usize::from(owner.0)].spend() {
+            self.counters.receipts_put_off += 1;
+            return Some(CommandStatus::ESME_RX_T_APPN);
+        }
+        self.crosses.push_back((owner, Cross::Receipt(from, receipt)));
+        None
+    }
+
+    /// A receipt for a partition of this shard.
+    pub(super) fn receipt(&mut self, now: Now, from: ReceiptOrigin, receipt: &Receipt) {
+        let (_, place) = self.owner_of(self.plan.partitions.partition_of(receipt.recipient));
+        if self.phase == Phase::LogFailed || !self.cells[place].decides {
+            self.counters.receipts_put_off += 1;
+            return self.receipt_taken(from, CommandStatus::ESME_RX_T_APPN);
+        }
+        let at = self.clock.read(now);
+        let messages = &self.cells[place].state.messages;
+        if let Some((slot, part)) = messages.find_receipt(receipt.carrier, receipt.id, receipt.recipient) {
+            self.report(at, place, (slot, part), receipt);
+        } else if self.cells[place].state.parked.len() >= PARKED_MAX {
+            self.counters.receipts_put_off += 1;
+            return self.receipt_taken(from, CommandStatus::ESME_RX_T_APPN);
+        } else {
+            self.counters.receipts_parked += 1;
+            let parked = Parked {
+                carrier: receipt.carrier,
+                receipt: receipt.id,
+                recipient: receipt.recipient,
+                state: receipt.state,
+                error: receipt.error,
+                until_ms: at.plus(PARKED_WAIT).0,
+            };
+            self.cells[place].decide(at, &Record::Parked(parked));
+        }
+        let status = CommandStatus::ESME_ROK;
+        self.cells[place].after_decided(Output::ReceiptTaken { from, status });
+    }
+
+    /// Gives a receipt to its message.
+    fn report(&mut self, at: WallMs, place: usize, (slot, part): (u32, u8), receipt: &Receipt) {
+        self.counters.receipts_matched += 1;
+        let message = self.cells[place].state.messages.at(slot);
+        // A carrier that repeats itself without end fills no log: its word is known.
+        if message.is_final() && message.trace.is_full() {
+            return;
+        }
+        let reported = Reported {
+            id: message.id,
+            attempt: message.attempt,
+            part,
+            state: receipt.state,
+            error: receipt.error,
+            carrier: receipt.carrier,
+        };
+        self.cells[place].decide(at, &Record::Reported(reported));
+        self.after_change(at, place, slot);
+    }
+
+    /// The response has named a segment: the receipts that were there before it are its.
+    pub(super) fn settle_early_receipts(&mut self, at: WallMs, place: usize, slot: u32, part: u8) {
+        loop {
+            let state = &self.cells[place].state;
+            let message = state.messages.at(slot);
+            let named = message.parts.all().get(usize::from(part)).map_or(0, |part| part.receipt);
+            if named == 0 {
+                return;
+            }
+            let Some(parked) = state.parked.find(message.carrier, named, message.recipient).copied() else {
+                return;
+            };
+            let receipt = Receipt {
+                carrier: parked.carrier,
+                id: parked.receipt,
+                recipient: parked.recipient,
+                state: parked.state,
+                error: parked.error,
+            };
+            self.report_parked(at, place, (slot, part), &receipt);
+        }
+    }
+
+    /// As [`Shard::report`], for one that was parked: the record must be written, since it takes it out again.
+    fn report_parked(&mut self, at: WallMs, place: usize, (slot, part): (u32, u8), receipt: &Receipt) {
+        self.counters.receipts_matched += 1;
+        let message = self.cells[place].state.messages.at(slot);
+        let reported = Reported {
+            id: message.id,
+            attempt: message.attempt,
+            part,
+            state: receipt.state,
+            error: receipt.error,
+            carrier: receipt.carrier,
+        };
+        self.cells[place].decide(at, &Record::Reported(reported));
+    }
+
+    /// Parked receipts whose message never had a name.
+    pub(super) fn stray_overdue(&mut self, at: WallMs, place: usize) {
+        while let Some(parked) = self.cells[place].state.parked.overdue(at).copied() {
+            let strayed = Strayed {
+                carrier: parked.carrier,
+                receipt: parked.receipt,
+                recipient: parked.recipient,
+                state: parked.state,
+                why: WHY_NO_MESSAGE,
+            };
+            self.cells[place].decide(at, &Record::Strayed(strayed));
+            self.counters.receipts_strayed += 1;
+        }
+    }
+
+    /// A receipt was dealt with: the link that brought it answers.
+    pub(super) fn receipt_taken(&mut self, from: ReceiptOrigin, status: CommandStatus) {
+        if from.shard == self.config.id {
+            self.answer_deliver(from, status);
+        } else {
+            self.crosses.push_back((from.shard, Cross::ReceiptTaken(from, status)));
+        }
+    }
+
+    /// Answers a `deliver_sm` on the session that brought it, if that still lives.
+    pub(super) fn answer_deliver(&mut self, from: ReceiptOrigin, status: CommandStatus) {
+        let link = &mut self.links[usize::from(from.link.0)];
+        if let Some(session) = link.session.as_mut().filter(|_| link.bind == from.bind) {
+            session.answer_deliver(from.sequence, status);
+        }
+    }
+}
+
+/// The number of an error; carriers' letters have none.
+fn error_code(error: Option<ReceiptError<'_>>) -> u32 {
+    match error {
+        None => 0,
+        Some(ReceiptError::Network { code, .. }) => u32::from(code),
+        Some(ReceiptError::Text(text)) => {
+            core::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+        }
+    }
+}

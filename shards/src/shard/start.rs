@@ -1,0 +1,188 @@
+//! From a log to a shard that decides.
+//!
+//! The shell scans the log and hands over each item; entries are applied in their order. Then each partition's group
+//! stands for election, and when an entry of its own term is committed the node is home: it queues what waits, doubts
+//! the attempts of the process before it, and sets all timers.
+
+use wal::record::Doubted;
+use wal::{Item, Record};
+use wire::id::{Partition, ShardId};
+use wire::time::Now;
+
+use replication::{Group, GroupConfig, GroupError, Recovered, Recovery};
+
+use super::cell::Cell;
+use super::links::Link;
+use super::{Phase, Shard};
+use crate::api::{State, Why};
+use crate::clock::RecordClock;
+use crate::limits::RAFT_TICK;
+use crate::state::Retention;
+use crate::state::message::PartState;
+use crate::wheel::Wheel;
+
+/// Why a log cannot be this shard's.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// An entry of a partition that lives elsewhere.
+    #[error(
+        "the log holds partition {partition}, which belongs to another shard of {shards}: was the number of cores changed?",
+        partition = .partition.0
+    )]
+    Partition {
+        /// Whose entry it is.
+        partition: Partition,
+        /// How many shards the node has.
+        shards: u16,
+    },
+    /// Entries do not follow each other.
+    #[error(transparent)]
+    Sequence(#[from] replication::RecoveryError),
+    /// A record cannot be read.
+    #[error("partition {partition}, entry {index}: {error}", partition = .partition.0)]
+    Record {
+        /// Whose entry it is.
+        partition: Partition,
+        /// The entry's index.
+        index: u64,
+        /// What is wrong.
+        error: wal::RecordError,
+    },
+    /// A group cannot go on from its log.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+}
+
+impl Shard {
+    pub(super) fn make_cells(&mut self) {
+        let plan = &self.plan;
+        let per_cell = plan.finished_max.div_ceil(usize::from(plan.partitions.count()));
+        let retention = Retention { finished_for: plan.retention, finished_max: per_cell.max(1) };
+        let own = (0..plan.partitions.count()).map(Partition);
+        let own = own.filter(|&partition| ShardId::owner_of(partition, plan.shards) == self.config.id);
+        self.cells =
+            own.map(|partition| Cell::new(partition, retention, self.config.records_bytes_max)).collect();
+        assert!(self.cells.len() <= 1 << 9, "a link's token names a cell by nine bits");
+    }
+
+    pub(super) fn make_links(&mut self) {
+        for (place, carrier) in (0_u16..).zip(&self.plan.carriers) {
+            for _ in 0..carrier.binds_per_shard {
+                let id = super::LinkId(u16::try_from(self.links.len()).expect("few carriers with few binds"));
+                self.links.push(Link::new(place, carrier, wire::time::Instant(0)));
+                self.carriers[usize::from(place)].links.push(id);
+            }
+        }
+    }
+
+    /// One item of the log, in the order of the scan.
+    ///
+    /// # Errors
+    /// When the log is not this shard's, or cannot be read.
+    pub fn handle_recovered(&mut self, item: &Item<'_>) -> Result<(), RecoveryError> {
+        assert!(self.phase == Phase::Recovering, "the log is read back before the start");
+        match item {
+            Item::Entry(entry) => {
+                let place = self.own_cell(entry.partition)?;
+                let cell = &mut self.cells[place];
+                let recovery = cell.recovery.as_mut().expect("a cell recovers until the start");
+                let recovered = recovery.handle_entry(entry)?;
+                assert!(matches!(recovered, Recovered::Next), "a group of one voter never replaces an entry");
+                for record in entry.records() {
+                    let (at, record) = record.map_err(|error| RecoveryError::Record {
+                        partition: entry.partition,
+                        index: entry.index,
+                        error,
+                    })?;
+                    cell.state.apply(at, &record);
+                }
+            }
+            Item::HardState(state) => {
+                let place = self.own_cell(state.partition)?;
+                let recovery = self.cells[place].recovery.as_mut().expect("a cell recovers until the start");
+                recovery.handle_hard_state(state)?;
+            }
+            Item::Start(_) => {}
+        }
+        Ok(())
+    }
+
+    fn own_cell(&self, partition: Partition) -> Result<usize, RecoveryError> {
+        let (owner, place) = self.owner_of(partition);
+        let is_own = owner == self.config.id && place < self.cells.len();
+        if is_own { Ok(place) } else { Err(RecoveryError::Partition { partition, shards: self.plan.shards }) }
+    }
+
+    /// The log was read back, and what was read is synced: the groups stand for election.
+    ///
+    /// # Errors
+    /// When a group cannot go on from its log.
+    pub fn handle_start(&mut self, now: Now) -> Result<(), RecoveryError> {
+        assert!(self.phase == Phase::Recovering, "a shard starts once");
+        let last = self.cells.iter().map(|cell| cell.state.time).max().unwrap_or_default();
+        self.clock = RecordClock::start(now, last);
+        let at = self.clock.read(now);
+        self.open_messages = self.cells.iter().map(|cell| cell.state.open_len()).sum();
+        for cell in &mut self.cells {
+            let recovery = cell.recovery.take().unwrap_or_else(|| Recovery::new(cell.state.partition));
+            let config = GroupConfig {
+                partition: cell.state.partition,
+                node: self.plan.node,
+                voters: vec![self.plan.node],
+                election_ticks: 10,
+                heartbeat_ticks: 2,
+                records_bytes_max: self.config.records_bytes_max,
+            };
+            let mut group = Group::new(&config, recovery)?;
+            group.campaign();
+            cell.group = Some(group);
+            cell.adopt_commit();
+            cell.wheel = Wheel::new(at);
+        }
+        self.next_tick = now.mono.plus(RAFT_TICK);
+        self.phase = Phase::Running;
+        Ok(())
+    }
+
+    /// Begins to decide for a partition as soon as its group allows it.
+    pub(super) fn take_home_if_elected(&mut self, now: Now, place: usize) {
+        let cell = &mut self.cells[place];
+        if cell.decides || !cell.group.as_ref().is_some_and(Group::can_decide) {
+            return;
+        }
+        cell.decides = true;
+        cell.release_recovered();
+        let at = self.clock.read(now);
+        let mut slots: Vec<_> = self.cells[place].state.messages.slots().collect();
+        slots.sort_unstable_by_key(|&slot| self.cells[place].state.messages.at(slot).id);
+        for slot in slots {
+            self.take_over_message(at, place, slot);
+        }
+        let accounts: Vec<_> =
+            self.cells[place].state.fates.all().iter().map(|&(account, _)| account).collect();
+        for account in accounts {
+            self.tell_fates(account, place);
+        }
+    }
+
+    fn take_over_message(&mut self, at: wire::time::WallMs, place: usize, slot: u32) {
+        let message = self.cells[place].state.messages.at(slot);
+        match message.state {
+            State::Final(_) => {}
+            State::Attempting => {
+                let wait = self.plan.class(message.class).doubt_wait;
+                let doubted = Doubted {
+                    id: message.id,
+                    attempt: message.attempt,
+                    parts: message.parts.mask(PartState::InFlight),
+                    why: Why::ProcessLost as u8,
+                    settle_at_ms: at.plus(wait).0,
+                };
+                self.cells[place].decide(at, &Record::Doubted(doubted));
+                self.counters.doubted += 1;
+                self.after_change(at, place, slot);
+            }
+            State::Queued | State::Doubtful | State::Sent => self.after_change(at, place, slot),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Messages come: submissions, and questions about them.
+
+use core::time::Duration;
+
+use wal::Record;
+use wal::record::Accepted;
+use wire::id::{AccountId, Class, KeyHash, MessageId};
+use wire::text;
+use wire::time::{Now, WallMs};
+use xxhash_rust::xxh3::Xxh3Default;
+
+use super::cell::Output;
+use super::cross::{Cross, OwnedSubmission};
+use super::{Phase, Shard};
+use crate::api::{Acceptance, Origin, Refusal, Reply, Submission};
+use crate::limits::{SENDER_CHARS_MAX, TEXT_BYTES_MAX, VALIDITY_MAX};
+use crate::token::SLOTS_MAX;
+
+/// A submission that was looked through: nothing about itself stands against it.
+struct Checked<'a> {
+    class: Class,
+    validity: Duration,
+    sender: &'a str,
+    alphabet: u8,
+    segments: u8,
+    body: u64,
+}
+
+impl Shard {
+    /// A customer submits. The reply comes from [`Shard::poll_reply`] of the shard that `origin` names.
+    pub fn handle_submit(&mut self, now: Now, origin: Origin, submission: &Submission<'_>) {
+        let (owner, place) = self.owner_of(self.plan.partitions.partition_of(submission.recipient));
+        let refusal = if owner == self.config.id {
+            self.submit(now, place, origin, submission).err()
+        } else if self.credits[usize::from(owner.0)].spend() {
+            self.crosses.push_back((owner, Cross::Submit(origin, OwnedSubmission::from(submission))));
+            None
+        } else {
+            Some(Refusal::Busy)
+        };
+        if let Some(refusal) = refusal {
+            self.counters.refused += 1;
+            self.reply(origin, Reply::Answer { origin, outcome: Err(refusal) });
+        }
+    }
+
+    fn submit(
+        &mut self,
+        now: Now,
+        place: usize,
+        origin: Origin,
+        submission: &Submission<'_>,
+    ) -> Result<(), Refusal> {
+        if self.phase != Phase::Running {
+            return Err(Refusal::Stopping);
+        }
+        if !self.cells[place].decides {
+            return Err(Refusal::NotHome);
+        }
+        let plan = self.plan.clone();
+        let checked = self.check(&plan, submission)?;
+        let key = key_of(submission);
+        // A key that is known has its first answer again, whatever else is full by now.
+        if let Some(entry) = key.and_then(|key| self.cells[place].state.keys.find(key)) {
+            if entry.body != checked.body {
+                return Err(Refusal::KeyConflict);
+            }
+            self.counters.known += 1;
+            let acceptance = Acceptance { id: entry.message, known: true };
+            self.cells[place].after_decided(Output::Answer { origin, acceptance });
+            self.release();
+            return Ok(());
+        }
+        self.has_room_for(place, key.is_some())?;
+        plan.routes.find(submission.recipient).ok_or(Refusal::NoRoute)?;
+        let at = self.clock.read(now);
+        let id = self.accept(at, place, submission, &checked, key);
+        let acceptance = Acceptance { id, known: false };
+        self.cells[place].after_decided(Output::Answer { origin, acceptance });
+        Ok(())
+    }
+
+    fn check<'a>(
+        &self,
+        plan: &'a crate::plan::Plan,
+        submission: &Submission<'a>,
+    ) -> Result<Checked<'a>, Refusal> {
+        let account = self.accounts.get(&submission.account).ok_or(Refusal::Account)?;
+        let account = &plan.accounts[usize::from(*account)];
+        if submission.key.len() > KeyHash::KEY_BYTES_MAX {
+            return Err(Refusal::KeyLength);
+        }
+        let class = submission.class.unwrap_or(account.class);
+        let validity = submission.validity.unwrap_or(plan.class(class).validity);
+        if validity < Duration::from_secs(1) || validity > VALIDITY_MAX {
+            return Err(Refusal::Validity);
+        }
+        let sender = if submission.sender.is_empty() { &account.sender } else { submission.sender };
+        if !is_sender(sender) {
+            return Err(Refusal::Sender);
+        }
+        if submission.text.is_empty() || submission.text.len() > TEXT_BYTES_MAX {
+            return Err(Refusal::Text);
+        }
+        let text = text::Plan::new(submission.text, text::Style::default()).map_err(|_| Refusal::Text)?;
+        let body = body_hash(class, sender, submission.text);
+        Ok(Checked { class, validity, sender, alphabet: text.alphabet as u8, segments: text.segments, body })
+    }
+
+    fn has_room_for(&self, place: usize, has_key: bool) -> Result<(), Refusal> {
+        let cell = &self.cells[place];
+        if self.open_messages >= self.plan.open_messages_max || cell.state.messages.len() >= SLOTS_MAX {
+            return Err(Refusal::QueueFull);
+        }
+        if has_key && cell.state.keys.count() >= self.plan.keys_max / self.cells.len() {
+            return Err(Refusal::KeysFull);
+        }
+        if cell.takes_submissions() { Ok(()) } else { Err(Refusal::Busy) }
+    }
+
+    fn accept(
+        &mut self,
+        at: WallMs,
+        place: usize,
+        submission: &Submission<'_>,
+        checked: &Checked<'_>,
+        key: Option<KeyHash>,
+    ) -> MessageId {
+        let cell = &mut self.cells[place];
+        let id = cell.mint(at);
+        let send_until = at.plus(checked.validity);
+        let deadline = send_until.plus(self.plan.class(checked.class).receipt_wait);
+        let accepted = Accepted {
+            id,
+            account: submission.account,
+            tenant: 0,
+            recipient: submission.recipient,
+            channel: 0,
+            class: checked.class,
+            key: key.unwrap_or(KeyHash(0)),
+            body: checked.body,
+            send_until_ms: send_until.0,
+            deadline_ms: deadline.0,
+            not_before_ms: 0,
+            key_id: 0,
+            alphabet: checked.alphabet,
+            segments: checked.segments,
+            sender: checked.sender.as_bytes(),
+            text: submission.text.as_bytes(),
+        };
+        cell.decide(at, &Record::Accepted(accepted));
+        let slot = cell.state.messages.find(id).expect("it was just accepted");
+        *cell.live(slot) = super::cell::Live::default();
+        cell.rearm(slot);
+        self.open_messages += 1;
+        self.count_accepted(checked.class);
+        self.enqueue(place, slot);
+        id
+    }
+
+    fn count_accepted(&mut self, class: Class) {
+        *match class {
+            Class::Otp => &mut self.counters.accepted_otp,
+            Class::Transactional => &mut self.counters.accepted_transactional,
+            Class::Notification => &mut self.counters.accepted_notification,
+            Class::Marketing => &mut self.counters.accepted_marketing,
+        } += 1;
+    }
+
+    /// A customer asks what became of a message of its own.
+    pub fn handle_query(&mut self, now: Now, origin: Origin, account: AccountId, id: MessageId) {
+        let is_ours = id.partition().0 < self.plan.partitions.count();
+        let (owner, place) = self.owner_of(id.partition());
+        if is_ours && owner != self.config.id {
+            if self.credits[usize::from(owner.0)].spend() {
+                self.crosses.push_back((owner, Cross::Query(origin, account, id)));
+            } else {
+                self.reply(origin, Reply::Message { origin, view: None });
+            }
+            return;
+        }
+        if !is_ours || self.phase == Phase::Recovering || !self.cells[place].decides {
+            self.reply(origin, Reply::Message { origin, view: None });
+            return;
+        }
+        self.clock.read(now);
+        let messages = &self.cells[place].state.messages;
+        let found =
+            messages.find(id).map(|slot| messages.at(slot)).filter(|message| message.account == account);
+        let view = found.map(|message| Box::new(message.view()));
+        // What is told may rest on records that are not durable yet.
+        self.cells[place].after_decided(Output::View { origin, view });
+        self.release();
+    }
+}
+
+fn key_of(submission: &Submission<'_>) -> Option<KeyHash> {
+    let has_key = !submission.key.is_empty();
+    has_key.then(|| KeyHash::of(submission.account, submission.recipient, submission.key))
+}
+
+/// A number of at most 15 digits, or at most 11 characters of ASCII that print.
+fn is_sender(sender: &str) -> bool {
+    let digits = sender.strip_prefix('+').unwrap_or(sender);
+    let is_number =
+        (1..=wire::msisdn::DIGITS_MAX).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit());
+    let is_name =
+        (1..=SENDER_CHARS_MAX).contains(&sender.len()) && sender.bytes().all(|c| (b' '..=b'~').contains(&c));
+    is_number || is_name
+}
+
+/// What a repetition must have in common with the first submission of its key.
+fn body_hash(class: Class, sender: &str, text: &str) -> u64 {
+    let mut hash = Xxh3Default::new();
+    hash.update(&[class as u8, u8::try_from(sender.len()).unwrap_or(u8::MAX)]);
+    hash.update(sender.as_bytes());
+    hash.update(text.as_bytes());
+    hash.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_is_a_number_or_a_short_name() {
+        for good in ["Bank", "+491511234567890", "12345", "A-Team 24/7"] {
+            assert!(is_sender(good), "{good}");
+        }
+        for bad in ["", "A name that is long", "Bänk", "+1234567890123456", "tab\there"] {
+            assert!(!is_sender(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sender_and_text_do_not_run_into_each_other() {
+        assert_ne!(body_hash(Class::Otp, "ab", "c"), body_hash(Class::Otp, "a", "bc"));
+        assert_ne!(body_hash(Class::Otp, "a", "b"), body_hash(Class::Marketing, "a", "b"));
+    }
+}

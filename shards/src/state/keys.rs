@@ -1,0 +1,208 @@
+//! Idempotency keys: which message a key led to, until its window is over.
+//!
+//! ```text
+//!   generation      tags   [ 16 bits of the hash, 0 = empty ]   probed 64 bytes at a time
+//!                   entries[ key 16 · message 16 · body 8 ]     touched only where a tag fits
+//! ```
+//!
+//! Keys live in generations by the time they came. A generation has a fixed size and is never resized: when it is full,
+//! or has taken keys for its span, the next is opened, twice as large up to a bound. It is freed whole when the windows
+//! of all its keys are over, so that forgetting costs nothing. A look-up asks the generations from the newest back.
+//! An entry costs 42 bytes; at seven eighths full, 48 for a key.
+//!
+//! Everything here follows from records alone, so two replicas hold the same bytes.
+
+use std::collections::VecDeque;
+
+use wire::id::{KeyHash, MessageId};
+use wire::time::WallMs;
+
+use crate::limits::{
+    KEY_GENERATION_KEYS_MAX, KEY_GENERATION_KEYS_MIN, KEY_GENERATION_SPAN, KEY_GENERATIONS_MAX,
+};
+use crate::state::digest::Digest;
+
+/// What a key led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyEntry {
+    pub(crate) message: MessageId,
+    /// The hash of the body that came with the key.
+    pub(crate) body: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    key: u128,
+    message: u128,
+    body: u64,
+}
+
+const EMPTY: Slot = Slot { key: 0, message: 0, body: 0 };
+
+#[derive(Debug)]
+struct Generation {
+    tags: Box<[u16]>,
+    slots: Box<[Slot]>,
+    count: usize,
+    opened_at: WallMs,
+    /// When the window of its last key is over.
+    expires_at: WallMs,
+}
+
+impl Generation {
+    fn new(capacity: usize, opened_at: WallMs) -> Self {
+        assert!(capacity.is_power_of_two(), "a generation of {capacity} slots");
+        let tags = vec![0; capacity].into_boxed_slice();
+        Self {
+            tags,
+            slots: vec![EMPTY; capacity].into_boxed_slice(),
+            count: 0,
+            opened_at,
+            expires_at: opened_at,
+        }
+    }
+
+    /// Seven eighths: probing stays short.
+    fn is_full(&self) -> bool {
+        self.count >= self.tags.len() / 8 * 7
+    }
+
+    fn home(&self, key: u128) -> usize {
+        usize::try_from(key & (self.tags.len() as u128 - 1)).expect("masked by the capacity")
+    }
+
+    /// From other bits than [`Generation::home`], and never 0.
+    fn tag(key: u128) -> u16 {
+        u16::try_from(key >> 112).expect("the top 16 bits").max(1)
+    }
+
+    fn find(&self, key: KeyHash) -> Option<KeyEntry> {
+        let (mask, tag) = (self.tags.len() - 1, Self::tag(key.0));
+        let mut place = self.home(key.0);
+        loop {
+            match self.tags[place] {
+                0 => return None,
+                found if found == tag && self.slots[place].key == key.0 => {
+                    let slot = &self.slots[place];
+                    return Some(KeyEntry { message: MessageId(slot.message), body: slot.body });
+                }
+                _ => place = (place + 1) & mask,
+            }
+        }
+    }
+
+    fn insert(&mut self, key: KeyHash, entry: KeyEntry, window_ends: WallMs) {
+        assert!(!self.is_full(), "a full generation took a key");
+        let mask = self.tags.len() - 1;
+        let mut place = self.home(key.0);
+        while self.tags[place] != 0 {
+            place = (place + 1) & mask;
+        }
+        self.tags[place] = Self::tag(key.0);
+        self.slots[place] = Slot { key: key.0, message: entry.message.0, body: entry.body };
+        self.count += 1;
+        self.expires_at = self.expires_at.max(window_ends);
+    }
+}
+
+/// The keys of one partition.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    /// The oldest first.
+    generations: VecDeque<Generation>,
+    count: usize,
+}
+
+impl Keys {
+    /// What a key led to, if its window is not over.
+    pub(crate) fn find(&self, key: KeyHash) -> Option<KeyEntry> {
+        self.generations.iter().rev().find_map(|generation| generation.find(key))
+    }
+
+    /// Remembers a key that [`Keys::find`] did not find, at least until `window_ends`.
+    pub(crate) fn insert(&mut self, now: WallMs, key: KeyHash, entry: KeyEntry, window_ends: WallMs) {
+        debug_assert!(self.find(key).is_none(), "a key was taken twice");
+        let needs_new = self.generations.back().is_none_or(|newest| {
+            let spans_max = self.generations.len() >= KEY_GENERATIONS_MAX;
+            newest.is_full() || (!spans_max && now.since(newest.opened_at) >= KEY_GENERATION_SPAN)
+        });
+        if needs_new {
+            let larger =
+                self.generations.back().map_or(KEY_GENERATION_KEYS_MIN, |newest| newest.tags.len() * 2);
+            let capacity = larger.clamp(KEY_GENERATION_KEYS_MIN, KEY_GENERATION_KEYS_MAX);
+            self.generations.push_back(Generation::new(capacity, now));
+        }
+        let newest = self.generations.back_mut().expect("one was opened above");
+        newest.insert(key, entry, window_ends);
+        self.count += 1;
+    }
+
+    /// Frees the generations whose windows are all over.
+    pub(crate) fn expire(&mut self, now: WallMs) {
+        while self.generations.front().is_some_and(|oldest| oldest.expires_at < now) {
+            let oldest = self.generations.pop_front().expect("looked at above");
+            self.count -= oldest.count;
+        }
+    }
+
+    /// How many keys are remembered.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        digest.number(self.count as u64);
+        for generation in &self.generations {
+            digest.number(generation.opened_at.0);
+            digest.number(generation.expires_at.0);
+            for (slot, _) in generation.slots.iter().zip(&generation.tags).filter(|&(_, &tag)| tag != 0) {
+                digest.wide(slot.key);
+                digest.wide(slot.message);
+                digest.number(slot.body);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u64) -> KeyHash {
+        KeyHash::of(
+            wire::id::AccountId(1),
+            wire::msisdn::Msisdn::parse(b"4915112345678").unwrap(),
+            &number.to_le_bytes(),
+        )
+    }
+
+    fn entry(number: u64) -> KeyEntry {
+        KeyEntry { message: MessageId(u128::from(number)), body: number }
+    }
+
+    #[test]
+    fn every_key_is_found_while_its_window_lasts_and_its_generation_is_freed_after_it() {
+        let mut keys = Keys::default();
+        for number in 0..50_000 {
+            keys.insert(WallMs(number), key(number), entry(number), WallMs(number + 60_000));
+        }
+        assert!((0..50_000).all(|number| keys.find(key(number)) == Some(entry(number))));
+        assert_eq!(keys.find(key(50_001)), None);
+        keys.expire(WallMs(60_000));
+        assert_eq!(keys.find(key(0)), Some(entry(0)));
+        keys.expire(WallMs(110_000));
+        assert_eq!((keys.find(key(0)), keys.count()), (None, 0));
+    }
+
+    #[test]
+    fn generations_stay_few_over_days() {
+        let mut keys = Keys::default();
+        for hour in 0..200_u64 {
+            let now = WallMs(hour * 3_600_000);
+            keys.expire(now);
+            keys.insert(now, key(hour), entry(hour), WallMs(now.0 + 24 * 3_600_000));
+            assert!(keys.generations.len() <= KEY_GENERATIONS_MAX);
+            assert_eq!(keys.find(key(hour.saturating_sub(23))), Some(entry(hour.saturating_sub(23))));
+        }
+    }
+}

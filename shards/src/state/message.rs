@@ -1,0 +1,249 @@
+//! One message as a partition holds it.
+
+use wire::id::{AccountId, CarrierId, Class, MessageId};
+use wire::msisdn::Msisdn;
+use wire::time::WallMs;
+
+use crate::api::{Fate, MessageView, State, Why};
+use crate::state::digest::Digest;
+use crate::state::trace::Trace;
+
+/// Where one segment of a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum PartState {
+    /// No carrier has it.
+    #[default]
+    Waiting,
+    /// Handed to a link, unanswered.
+    InFlight,
+    /// May have left.
+    InDoubt,
+    /// A carrier has it.
+    Accepted,
+    /// A receipt says that it arrived.
+    Delivered,
+    /// A carrier refused it for good, or a receipt says that it did not arrive. The fate that this makes.
+    Lost(Fate),
+}
+
+/// One segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) state: PartState,
+    /// The hash of the carrier's canonical id; 0 while there is none.
+    pub(crate) receipt: u64,
+}
+
+/// The segments. Nearly all messages have one, which lies in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Parts {
+    One([Part; 1]),
+    Many(Box<[Part]>),
+}
+
+impl Parts {
+    fn new(count: u8) -> Self {
+        assert!(count > 0, "a message has at least one segment");
+        if count == 1 {
+            Self::One([Part::default()])
+        } else {
+            Self::Many(vec![Part::default(); usize::from(count)].into_boxed_slice())
+        }
+    }
+
+    pub(crate) fn all(&self) -> &[Part] {
+        match self {
+            Self::One(part) => part,
+            Self::Many(parts) => parts,
+        }
+    }
+
+    pub(crate) fn all_mut(&mut self) -> &mut [Part] {
+        match self {
+            Self::One(part) => part,
+            Self::Many(parts) => parts,
+        }
+    }
+
+    /// The segments in a state, one bit each.
+    pub(crate) fn mask(&self, state: PartState) -> u32 {
+        let bits = self.all().iter().enumerate().filter(|(_, part)| part.state == state);
+        bits.fold(0, |mask, (place, _)| mask | 1 << place)
+    }
+}
+
+/// What a message needs to be sent; given up when a carrier has all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Content {
+    sender_bytes: u8,
+    bytes: Vec<u8>,
+}
+
+impl Content {
+    pub(crate) fn set(&mut self, sender: &[u8], text: &[u8]) {
+        self.sender_bytes = u8::try_from(sender.len()).expect("a sender is checked where it comes in");
+        self.bytes.clear();
+        self.bytes.extend_from_slice(sender);
+        self.bytes.extend_from_slice(text);
+    }
+
+    pub(crate) fn sender(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.sender_bytes)]
+    }
+
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.bytes[usize::from(self.sender_bytes)..]
+    }
+}
+
+/// A message, open or over.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) id: MessageId,
+    pub(crate) recipient: Msisdn,
+    /// When sending ends.
+    pub(crate) send_until: WallMs,
+    /// When its fate is decided at the latest.
+    pub(crate) deadline: WallMs,
+    /// Queued: when it may be tried. Doubtful: when the doubt is settled. Over: when that was.
+    pub(crate) due: WallMs,
+    /// Over: its place among its account's fates.
+    pub(crate) fate_sequence: u64,
+    pub(crate) account: AccountId,
+    /// Of the last attempt.
+    pub(crate) carrier: CarrierId,
+    /// The number of the last attempt; 0 before the first.
+    pub(crate) attempt: u16,
+    pub(crate) class: Class,
+    pub(crate) alphabet: u8,
+    /// Over: why.
+    pub(crate) why: Why,
+    /// The last error that a carrier named, as a status or in a receipt; 0 is none.
+    pub(crate) code: u32,
+    pub(crate) state: State,
+    pub(crate) parts: Parts,
+    pub(crate) content: Content,
+    pub(crate) trace: Trace,
+}
+
+impl Message {
+    /// An empty slot's message; [`Message::reset`] makes it one.
+    pub(crate) fn vacant() -> Self {
+        Self {
+            id: MessageId(0),
+            recipient: Msisdn::parse(b"0").expect("a digit"),
+            send_until: WallMs(0),
+            deadline: WallMs(0),
+            due: WallMs(0),
+            fate_sequence: 0,
+            account: AccountId(0),
+            carrier: CarrierId(0),
+            attempt: 0,
+            class: Class::Transactional,
+            alphabet: 0,
+            why: Why::None,
+            code: 0,
+            state: State::Queued,
+            parts: Parts::One([Part::default()]),
+            content: Content::default(),
+            trace: Trace::default(),
+        }
+    }
+
+    /// Becomes the message of an acceptance; the buffers of the slot's last message are used again.
+    pub(crate) fn reset(&mut self, accepted: &wal::record::Accepted<'_>, at: WallMs) {
+        self.id = accepted.id;
+        self.recipient = accepted.recipient;
+        self.send_until = WallMs(accepted.send_until_ms);
+        self.deadline = WallMs(accepted.deadline_ms);
+        self.due = at;
+        self.fate_sequence = 0;
+        self.account = accepted.account;
+        self.carrier = CarrierId(0);
+        self.attempt = 0;
+        self.class = accepted.class;
+        self.alphabet = accepted.alphabet;
+        self.why = Why::None;
+        self.code = 0;
+        self.state = State::Queued;
+        self.parts = Parts::new(accepted.segments.max(1));
+        self.content.set(accepted.sender, accepted.text);
+        self.trace.clear();
+    }
+
+    /// How many segments it has.
+    pub(crate) fn segments(&self) -> u8 {
+        u8::try_from(self.parts.all().len()).expect("at most SEGMENTS_MAX")
+    }
+
+    /// The state that its parts make, once its attempt has nothing in flight any more; final ones come from records.
+    pub(crate) fn state_of_parts(&self) -> State {
+        let has = |state| self.parts.all().iter().any(|part| part.state == state);
+        if has(PartState::InFlight) {
+            State::Attempting
+        } else if has(PartState::InDoubt) {
+            State::Doubtful
+        } else if has(PartState::Waiting) {
+            State::Queued
+        } else {
+            State::Sent
+        }
+    }
+
+    /// The fate that its parts make: when one is lost and none is under way, or when all have arrived.
+    pub(crate) fn fate_of_parts(&self) -> Option<Fate> {
+        let parts = self.parts.all();
+        if parts.iter().all(|part| part.state == PartState::Delivered) {
+            return Some(Fate::Delivered);
+        }
+        // A part that is in flight or in doubt may still be answered: its evidence belongs to this message.
+        if parts.iter().any(|part| matches!(part.state, PartState::InFlight | PartState::InDoubt)) {
+            return None;
+        }
+        parts.iter().find_map(|part| if let PartState::Lost(fate) = part.state { Some(fate) } else { None })
+    }
+
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.state, State::Final(_))
+    }
+
+    pub(crate) fn view(&self) -> MessageView {
+        MessageView {
+            id: self.id,
+            state: self.state,
+            recipient: self.recipient,
+            class: self.class,
+            segments: self.segments(),
+            send_until: self.send_until,
+            trace: self.trace.steps(),
+        }
+    }
+
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        digest.wide(self.id.0);
+        digest.number(self.recipient.to_word());
+        digest.number(self.send_until.0);
+        digest.number(self.deadline.0);
+        digest.number(self.due.0);
+        digest.number(self.fate_sequence);
+        digest.number(u64::from(self.account.0) << 32 | u64::from(self.carrier.0));
+        digest.number(
+            u64::from(self.attempt) << 32 | u64::from(self.state.code()) << 8 | u64::from(self.alphabet),
+        );
+        digest.number(u64::from(self.code) << 8 | self.why as u64);
+        for part in self.parts.all() {
+            let state = match part.state {
+                PartState::Waiting => 0,
+                PartState::InFlight => 1,
+                PartState::InDoubt => 2,
+                PartState::Accepted => 3,
+                PartState::Delivered => 4,
+                PartState::Lost(fate) => 16 + fate as u64,
+            };
+            digest.number(state);
+            digest.number(part.receipt);
+        }
+        digest.bytes(&self.content.bytes);
+        digest.bytes(self.trace.bytes());
+    }
+}

@@ -1,0 +1,378 @@
+//! What records mean: the state of one partition.
+//!
+//! State changes in one function, [`PartitionState::apply`]. Live traffic, recovery from the log and a replica that
+//! catches up all use it, so it must not fail, must not decide, and knows no other time than the one that is written in
+//! the record. A record that fits nothing (of a message that was forgotten meanwhile) changes nothing.
+//!
+//! ```text
+//!   Accepted ─▶ queued ── Attempted ─▶ attempting ── Answered ─▶ sent ── Reported ─▶ │
+//!                 ▲  ▲                   │    │                                      │ Fated ─▶ final
+//!                 │  └──── Withdrawn ────┘    │ Doubted                              │
+//!                 └─────── Requeued ────── doubtful ─────────────────────────────────┘
+//! ```
+
+pub(crate) mod digest;
+pub(crate) mod fates;
+pub(crate) mod keys;
+pub(crate) mod message;
+pub(crate) mod messages;
+pub(crate) mod parked;
+pub(crate) mod trace;
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use wal::record::{
+    Accepted, Answered, Attempted, Doubted, Fated, Record, Reported, Requeued, Strayed, Withdrawn,
+};
+use wire::id::{MessageId, Partition};
+use wire::smpp::state::MessageState;
+use wire::time::WallMs;
+
+use crate::api::{Fate, State, StepKind, Why};
+use digest::Digest;
+use fates::Fates;
+use keys::{KeyEntry, Keys};
+use message::{Message, PartState};
+use messages::Messages;
+use parked::ParkedReceipts;
+use trace::NewStep;
+
+/// What a carrier's response means: the byte of [`Answered::outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Outcome {
+    Accepted = 1,
+    RefusedForNow = 2,
+    RefusedForGood = 3,
+}
+
+impl Outcome {
+    const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Accepted),
+            2 => Some(Self::RefusedForNow),
+            3 => Some(Self::RefusedForGood),
+            _ => None,
+        }
+    }
+}
+
+/// The fate that a receipt's `message_state` (SMPP 3.4 §5.2.28) makes of a segment; `None` while it is not final.
+pub(crate) const fn fate_of_state(state: u8) -> Option<Fate> {
+    match MessageState::from_octet(state) {
+        MessageState::Delivered => Some(Fate::Delivered),
+        MessageState::Expired
+        | MessageState::Deleted
+        | MessageState::Undeliverable
+        | MessageState::Rejected
+        | MessageState::Skipped => Some(Fate::Failed),
+        MessageState::Unknown => Some(Fate::Unknown),
+        MessageState::Scheduled
+        | MessageState::Enroute
+        | MessageState::Accepted
+        | MessageState::Unrecognised => None,
+    }
+}
+
+/// How long finished messages are kept. It belongs to the cluster, since replicas must forget alike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retention {
+    pub(crate) finished_for: Duration,
+    pub(crate) finished_max: usize,
+}
+
+/// All that the records of one partition have made. One lives on each shard that holds a copy.
+#[derive(Debug)]
+pub(crate) struct PartitionState {
+    pub(crate) partition: Partition,
+    retention: Retention,
+    /// The time of the last record.
+    pub(crate) time: WallMs,
+    pub(crate) keys: Keys,
+    pub(crate) messages: Messages,
+    pub(crate) parked: ParkedReceipts,
+    pub(crate) fates: Fates,
+    /// The slots of finished messages, the first to be forgotten first.
+    finished: VecDeque<u32>,
+    /// The highest id that was ever accepted here.
+    pub(crate) last_id: MessageId,
+    /// Receipts that were given to no message.
+    pub(crate) strayed: u64,
+}
+
+impl PartitionState {
+    pub(crate) fn new(partition: Partition, retention: Retention) -> Self {
+        Self {
+            partition,
+            retention,
+            time: WallMs(0),
+            keys: Keys::default(),
+            messages: Messages::default(),
+            parked: ParkedReceipts::default(),
+            fates: Fates::default(),
+            finished: VecDeque::new(),
+            last_id: MessageId(0),
+            strayed: 0,
+        }
+    }
+
+    /// The only place where state changes. `at` is the record's own time.
+    pub(crate) fn apply(&mut self, at: WallMs, record: &Record<'_>) {
+        assert!(at >= self.time, "record time went back within a partition");
+        if at > self.time {
+            self.time = at;
+            self.keys.expire(at);
+            self.forget();
+        }
+        match record {
+            Record::Accepted(accepted) => self.accepted(at, accepted),
+            Record::Attempted(attempted) => self.attempted(at, attempted),
+            Record::Answered(answered) => self.answered(at, answered),
+            Record::Withdrawn(withdrawn) => self.withdrawn(at, withdrawn),
+            Record::Doubted(doubted) => self.doubted(at, doubted),
+            Record::Requeued(requeued) => self.requeued(at, requeued),
+            Record::Reported(reported) => self.reported(at, reported),
+            Record::Parked(parked) => self.parked.insert(*parked),
+            Record::Strayed(strayed) => self.strayed(strayed),
+            Record::Fated(fated) => self.fated(at, fated),
+            Record::Acknowledged(acknowledged) => {
+                self.fates.acknowledge(acknowledged.account, acknowledged.sequence);
+            }
+            // Reserved: written by no version yet.
+            Record::Cancelled(_) => {}
+        }
+    }
+
+    fn accepted(&mut self, at: WallMs, accepted: &Accepted<'_>) {
+        self.last_id = self.last_id.max(accepted.id);
+        if accepted.key.0 != 0 {
+            let entry = KeyEntry { message: accepted.id, body: accepted.body };
+            self.keys.insert(at, accepted.key, entry, WallMs(accepted.deadline_ms));
+        }
+        self.messages.insert(accepted.id, |message| {
+            message.reset(accepted, at);
+            message.trace.push(&NewStep::new(at, StepKind::Accepted, Why::None));
+        });
+    }
+
+    fn attempted(&mut self, at: WallMs, attempted: &Attempted) {
+        let Some(slot) = self.messages.find(attempted.id) else { return };
+        for part in parts_of(attempted.parts) {
+            self.messages.unname_part(slot, part);
+        }
+        let message = self.messages.at_mut(slot);
+        message.attempt = attempted.attempt;
+        message.carrier = attempted.carrier;
+        set_parts(message, attempted.parts, PartState::InFlight);
+        message.state = State::Attempting;
+        message.trace.push(&NewStep {
+            attempt: attempted.attempt,
+            carrier: attempted.carrier,
+            ..NewStep::new(at, StepKind::Attempted, Why::from_byte(attempted.why))
+        });
+    }
+
+    fn answered(&mut self, at: WallMs, answered: &Answered<'_>) {
+        let Some(slot) = self.messages.find(answered.id) else { return };
+        let outcome = Outcome::from_byte(answered.outcome).unwrap_or(Outcome::RefusedForNow);
+        let message = self.messages.at_mut(slot);
+        message.trace.push(&NewStep {
+            attempt: answered.attempt,
+            part: answered.part,
+            carrier: message.carrier,
+            code: answered.status,
+            carrier_message_id: answered.carrier_id,
+            ..NewStep::new(at, step_of(outcome), Why::Response)
+        });
+        let is_open = message.parts.all().get(usize::from(answered.part)).is_some_and(|part| {
+            message.attempt == answered.attempt
+                && matches!(part.state, PartState::InFlight | PartState::InDoubt)
+        });
+        if !is_open || message.is_final() {
+            return;
+        }
+        message.parts.all_mut()[usize::from(answered.part)].state = match outcome {
+            Outcome::Accepted => PartState::Accepted,
+            Outcome::RefusedForNow => PartState::Waiting,
+            Outcome::RefusedForGood => PartState::Lost(Fate::Failed),
+        };
+        if outcome != Outcome::Accepted {
+            message.code = answered.status;
+        }
+        if outcome == Outcome::RefusedForNow {
+            message.due = WallMs(answered.retry_at_ms);
+        }
+        self.settle_state(slot);
+        if outcome == Outcome::Accepted && answered.receipt != 0 {
+            self.messages.name_part(slot, answered.part, answered.receipt);
+        }
+    }
+
+    fn withdrawn(&mut self, at: WallMs, withdrawn: &Withdrawn) {
+        let Some(slot) = self.messages.find(withdrawn.id) else { return };
+        let message = self.messages.at_mut(slot);
+        message.trace.push(&NewStep {
+            attempt: withdrawn.attempt,
+            carrier: message.carrier,
+            ..NewStep::new(at, StepKind::Withdrawn, Why::NotWritten)
+        });
+        if message.attempt == withdrawn.attempt && !message.is_final() {
+            set_parts(message, withdrawn.parts, PartState::Waiting);
+            message.due = WallMs(withdrawn.retry_at_ms);
+            self.settle_state(slot);
+        }
+    }
+
+    fn doubted(&mut self, at: WallMs, doubted: &Doubted) {
+        let Some(slot) = self.messages.find(doubted.id) else { return };
+        let message = self.messages.at_mut(slot);
+        message.trace.push(&NewStep {
+            attempt: doubted.attempt,
+            carrier: message.carrier,
+            ..NewStep::new(at, StepKind::Doubted, Why::from_byte(doubted.why))
+        });
+        if message.attempt == doubted.attempt && !message.is_final() {
+            set_parts(message, doubted.parts, PartState::InDoubt);
+            message.due = WallMs(doubted.settle_at_ms);
+            self.settle_state(slot);
+        }
+    }
+
+    fn requeued(&mut self, at: WallMs, requeued: &Requeued) {
+        let Some(slot) = self.messages.find(requeued.id) else { return };
+        let message = self.messages.at_mut(slot);
+        message.trace.push(&NewStep {
+            attempt: requeued.attempt,
+            carrier: message.carrier,
+            ..NewStep::new(at, StepKind::SendAgain, Why::ClassAllows)
+        });
+        let mask = message.parts.mask(PartState::InDoubt);
+        set_parts(message, mask, PartState::Waiting);
+        message.due = WallMs(requeued.retry_at_ms);
+        self.settle_state(slot);
+    }
+
+    fn reported(&mut self, at: WallMs, reported: &Reported) {
+        let Some(slot) = self.messages.find(reported.id) else { return };
+        let message = self.messages.at_mut(slot);
+        message.trace.push(&NewStep {
+            attempt: reported.attempt,
+            part: reported.part,
+            carrier: reported.carrier,
+            code: u32::from(reported.state),
+            ..NewStep::new(at, StepKind::Reported, Why::Receipt)
+        });
+        let recipient = message.recipient;
+        let Some(part) = message.parts.all_mut().get_mut(usize::from(reported.part)) else { return };
+        let receipt = part.receipt;
+        match fate_of_state(reported.state) {
+            Some(Fate::Delivered) if part.state == PartState::Accepted => part.state = PartState::Delivered,
+            Some(fate) if part.state == PartState::Accepted => {
+                part.state = PartState::Lost(fate);
+                message.code = reported.error;
+            }
+            // Not final, or the first final report stands; this one is in the trace.
+            _ => {}
+        }
+        self.parked.remove(reported.carrier, receipt, recipient);
+    }
+
+    fn strayed(&mut self, strayed: &Strayed) {
+        self.parked.remove(strayed.carrier, strayed.receipt, strayed.recipient);
+        self.strayed += 1;
+    }
+
+    fn fated(&mut self, at: WallMs, fated: &Fated) {
+        let Some(slot) = self.messages.find(fated.id) else { return };
+        let Some(fate) = Fate::from_byte(fated.fate) else { return };
+        let message = self.messages.at_mut(slot);
+        if message.is_final() {
+            return;
+        }
+        message.trace.push(&NewStep {
+            attempt: message.attempt,
+            code: fated.code,
+            ..NewStep::new(at, StepKind::Fated, Why::from_byte(fated.why))
+        });
+        message.state = State::Final(fate);
+        message.why = Why::from_byte(fated.why);
+        message.code = fated.code;
+        message.due = at;
+        let account = message.account;
+        let sequence = self.fates.push(account, slot);
+        self.messages.at_mut(slot).fate_sequence = sequence;
+        self.messages.give_up_content(slot);
+        self.finished.push_back(slot);
+    }
+
+    /// Brings a message's state in line with its parts, and gives up the text when a carrier has all of it.
+    fn settle_state(&mut self, slot: u32) {
+        let message = self.messages.at_mut(slot);
+        message.state = message.state_of_parts();
+        if message.state == State::Sent {
+            self.messages.give_up_content(slot);
+        }
+    }
+
+    /// Forgets finished messages whose time is over, or that are too many.
+    fn forget(&mut self) {
+        while let Some(&slot) = self.finished.front() {
+            let message = self.messages.at(slot);
+            let is_over = self.time.since(message.due) > self.retention.finished_for;
+            if !is_over && self.finished.len() <= self.retention.finished_max {
+                break;
+            }
+            self.fates.forget(message.account, message.fate_sequence);
+            self.messages.remove(slot);
+            self.finished.pop_front();
+        }
+    }
+
+    /// How many messages are not over.
+    pub(crate) fn open_len(&self) -> usize {
+        self.messages.len() - self.finished.len()
+    }
+
+    /// A number that two states share only when they are the same (promise 10).
+    pub(crate) fn digest(&self) -> u64 {
+        let mut digest = Digest::default();
+        digest.number(self.time.0);
+        digest.wide(self.last_id.0);
+        digest.number(self.strayed);
+        self.keys.digest(&mut digest);
+        self.parked.digest(&mut digest);
+        let mut slots: Vec<_> = self.messages.slots().collect();
+        slots.sort_unstable_by_key(|&slot| self.messages.at(slot).id);
+        for slot in slots {
+            self.messages.at(slot).digest(&mut digest);
+        }
+        for (account, fates) in self.fates.all() {
+            digest.number(u64::from(account.0));
+            digest.number(fates.first);
+            digest.number(fates.acknowledged);
+            fates.slots.iter().for_each(|&slot| digest.wide(self.messages.at(slot).id.0));
+        }
+        digest.finish()
+    }
+}
+
+fn set_parts(message: &mut Message, mask: u32, state: PartState) {
+    for (place, part) in message.parts.all_mut().iter_mut().enumerate() {
+        if mask & 1 << place != 0 {
+            part.state = state;
+        }
+    }
+}
+
+fn parts_of(mask: u32) -> impl Iterator<Item = u8> {
+    (0..32).filter(move |place| mask & 1 << place != 0)
+}
+
+const fn step_of(outcome: Outcome) -> StepKind {
+    match outcome {
+        Outcome::Accepted => StepKind::Sent,
+        Outcome::RefusedForNow => StepKind::RefusedForNow,
+        Outcome::RefusedForGood => StepKind::RefusedForGood,
+    }
+}
