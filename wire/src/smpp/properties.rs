@@ -88,7 +88,7 @@ fn read_all(octets: &[u8]) {
         for sign in [ReceiptSign::EsmClass, ReceiptSign::EsmClassOrBody] {
             let _ = Receipt::read(&sm, sign, &mut Scratch::default());
         }
-        let _ = sm.congestion_state();
+        let _ = sm.tlvs.congestion_state();
     }
     for kind in [BindKind::Transmitter, BindKind::Receiver, BindKind::Transceiver] {
         let _ = Bind::decode(kind, octets);
@@ -233,6 +233,12 @@ proptest! {
         let sm = Sm { esm_class: EsmClass::RECEIPT, short_message: &text, tlvs, ..Sm::default() };
         let mut scratch = Scratch::default();
         let receipt = Receipt::read(&sm, ReceiptSign::EsmClass, &mut scratch).unwrap();
+        if !tlvs.as_bytes().is_empty() {
+            let mut scratch = Scratch::default();
+            let data = DataSm { esm_class: EsmClass::RECEIPT, tlvs, ..DataSm::default() };
+            let read = Receipt::read_data(&data, ReceiptSign::EsmClass, &mut scratch);
+            prop_assert_eq!(read.map(|read| (read.id, read.state)), Some((receipt.id, receipt.state)));
+        }
         prop_assert_eq!((receipt.id, receipt.state), (id.as_bytes(), state));
         prop_assert_eq!(receipt.error.is_some(), error != 0);
     }

@@ -6,11 +6,13 @@
 //! What is asked for is the id, the state and the error; dates and counts are read past. A receipt without an id or
 //! without a state is no receipt: nothing could be done with it.
 
+use super::fields::EsmClass;
 use super::limits::WIDE_RECEIPT_CHARS_MAX;
+use super::query::DataSm;
 use super::receipt_text::TextFields;
 use super::sm::Sm;
 use super::state::MessageState;
-use super::tlv::{Tag, Tlv};
+use super::tlv::{Tag, Tlv, Tlvs};
 
 /// Which `deliver_sm` are taken for receipts; part of a carrier's profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,16 +64,34 @@ impl Default for Scratch {
 impl<'a> Receipt<'a> {
     /// The receipt that `sm`, a `deliver_sm`, is. `None`: it is a message from a handset, or cannot be read.
     #[must_use]
+    #[inline]
     pub fn read(sm: &Sm<'a>, sign: ReceiptSign, scratch: &'a mut Scratch) -> Option<Self> {
-        let is_intermediate = sm.esm_class.is_intermediate();
-        if !is_intermediate && !sm.esm_class.is_receipt() && sign == ReceiptSign::EsmClass {
+        Self::read_parts(sm.esm_class, sm.tlvs, sm.text(), sign, scratch)
+    }
+
+    /// The receipt that a `data_sm` of the MC is (§4.7.1).
+    #[must_use]
+    pub fn read_data(data: &DataSm<'a>, sign: ReceiptSign, scratch: &'a mut Scratch) -> Option<Self> {
+        Self::read_parts(data.esm_class, data.tlvs, data.text(), sign, scratch)
+    }
+
+    #[inline]
+    fn read_parts(
+        esm_class: EsmClass,
+        tlvs: Tlvs<'a>,
+        text: &'a [u8],
+        sign: ReceiptSign,
+        scratch: &'a mut Scratch,
+    ) -> Option<Self> {
+        let is_intermediate = esm_class.is_intermediate();
+        if !is_intermediate && !esm_class.is_receipt() && sign == ReceiptSign::EsmClass {
             return None;
         }
-        let tlvs = ReceiptTlvs::read(sm);
+        let tlvs = ReceiptTlvs::read(tlvs);
         // The text is only read for what the TLVs do not say.
         let wants_error = tlvs.error.is_none() && tlvs.state != Some(MessageState::Delivered);
         let text = if tlvs.id.is_none() || tlvs.state.is_none() || wants_error {
-            TextFields::read(narrow(sm.text(), scratch))
+            TextFields::read(narrow(text, scratch))
         } else {
             TextFields::default()
         };
@@ -99,9 +119,9 @@ struct ReceiptTlvs<'a> {
 
 impl<'a> ReceiptTlvs<'a> {
     #[inline]
-    fn read(sm: &Sm<'a>) -> Self {
+    fn read(tlvs: Tlvs<'a>) -> Self {
         let mut found = Self::default();
-        for tlv in sm.tlvs {
+        for tlv in tlvs {
             match tlv.tag {
                 Tag::RECEIPTED_MESSAGE_ID => {
                     found.id = Some(tlv.text().trim_ascii()).filter(|id| !id.is_empty());

@@ -8,7 +8,7 @@ use super::fields::{Address, DataCoding, EsmClass, Npi, RegisteredDelivery, Ton}
 use super::header::{Header, end_pdu};
 use super::limits::SHORT_MESSAGE_BYTES_MAX;
 use super::reader::{DecodeError, Reader, put_c_octets};
-use super::tlv::{Tag, Tlv, Tlvs};
+use super::tlv::{Tag, Tlvs};
 
 use thiserror::Error;
 
@@ -128,12 +128,6 @@ impl<'a> Sm<'a> {
         } else {
             self.short_message
         }
-    }
-
-    /// `congestion_state` of the MC, 0 to 99 (5.0 §4.8.4.18), where it is sent.
-    #[must_use]
-    pub fn congestion_state(&self) -> Option<u8> {
-        self.tlvs.find(Tag::CONGESTION_STATE).and_then(Tlv::number).and_then(|state| u8::try_from(state).ok())
     }
 }
 

@@ -92,6 +92,12 @@ impl<'a> Tlvs<'a> {
     pub fn find(self, tag: Tag) -> Option<Tlv<'a>> {
         self.into_iter().find(|tlv| tlv.tag == tag)
     }
+
+    /// `congestion_state` of the MC, 0 idle to 99 congested (5.0 §4.8.4.18), in the answers of carriers that send it.
+    #[must_use]
+    pub fn congestion_state(self) -> Option<u8> {
+        u8::try_from(self.find(Tag::CONGESTION_STATE)?.number()?).ok()
+    }
 }
 
 impl<'a> IntoIterator for Tlvs<'a> {

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::super::header::{FrameError, Header, split_pdu};
-use super::super::limits::{HEADER_BYTES, INPUT_BYTES_MAX, REQUEST_OUTPUT_BYTES_MAX};
+use super::super::limits::{HEADER_BYTES, INPUT_BYTES_HIGH, INPUT_BYTES_MAX, REQUEST_OUTPUT_BYTES_MAX};
 
 /// Bytes that came and were not polled. Those of the PDU polled last stay until the next bytes come.
 #[derive(Debug, Default)]
@@ -25,6 +25,9 @@ impl Input {
         if self.start > 0 {
             self.bytes.drain(..self.start);
             self.start = 0;
+            if self.bytes.is_empty() {
+                self.bytes.shrink_to(INPUT_BYTES_HIGH);
+            }
         }
         let has_room = self.bytes.len() + bytes.len() <= INPUT_BYTES_MAX;
         if has_room {

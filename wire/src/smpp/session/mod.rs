@@ -288,7 +288,8 @@ impl Session {
         }
     }
 
-    /// Once the connection is gone: every request in flight, in the order of sending. The session is closed.
+    /// Once the connection is gone: every request in flight, in the order of sending. The session is closed. Poll what
+    /// has been received first: answers may be among it.
     pub fn drain_in_flight(&mut self) -> impl Iterator<Item = InFlight> + '_ {
         self.state = State::Closed;
         let consumed = self.output.consumed();
