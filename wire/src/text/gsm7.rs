@@ -62,6 +62,7 @@ const CODES: [Code; 256] = {
     codes
 };
 
+#[inline]
 pub(super) fn code(character: char) -> Code {
     match CODES.get(character as usize) {
         Some(code) => *code,
@@ -87,13 +88,26 @@ pub(super) fn is_identity(text: &[u8]) -> bool {
 
 /// Appends the codes of `text`, one to an octet. A character that is missing becomes `?`.
 pub(super) fn put(text: &str, out: &mut Vec<u8>) {
+    // Room for two codes to an octet of UTF-8, so that the loop only writes.
+    let mut end = out.len();
+    out.resize(end + text.len() * 2, 0);
     for character in text.chars() {
         match code(character) {
-            Code::One(code) => out.push(code),
-            Code::Two(code) => out.extend_from_slice(&[ESCAPE, code]),
-            Code::Missing => out.push(b'?'),
+            Code::One(code) => {
+                out[end] = code;
+                end += 1;
+            }
+            Code::Two(code) => {
+                out[end..end + 2].copy_from_slice(&[ESCAPE, code]);
+                end += 2;
+            }
+            Code::Missing => {
+                out[end] = b'?';
+                end += 1;
+            }
         }
     }
+    out.truncate(end);
 }
 
 /// Appends what codes, one to an octet, say. The top bit is not looked at; a code that is in no table is shown as the
