@@ -1,5 +1,7 @@
 //! The small fields that PDUs share: addresses, and the octets whose bits have names (SMPP 3.4 §5.2).
 
+use core::fmt;
+
 use crate::text::Alphabet;
 
 /// Type of number (§5.2.5).
@@ -35,7 +37,7 @@ impl Npi {
 }
 
 /// A sender or a recipient (§5.2.8, §5.2.9). The octets are as they came: a sender may be Latin-1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Address<'a> {
     /// Type of number.
     pub ton: Ton,
@@ -56,6 +58,13 @@ impl<'a> Address<'a> {
     #[must_use]
     pub const fn alphanumeric(letters: &'a [u8]) -> Self {
         Self { ton: Ton::ALPHANUMERIC, npi: Npi::UNKNOWN, octets: letters }
+    }
+}
+
+impl fmt::Debug for Address<'_> {
+    /// `1/1 4915112345678`, `5/0 Caf\xe9`: TON, NPI, octets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} {}", self.ton.0, self.npi.0, self.octets.escape_ascii())
     }
 }
 
