@@ -13,6 +13,7 @@
 //! once, then the polls. Only `settle` writes answers, so that all answers of a turn leave together.
 
 pub mod ask;
+mod connection;
 mod context;
 pub mod credentials;
 mod http;
@@ -35,10 +36,11 @@ use wire::id::ShardId;
 use wire::time::{Instant, Now};
 
 use self::ask::Ask;
+use self::connection::{Connection, Machine};
 use self::context::Context;
 use self::credentials::Credentials;
 use self::http::{DateText, HttpConnection, date_text};
-use self::limits::{CONNECTIONS_MAX, LAST_WORDS_WAIT, OUTPUT_BYTES_MAX, STALL_WAIT};
+use self::limits::{CONNECTIONS_MAX, LAST_WORDS_WAIT, OUTPUT_BYTES_MAX};
 use self::metrics::Counts;
 use self::native::{Liveness, NativeSession};
 use self::openmetrics::Sample;
@@ -105,29 +107,6 @@ pub struct Customers {
     /// The second that [`Customers::date`] says.
     date_s: u64,
     counts: Counts,
-}
-
-#[derive(Debug)]
-struct Connection {
-    machine: Machine,
-    output: Vec<u8>,
-    /// Since when the output waits for the shell without any of it being taken.
-    output_since: Instant,
-    /// When its timer is set for; never later than its deadline.
-    armed: Instant,
-    /// Since when all is said.
-    ending: Option<Instant>,
-    /// Whether the shell was told to close it at once.
-    given_up: bool,
-    touched: bool,
-    listed: bool,
-    paused: bool,
-}
-
-#[derive(Debug)]
-enum Machine {
-    Http(Box<HttpConnection>),
-    Native(Box<NativeSession>),
 }
 
 impl Customers {
@@ -431,81 +410,5 @@ impl Customers {
 impl fmt::Debug for Customers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Customers").field("connections", &self.connections.len()).finish_non_exhaustive()
-    }
-}
-
-impl Connection {
-    const fn new(machine: Machine, now: Instant) -> Self {
-        Self {
-            machine,
-            output: Vec::new(),
-            output_since: now,
-            armed: Instant::FAR_FUTURE,
-            ending: None,
-            given_up: false,
-            touched: false,
-            listed: false,
-            paused: false,
-        }
-    }
-
-    fn touch(&mut self, id: u64, touched: &mut Vec<u64>) {
-        if !self.touched {
-            self.touched = true;
-            touched.push(id);
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        let machine_reads = match &self.machine {
-            Machine::Http(http) => http.wants_reading(),
-            Machine::Native(_) => true,
-        };
-        // What ends is read so that its end is seen.
-        self.ending.is_some() || machine_reads && self.output.len() < OUTPUT_BYTES_MAX
-    }
-
-    fn stall_deadline(&self) -> Instant {
-        if self.output.is_empty() { Instant::FAR_FUTURE } else { self.output_since.plus(STALL_WAIT) }
-    }
-
-    fn deadline(&self) -> Instant {
-        let machine = match &self.machine {
-            // Full output holds everything up but the stall.
-            _ if self.output.len() >= OUTPUT_BYTES_MAX => Instant::FAR_FUTURE,
-            Machine::Http(http) => http.deadline(),
-            Machine::Native(native) => native.deadline(),
-        };
-        match self.ending {
-            _ if self.given_up => Instant::FAR_FUTURE,
-            Some(since) => since.plus(LAST_WORDS_WAIT),
-            None => machine.min(self.stall_deadline()),
-        }
-    }
-}
-
-impl Machine {
-    fn turn_away(&mut self, cx: &mut Context<'_>) {
-        match self {
-            Self::Http(http) => http.turn_away(cx),
-            Self::Native(native) => native.turn_away(cx),
-        }
-    }
-
-    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> Liveness {
-        match self {
-            Self::Http(http) => {
-                http.handle_timeout(cx);
-                Liveness::Alive
-            }
-            Self::Native(native) => native.handle_timeout(cx),
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        match self {
-            Self::Http(http) => http.is_over(),
-            Self::Native(native) => native.is_over(),
-        }
     }
 }

@@ -81,11 +81,11 @@ impl Probe {
             native_ports: vec![7701, 7702],
             credits: 4,
             plan: Arc::new(plan()),
-            credentials: Arc::new(Credentials::new(vec![Credential {
-                account: account(),
-                name: "dev".into(),
-                key: KEY.into(),
-            }])),
+            credentials: Arc::new(Credentials::new(
+                [KEY, "secret"]
+                    .map(|key| Credential { account: account(), name: "dev".into(), key: key.into() })
+                    .into(),
+            )),
         };
         let mut customers = Customers::new(settings);
         customers.handle_readiness(Readiness::Ready);

@@ -309,7 +309,7 @@ fn a_query_is_answered_with_state_and_trace() {
         trace: vec![
             step(StepKind::Accepted, 0, Why::None, 0, b""),
             step(StepKind::RefusedForGood, 1, Why::Response, 0x58, b"\"17\xff"),
-            step(StepKind::Fated, 0, Why::Response, 2, b""),
+            step(StepKind::Fated, 0, Why::Response, 0x58, b""),
         ],
     };
     probe.reply(Reply::Message { origin: origins[0], view: Some(Box::new(view)) });
@@ -323,7 +323,7 @@ fn a_query_is_answered_with_state_and_trace() {
         r#""send_until":"2026-11-23T03:03:19.000Z","trace":[{"at":"2026-11-23T03:02:55.120Z","what":"accepted"},"#,
         r#"{"at":"2026-11-23T03:02:55.120Z","what":"refused-for-good","attempt":1,"why":"response","#,
         r#""code":"0x00000058","carrier_message_id":"\"17�"},"#,
-        r#"{"at":"2026-11-23T03:02:55.120Z","what":"fated","why":"response","fate":"failed"}]}"#
+        r#"{"at":"2026-11-23T03:02:55.120Z","what":"fated","why":"response","code":"0x00000058","fate":"failed"}]}"#
     );
     assert_eq!(body, expected.replace("ID", &id(5).to_string()));
     assert_eq!(statuses(rest), [404]);

@@ -69,7 +69,7 @@ fn step_body<'a>(step: &'a Step, state: State, plan: &'a Plan) -> StepBody<'a> {
             )
         }),
         why: step.why.name(),
-        code: spoken.then_some(Code(step.code)),
+        code: (spoken || step.code != 0).then_some(Code(step.code)),
         fate: match (step.kind, state) {
             (StepKind::Fated, State::Final(fate)) => fate.name(),
             _ => "",

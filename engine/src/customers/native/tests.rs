@@ -283,6 +283,76 @@ fn a_stop_says_goodbye_once_all_is_answered() {
     assert_eq!(rejected(&mut late).0, Reject::STOPPING);
 }
 
+const PAGE: &str = include_str!("../../../../docs/formats-native.md");
+
+/// The bytes of an example: hexadecimal digits up to two spaces that follow some.
+fn example(block: &str) -> Vec<u8> {
+    let mut digits = String::new();
+    for line in block.lines() {
+        let line = line.trim_start();
+        digits.extend(line.split("  ").next().unwrap_or_default().chars().filter(|char| *char != ' '));
+    }
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+#[test]
+fn the_example_of_the_page_is_what_happens() {
+    let section = PAGE.split("## Example").nth(1).unwrap();
+    let blocks: Vec<&str> =
+        section.split("```").skip(1).step_by(2).map(|block| block.trim_start_matches("text\n")).collect();
+    let [client, server] = blocks[..] else { panic!("{} blocks", blocks.len()) };
+    let mut probe = Probe::connected(Protocol::Native);
+    probe.customers.settings.credits = 8192;
+    probe.send(&example(client));
+    let [Asked::Submit { origin, text, validity, .. }] = &probe.asked[..] else {
+        panic!("{:?}", probe.asked)
+    };
+    assert_eq!((&**text, validity), ("Code: 12345678", &Some(Duration::from_secs(300))));
+    let origin = *origin;
+    probe.accept_message(origin, 7);
+    probe.settle();
+    assert_eq!(probe.output(), example(server));
+}
+
+#[test]
+fn the_tables_of_the_page_are_those_of_the_code() {
+    let check = |row: String| assert!(PAGE.contains(&row), "docs/formats-native.md lacks: {row}");
+    for refusal in Refusal::ALL {
+        let retry = match refusal.retry() {
+            shards::api::Retry::Never => "never",
+            shards::api::Retry::Later(_) => "later",
+            shards::api::Retry::Elsewhere => "elsewhere",
+        };
+        check(format!("| {} | {} | {retry} | ", refusal.code(), refusal.name()));
+    }
+    check(format!("| {STATUS_RECIPIENT} | recipient | never | "));
+    for (byte, why) in Why::ALL.iter().enumerate().skip(1) {
+        check(format!("| {byte} | {} | ", why.name()));
+    }
+    for kind in [
+        StepKind::Accepted,
+        StepKind::Attempted,
+        StepKind::Sent,
+        StepKind::RefusedForNow,
+        StepKind::RefusedForGood,
+        StepKind::Withdrawn,
+        StepKind::Doubted,
+        StepKind::SendAgain,
+        StepKind::Reported,
+        StepKind::Fated,
+    ] {
+        check(format!("| {} | {} | ", kind as u8, kind.name()));
+    }
+    for state in [State::Queued, State::Attempting, State::Doubtful, State::Sent] {
+        check(format!("| {} | {}", state.code(), state.name()));
+    }
+    for fate in Fate::ALL {
+        check(format!("| {} | {} |", State::Final(fate).code(), fate.name()));
+        check(format!("{} {}", fate as u8, fate.name()));
+    }
+}
+
 #[test]
 fn no_bytes_and_no_order_of_answers_make_a_session_panic() {
     let mut query = Vec::new();
