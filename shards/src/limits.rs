@@ -73,5 +73,5 @@ pub const CLOCK_JUMP: Duration = Duration::from_secs(60);
 const _: () = assert!(ENTRY_BYTES_RESERVED < ENTRY_BYTES_MAX);
 // Parts of an attempt are bits of a word.
 const _: () = assert!(wire::text::limits::SEGMENTS_MAX as u32 <= u32::BITS);
-const _: () = assert!(ROUTE_CARRIERS_MAX as u32 <= u8::BITS);
+const _: () = assert!(ROUTE_CARRIERS_MAX <= u8::BITS as usize);
 const _: () = assert!(KEY_GENERATION_KEYS_MIN.is_power_of_two() && KEY_GENERATION_KEYS_MAX.is_power_of_two());

@@ -22,7 +22,9 @@ const BITS: u32 = 6;
 const NONE: u32 = u32::MAX;
 /// `Node::bucket` of a slot without a timer.
 const IDLE: u16 = u16::MAX;
-const TICK_MS: u64 = TICK.as_millis() as u64;
+const TICK_MS: u64 = 16;
+
+const _: () = assert!(TICK_MS as u128 == TICK.as_millis());
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
@@ -83,7 +85,7 @@ impl Wheel {
             .map(|level| {
                 let shift = BITS * u32::try_from(level).unwrap_or(0);
                 let current = self.tick >> shift;
-                let here = (current & (BUCKETS as u64 - 1)) as u32;
+                let here = u32::try_from(bucket_of(current)).unwrap_or(0);
                 let ahead = u64::from(self.occupied[level].rotate_right(here).trailing_zeros());
                 // At a higher level the current bucket was dealt when it came up: what is in it is a whole turn away.
                 let ahead = if ahead == 0 && level > 0 { BUCKETS as u64 } else { ahead };
@@ -97,7 +99,7 @@ impl Wheel {
     pub(crate) fn pop(&mut self, now: WallMs) -> Option<u32> {
         let last = now.0 / TICK_MS;
         while self.tick <= last {
-            let bucket = (self.tick & (BUCKETS as u64 - 1)) as usize;
+            let bucket = bucket_of(self.tick);
             let slot = self.heads[0][bucket];
             if slot != NONE {
                 self.unlink(slot);
@@ -132,7 +134,7 @@ impl Wheel {
             if self.tick & ((1 << shift) - 1) != 0 {
                 break;
             }
-            self.deal(level, ((self.tick >> shift) & (BUCKETS as u64 - 1)) as usize);
+            self.deal(level, bucket_of(self.tick >> shift));
         }
     }
 
@@ -156,7 +158,7 @@ impl Wheel {
             .unwrap_or(LEVELS - 1);
         let shift = BITS * u32::try_from(level).unwrap_or(0);
         let furthest = self.tick + ((BUCKETS as u64 - 1) << shift);
-        let bucket = ((due.min(furthest) >> shift) & (BUCKETS as u64 - 1)) as usize;
+        let bucket = bucket_of(due.min(furthest) >> shift);
         let head = self.heads[level][bucket];
         if head != NONE {
             self.nodes[head as usize].previous = slot;
@@ -185,6 +187,11 @@ impl Wheel {
         }
         self.nodes[slot as usize].bucket = IDLE;
     }
+}
+
+/// The place of a tick among the buckets of its level.
+fn bucket_of(tick: u64) -> usize {
+    usize::try_from(tick & (BUCKETS as u64 - 1)).expect("six bits")
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl MessageId {
     /// The counter within the partition's term.
     #[must_use]
     pub const fn counter(self) -> u64 {
-        (self.0 & Self::COUNTER_MAX as u128) as u64
+        (self.0 & 0xFF_FFFF_FFFF) as u64
     }
 
     /// The 26 characters as ASCII.

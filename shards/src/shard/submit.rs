@@ -91,7 +91,7 @@ impl Shard {
             return Err(Refusal::KeyLength);
         }
         let class = submission.class.unwrap_or(account.class);
-        let validity = submission.validity.unwrap_or(plan.class(class).validity);
+        let validity = submission.validity.unwrap_or_else(|| plan.class(class).validity);
         if validity < Duration::from_secs(1) || validity > VALIDITY_MAX {
             return Err(Refusal::Validity);
         }
