@@ -18,6 +18,7 @@ pub mod limits;
 mod message;
 mod recovery;
 
+pub use bytes::Bytes;
 pub use config::{GroupConfig, GroupError};
 pub use group::{Appended, Committed, Group, Proposed, Refused};
 pub use message::{Message, Unsteppable};

@@ -1,12 +1,13 @@
 //! A batch: all that a shard gathered for one write and one sync.
 //!
 //! ```text
-//! | header 48 | frame | frame | ... | zeros to a multiple of 4096 |
+//! | header 56 | frame | frame | ... | zeros to a multiple of 4096 |
 //! ```
 //!
 //! The header names the place of the batch and that of the batch before it, under one checksum with everything up to
 //! the end of the padding. So a block that was written for another place, or for another turn of a recycled segment, is
-//! never taken for one of this log, and a batch that is missing between two others is noticed.
+//! never taken for one of this log, and a batch that is missing between two others is noticed. The header has a checksum
+//! of its own as well: a torn batch whose header is whole still tells what came before it, and that it was synced.
 //!
 //! One buffer is filled again and again. It is made of whole blocks, so that its address suits direct IO.
 
@@ -25,8 +26,11 @@ pub const BATCH_HEADER_BYTES: usize = size_of::<RawBatch>();
 
 const MAGIC: [u8; 4] = *b"SWba";
 
-/// Where the bytes begin that the checksum covers.
+/// Where the bytes begin that both checksums cover.
 const COVERED_FROM: usize = 8;
+
+/// Where the header's own checksum lies, and ends to cover.
+const HEADER_CRC_AT: usize = 48;
 
 /// The batch before this one, which a header names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,9 +61,11 @@ struct RawBatch {
     frames_count: U32,
     format: U16,
     reserved: U16,
+    header_crc32c: U32,
+    reserved_2: U32,
 }
 
-const _: () = assert!(BATCH_HEADER_BYTES == 48);
+const _: () = assert!(BATCH_HEADER_BYTES == 56);
 
 /// One block of the buffer.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Clone, Copy)]
@@ -192,8 +198,12 @@ impl Batch {
             frames_count: U32::new(self.frames_count),
             format: U16::new(FORMAT_VERSION),
             reserved: U16::ZERO,
+            header_crc32c: U32::ZERO,
+            reserved_2: U32::ZERO,
         };
         bytes[..BATCH_HEADER_BYTES].copy_from_slice(raw.as_bytes());
+        let header_crc32c = crc32c(&bytes[COVERED_FROM..HEADER_CRC_AT]);
+        bytes[HEADER_CRC_AT..HEADER_CRC_AT + 4].copy_from_slice(&header_crc32c.to_le_bytes());
         let crc32c = crc32c(&bytes[COVERED_FROM..]);
         bytes[4..COVERED_FROM].copy_from_slice(&crc32c.to_le_bytes());
         (bytes, Link { lsn: spot.lsn, crc32c })
@@ -220,8 +230,9 @@ pub(crate) struct Sealed<'a> {
 pub(crate) enum SealedError {
     /// The header is not one that was written for this place: the block was never written, or its first bytes are bad.
     NoBatch { found: &'static str },
-    /// The header was written for this place, and something behind it is bad.
-    Broken { expected: u32, found: u32 },
+    /// The header is whole and was written for this place, and something behind it is bad. It still says which batch
+    /// came before.
+    Broken { expected: u32, found: u32, previous: Link },
 }
 
 /// Reads the batch that should lie at `lsn`, which is where `bytes` begin.
@@ -241,22 +252,20 @@ pub(crate) fn decode(bytes: &[u8], lsn: Lsn, salt: u64) -> Result<Sealed<'_>, Se
     if raw.lsn.get() != lsn.0 {
         return Err(SealedError::NoBatch { found: "a batch header of another place" });
     }
+    if raw.header_crc32c.get() != crc32c(&bytes[COVERED_FROM..HEADER_CRC_AT]) {
+        return Err(SealedError::NoBatch { found: "a part of a batch header" });
+    }
     let payload_bytes = raw.payload_bytes.get() as usize;
     let bytes_len = BATCH_HEADER_BYTES.saturating_add(payload_bytes).next_multiple_of(BLOCK_BYTES);
-    // Magic, salt and place were written here, so what follows is broken and not absent.
-    let Some(whole) = bytes.get(..bytes_len) else {
-        return Err(SealedError::Broken {
-            expected: raw.crc32c.get(),
-            found: crc32c(&bytes[COVERED_FROM..]),
-        });
-    };
-    let found = crc32c(&whole[COVERED_FROM..]);
-    if raw.crc32c.get() != found {
-        return Err(SealedError::Broken { expected: raw.crc32c.get(), found });
+    let whole = bytes.get(..bytes_len);
+    let (expected, found) = (raw.crc32c.get(), crc32c(&whole.unwrap_or(bytes)[COVERED_FROM..]));
+    let previous = Link { lsn: Lsn(raw.previous_lsn.get()), crc32c: raw.previous_crc32c.get() };
+    if whole.is_none() || expected != found {
+        return Err(SealedError::Broken { expected, found, previous });
     }
     Ok(Sealed {
         link: Link { lsn, crc32c: found },
-        previous: Link { lsn: Lsn(raw.previous_lsn.get()), crc32c: raw.previous_crc32c.get() },
+        previous,
         payload: &rest[..payload_bytes],
         frames_count: raw.frames_count.get(),
         bytes_len,

@@ -211,4 +211,13 @@ mod tests {
         }
         assert!(matches!(decode(&[0; 7]), Err(FrameError::Malformed(_))));
     }
+
+    #[test]
+    fn any_bytes_are_a_frame_or_an_error() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            if let Ok((frame, rest)) = decode(bytes) {
+                assert_eq!(frame.bytes_len() + rest.len(), bytes.len());
+            }
+        });
+    }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! segment file: | header 4096 | batch | batch | batch ......... | zeros, written in advance |
-//! batch:        | header 48 | frame | frame | ... | zeros to the next multiple of 4096 |
+//! batch:        | header 56 | frame | frame | ... | zeros to the next multiple of 4096 |
 //! frame:        | header 8  | entry: header 32, records    or hard state, or start |
 //! record:       | header 16 | body (rkyv) |
 //! ```

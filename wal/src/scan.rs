@@ -8,7 +8,7 @@
 //! - a bad batch with anything of this log behind it, in its segment or a later one, was synced once: *damage*. The scan
 //!   stops and says where, since going on would forget what was acknowledged.
 //!
-//! Behind a bad batch the scan looks at every block for a header with this log's salt and that block's own place. A
+//! Behind a bad batch the scan looks at every block for a whole header with this log's salt and that block's own place. A
 //! customer's text cannot imitate one, since nobody knows the salt, and the leftovers of a recycled segment have other
 //! places. Between segments, each batch names the one before it, so that a synced batch that rotted to zeros at the end
 //! of a segment is missed too.
@@ -110,11 +110,16 @@ impl Scan {
             let sealed = match segment.batch_at(offset) {
                 Ok(sealed) => sealed,
                 Err(error) => {
-                    self.stopped(segment.damage(offset, &error));
+                    // A torn batch that names one which is not there: that one was synced, or this would not be here.
+                    if let SealedError::Broken { previous, .. } = error {
+                        self.linked(&segment, offset, previous)?;
+                    }
+                    self.stop.get_or_insert_with(|| segment.damage(offset, &error));
                     return self.nothing_behind(&segment, offset);
                 }
             };
-            self.linked(&segment, offset, &sealed)?;
+            self.linked(&segment, offset, sealed.previous)?;
+            self.stop = None;
             frames(&segment, offset, &sealed, &mut visit)?;
             offset += sealed.bytes_len;
             self.advanced(&segment, offset, sealed.link);
@@ -208,30 +213,20 @@ impl Scan {
         Ok(())
     }
 
-    /// Notes the first place without a whole batch.
-    fn stopped(&mut self, stop: Damage) {
-        self.stop.get_or_insert(stop);
-    }
-
-    /// A whole batch was found: it must follow the last one. The first that is found follows one of a segment that is
-    /// gone, or none.
-    fn linked(&mut self, segment: &Segment<'_>, offset: usize, sealed: &Sealed<'_>) -> Result<(), ScanError> {
-        let previous = self.tail.as_ref().map(|tail| tail.previous).unwrap_or_default();
-        let follows = if previous == Link::default() {
-            sealed.previous.lsn < self.first_lsn
-        } else {
-            sealed.previous == previous
-        };
-        if !follows {
-            let (wants, has) = (sealed.previous.lsn, previous.lsn);
-            let found = format!(
-                "one that follows the batch at place {wants}, which is not there (the last is at {has})"
-            );
-            let damage = segment.bad(offset, "a batch that follows the last one", &found);
-            return Err(ScanError::Damage(self.stop.take().unwrap_or(damage)));
+    /// A batch was found that names `named` as the one before it, which must be the last one. The first that is found
+    /// follows one of a segment that is gone, or none.
+    fn linked(&self, segment: &Segment<'_>, offset: usize, named: Link) -> Result<(), ScanError> {
+        let last = self.tail.as_ref().map(|tail| tail.previous).unwrap_or_default();
+        let follows = if last == Link::default() { named.lsn < self.first_lsn } else { named == last };
+        if follows {
+            return Ok(());
         }
-        self.stop = None;
-        Ok(())
+        let found = format!(
+            "one that follows a batch at place {}, where none is; the last is at {}",
+            named.lsn, last.lsn
+        );
+        let damage = segment.bad(offset, "a batch that follows the last one", &found);
+        Err(ScanError::Damage(self.stop.clone().unwrap_or(damage)))
     }
 
     fn advanced(&mut self, segment: &Segment<'_>, offset: usize, link: Link) {
@@ -281,7 +276,7 @@ impl<'a> Segment<'a> {
     fn damage(&self, offset: usize, error: &SealedError) -> Damage {
         match error {
             SealedError::NoBatch { found } => self.bad(offset, "a batch of this log", found),
-            SealedError::Broken { expected, found } => {
+            SealedError::Broken { expected, found, .. } => {
                 let expected = format!("a batch with checksum {expected:#010x}");
                 self.bad(offset, &expected, &format!("bytes with {found:#010x}"))
             }

@@ -155,6 +155,25 @@ fn a_rotten_batch_at_the_end_of_a_segment_is_missed_by_the_next() {
 }
 
 #[test]
+fn a_torn_batch_behind_a_rotten_one_gives_it_away() {
+    let disk = Writer::of((0..60).map(|_| 20_000));
+    let first_of_second = disk.batches.iter().position(|batch| batch.0 == 1).unwrap();
+    let mut cut = disk;
+    cut.segments.truncate(2);
+    cut.batches.truncate(first_of_second + 1);
+    let (segment, offset, len) = cut.batches[first_of_second];
+    cut.segments[segment][offset + 4096..].fill(0);
+    assert!(len > 4096);
+    cut.cut_after(first_of_second);
+    let (segment, offset, len) = cut.batches[first_of_second - 1];
+    for rot in [offset..offset + len, offset + 100..offset + 101] {
+        let mut bent = cut.clone();
+        bent.segments[segment][rot].iter_mut().for_each(|byte| *byte = 0x55);
+        bent.damaged_at(first_of_second - 1);
+    }
+}
+
+#[test]
 fn a_whole_segment_of_zeros_before_others_is_damage() {
     let disk = Writer::of((0..60).map(|_| 20_000));
     for segment in 0..disk.segments.len() - 1 {
