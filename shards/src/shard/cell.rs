@@ -227,11 +227,12 @@ impl Cell {
         &mut self.live[place]
     }
 
-    /// Sets a message's timer to the next thing that is due for it.
-    pub(crate) fn rearm(&mut self, slot: u32) {
+    /// Sets a message's timer to the next thing that is due for it after `at`. The time of the last record will not do:
+    /// a retry whose time came since then would be set for its own past, again and again.
+    pub(crate) fn rearm(&mut self, at: WallMs, slot: u32) {
         let message = self.state.messages.at(slot);
         let due = match message.state {
-            State::Queued if message.due > self.state.time => message.due.min(message.send_until),
+            State::Queued if message.due > at => message.due.min(message.send_until),
             State::Queued => message.send_until,
             State::Doubtful => message.due.min(message.deadline),
             State::Attempting | State::Sent => message.deadline,

@@ -190,7 +190,7 @@ impl Shard {
             State::Doubtful if message.due <= at => return self.settle_doubt(at, place, slot),
             _ => {}
         }
-        self.cells[place].rearm(slot);
+        self.cells[place].rearm(at, slot);
     }
 
     /// Settles a doubt by the class's policy, now that it was waited for evidence.
@@ -259,7 +259,7 @@ impl Shard {
                 }
                 State::Doubtful if message.due <= at => self.settle_doubt(at, place, slot),
                 State::Queued => self.after_change(at, place, slot),
-                State::Attempting | State::Sent | State::Doubtful => self.cells[place].rearm(slot),
+                State::Attempting | State::Sent | State::Doubtful => self.cells[place].rearm(at, slot),
             }
         }
         self.stray_overdue(at, place);

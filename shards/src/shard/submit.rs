@@ -151,7 +151,7 @@ impl Shard {
         cell.decide(at, &Record::Accepted(accepted));
         let slot = cell.state.messages.find(id).expect("it was just accepted");
         *cell.live(slot) = super::cell::Live::default();
-        cell.rearm(slot);
+        cell.rearm(at, slot);
         self.open_messages += 1;
         self.count_accepted(checked.class);
         self.enqueue(place, slot);
