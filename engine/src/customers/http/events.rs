@@ -46,8 +46,9 @@ impl Poll {
         for &(partition, sequence) in cursor.positions() {
             (cx.ask)(Ask::Acknowledge { origin, account, partition, sequence });
         }
-        let subscription =
-            Subscription { account, credits: u32::from(query.limit), positions: cursor.positions().to_vec() };
+        // Each shard has its share: what came beyond the limit would only be told again.
+        let credits = u32::from(query.limit).div_ceil(u32::from(cx.settings.plan.shards));
+        let subscription = Subscription { account, credits, positions: cursor.positions().to_vec() };
         (cx.ask)(Ask::Subscribe { origin, subscription: &subscription });
         let until = cx.now.mono.plus(query.wait);
         Ok(Self { account, cursor, events: Vec::new(), limit: usize::from(query.limit), until })

@@ -334,7 +334,11 @@ fn events_come_in_batches_and_their_cursor_acknowledges_them() {
     let mut probe = probe();
     probe.send(get("/v1/events?limit=3&wait_ms=1000").as_bytes());
     let Some(Asked::Subscribe(subscriber, subscription)) = probe.asked.pop() else { panic!() };
-    assert_eq!((subscription.account, subscription.credits), (account(), 3));
+    assert_eq!(
+        (subscription.account, subscription.credits),
+        (account(), 2),
+        "half of it on each of two shards"
+    );
     assert_eq!(subscription.positions, []);
     for event in [event(1, 3), event(1, 4), event(1, 3)] {
         probe.reply(Reply::Fate { subscriber, event });

@@ -50,6 +50,8 @@ pub(super) struct NativeSession {
     /// What was told in this turn.
     fates: Vec<FateItem>,
     subscribed: bool,
+    /// Whether the customer has said that it sends nothing more.
+    ended: bool,
     heard_at: Instant,
     /// Whether it was asked if it is there since it was heard.
     pinged: bool,
@@ -95,6 +97,7 @@ impl NativeSession {
             answers: Vec::new(),
             fates: Vec::new(),
             subscribed: false,
+            ended: false,
             heard_at: now,
             pinged: false,
         }
@@ -126,10 +129,10 @@ impl NativeSession {
         }
     }
 
-    /// The customer sends nothing more, and so cannot acknowledge: the session ends.
+    /// The customer sends nothing more, and so cannot acknowledge: fates end here, and the session with its last answer.
     pub(super) fn receive_end(&mut self, cx: &mut Context<'_>) {
         self.abandon(cx);
-        self.stage = Stage::Over;
+        self.ended = true;
     }
 
     /// Takes an answer of the brain.
@@ -164,12 +167,13 @@ impl NativeSession {
             self.answers.clear();
             self.fates.clear();
         }
-        if cx.readiness == Readiness::Stopping
-            && self.unanswered == 0
-            && self.queries == 0
-            && self.answers.is_empty()
-        {
-            Frame::write(Kind::Goodbye, 0, &[], cx.out);
+        let stopping = cx.readiness == Readiness::Stopping;
+        if stopping && self.stage == Stage::New {
+            self.reject(&Breach::new(Reject::STOPPING, "the node is stopping"), cx);
+        } else if (stopping || self.ended) && !self.is_unanswered() && self.answers.is_empty() {
+            if stopping {
+                Frame::write(Kind::Goodbye, 0, &[], cx.out);
+            }
             self.abandon(cx);
             self.stage = Stage::Over;
         }
@@ -297,9 +301,6 @@ impl NativeSession {
             cx.counts.unauthorized += 1;
             return Err(Breach::new(Reject::CREDENTIALS, "there is no such account, or this is not its key"));
         };
-        if cx.readiness == Readiness::Stopping {
-            return Err(Breach::new(Reject::STOPPING, "the node is stopping"));
-        }
         self.stage = Stage::Open(account);
         self.heard_at = cx.now.mono;
         let settings = cx.settings;

@@ -264,6 +264,21 @@ fn silence_is_asked_about_and_then_ends_the_session() {
 }
 
 #[test]
+fn a_customer_that_sends_nothing_more_still_gets_its_answers() {
+    let mut probe = open();
+    let mut stream = submit(0, &[ITEM]);
+    Positions::write_subscribe(1, &[], &mut stream);
+    probe.send(&stream);
+    probe.end_input();
+    assert!(matches!(probe.asked.last(), Some(Asked::Unsubscribe(_))));
+    assert_eq!(probe.ending(), None);
+    probe.accept_message(probe.submissions()[0], 1);
+    probe.settle();
+    assert_eq!(only(&probe.output()).kind, Kind::Answer);
+    assert_eq!(probe.ending(), Some(Ending::AfterOutput));
+}
+
+#[test]
 fn a_stop_says_goodbye_once_all_is_answered() {
     let mut probe = open();
     probe.send(&submit(0, &[ITEM]));
@@ -277,9 +292,10 @@ fn a_stop_says_goodbye_once_all_is_answered() {
     assert_eq!((answer.kind, only(&out[used..]).kind), (Kind::Answer, Kind::Goodbye));
     assert_eq!((probe.ending(), probe.customers.is_drained()), (Some(Ending::AfterOutput), true));
 
-    let mut late = Probe::connected(Protocol::Native);
+    let mut late = Probe::new();
     late.customers.handle_readiness(Readiness::Stopping);
-    late.send(&hello());
+    late.accept(CONNECTION, Protocol::Native);
+    late.settle();
     assert_eq!(rejected(&mut late).0, Reject::STOPPING);
 }
 
