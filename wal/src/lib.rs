@@ -22,6 +22,8 @@ pub mod batch;
 mod crc;
 pub mod entry;
 pub mod frame;
+#[cfg(test)]
+mod golden;
 pub mod limits;
 pub mod log;
 pub mod place;

@@ -1,12 +1,10 @@
 //! Records: golden bytes for every kind, and anything at all as input.
 
-use std::fmt::Write;
-use std::path::Path;
-
 use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId};
 use wire::msisdn::Msisdn;
 
 use super::*;
+use crate::golden;
 
 const TIME: WallMs = WallMs(1_795_402_975_120);
 const ID: MessageId = MessageId(0x01A2_055A_3BC4_000D_0000_0700_0000_0063);
@@ -87,34 +85,10 @@ fn encoded(record: &Record<'_>) -> Vec<u8> {
     bytes
 }
 
-/// Sixteen bytes a line.
-fn hex(bytes: &[u8]) -> String {
-    bytes.chunks(16).fold(String::new(), |mut text, line| {
-        for (place, byte) in line.iter().enumerate() {
-            write!(text, "{}{byte:02x}", if place == 0 { "" } else { " " }).unwrap();
-        }
-        text + "\n"
-    })
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
-}
-
 #[test]
 fn every_kind_has_the_bytes_that_are_on_disks_already() {
     for (name, record) in samples() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/records/{name}.hex"));
-        let now = hex(&encoded(&record));
-        if std::env::var_os("WRITE_GOLDEN").is_some() {
-            std::fs::write(&path, &now).unwrap();
-        }
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(
-            golden, now,
-            "{name}: a layout that was released never changes; make a new version instead"
-        );
-        let bytes = unhex(&golden);
+        let bytes = golden::check(&format!("records/{name}"), &encoded(&record));
         let read: Vec<_> = Records::new(&bytes).collect();
         assert_eq!(read, [Ok((TIME, record))], "{name}");
     }

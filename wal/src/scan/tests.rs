@@ -357,6 +357,35 @@ fn records_come_back_out_of_a_log() {
     assert_eq!(scan.finish().unwrap().lsn, end);
 }
 
+#[test]
+fn a_segment_and_its_batches_have_the_bytes_that_are_on_disks_already() {
+    let mut log = Log::create(config(), SALT);
+    log.handle_prepared(0);
+    let mut batch = Batch::new();
+    let mut bytes = log.segment_header(0).to_vec();
+    let mut records = Vec::new();
+    Record::Cancelled(Cancelled { id: MessageId(5) }).encode(WallMs(6), &mut records);
+    let (node, shard, partition) = (NodeId(1), ShardId(0), Partition(13));
+    for index in 1..3 {
+        log.begin(&mut batch).unwrap();
+        batch.push_start(&Start { node, shard, process: 77, wall: WallMs(1) });
+        batch.push_hard_state(&HardState { partition, term: 3, vote: 4, commit: 5 });
+        batch.push_entry(&Entry::of_records(partition, 3, index, &records).unwrap());
+        bytes.extend_from_slice(log.seal(&mut batch).bytes);
+    }
+    // What is not zeros: the two headers' blocks begin with it, and 300 bytes hold all.
+    let used: Vec<u8> = bytes.chunks(4096).flat_map(|block| block[..300].to_vec()).collect();
+    assert!(bytes.chunks(4096).all(|block| block[300..].iter().all(|&byte| byte == 0)));
+    let golden = crate::golden::check("segment-1", &used);
+    let mut segment = vec![0; usize::try_from(config().layout.segment_bytes()).unwrap()];
+    for (block, used) in segment.chunks_mut(4096).zip(golden.chunks(300)) {
+        block[..300].copy_from_slice(used);
+    }
+    let (mut scan, mut items) = (Scan::new(config()), 0);
+    scan.segment(0, &segment, |_, _| items += 1).unwrap();
+    assert_eq!((items, scan.finish().map(|tail| (tail.offset, tail.torn))), (6, Some((3 * 4096, None))));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
