@@ -48,7 +48,7 @@ pub(crate) fn text(options: &Options, credentials: &Credentials, carriers: &[Soc
         put(format_args!(
             "[[carrier]]\nname = \"c{place}\"\naddress = \"{address}\"\nsystem_id = \"switchyard\"\n"
         ));
-        put(format_args!("password = \"loadgen\"\nid_form = \"decimal\"\n"));
+        put(format_args!("password = \"loadgen\"\n"));
         let (window, binds) = (options.carriers.carrier_window, options.carriers.binds);
         put(format_args!("window = {window}\nbinds_per_shard = {binds}\n"));
         if doubts {
