@@ -1,8 +1,16 @@
 //! The daemon: all of the IO, and no decision about messages.
 //!
-//! [`config`] is what the operator decides; [`daemon`] starts, runs and stops; [`sandbox`] is the carrier for newcomers.
+//! [`config`] is what the operator decides; [`daemon`] starts, runs and stops, and drives a shard ([`shards::Shard`]) turn by
+//! turn; [`customers`] is HTTP and the native protocol as machines over bytes; [`shard_io`] is all IO of one shard, made of
+//! [`net`], [`files`], [`ring`] and [`runtime`]; [`faults`] breaks them for tests; [`sandbox`] is the carrier for newcomers.
 
 pub mod config;
 pub mod customers;
 pub mod daemon;
+pub mod faults;
+pub mod files;
+pub mod net;
+pub mod ring;
+pub mod runtime;
 pub mod sandbox;
+pub mod shard_io;

@@ -1,5 +1,6 @@
 //! `switchyard`: the command line.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,7 +46,12 @@ struct Serve {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("SWITCHYARD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let Command::Serve(serve) = cli.command.unwrap_or_else(|| Command::Serve(Serve::default()));
     let options = ServeOptions { config: serve.config, data: serve.data, faults: serve.faults };
     match daemon::serve(&options) {

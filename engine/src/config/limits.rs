@@ -58,6 +58,9 @@ pub(crate) const MESSAGES_MAX: u64 = 100_000_000;
 /// The most keys that a node is told to remember: at 64 bytes, 256 GB.
 pub(crate) const KEYS_MAX: u64 = 4_000_000_000;
 
+/// The largest segment of a log, in MiB: recovery holds one in memory.
+pub(crate) const SEGMENT_MIB_MAX: u64 = wal::limits::SEGMENT_BYTES_MAX >> 20;
+
 /// The most segments a second over one carrier, on all shards.
 pub(crate) const RATE_MAX: u64 = 10_000_000;
 
@@ -87,5 +90,7 @@ pub(crate) const ENQUIRE_AFTER_DEFAULT: Duration = Duration::from_secs(30);
 
 const _: () =
     assert!(CARRIERS_MAX * BINDS_PER_SHARD_MAX as usize <= u16::MAX as usize, "a link's number has 16 bits");
+const _: () =
+    assert!(wal::limits::SEGMENT_BYTES_MIN <= 1 << 20, "a segment of one MiB is one that the log takes");
 const _: () = assert!(RESPONSE_TIMEOUT_MAX.as_secs() < shards::limits::PARKED_WAIT.as_secs());
 const _: () = assert!(NAME_BYTES_MAX <= 255 && KEY_BYTES_MIN < KEY_BYTES_MAX);

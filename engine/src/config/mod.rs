@@ -24,7 +24,7 @@ use std::path::Path;
 
 pub use error::ConfigError;
 pub use plan::{Host, PlanError};
-pub use types::{Account, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Node};
+pub use types::{Account, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, Node};
 
 use section::{Section, Source};
 
@@ -52,11 +52,12 @@ impl Config {
         let node = sections::node(&root.section("node")?)?;
         let listen = sections::listen(&root.section("listen")?, node.cores.count_at_least())?;
         let limits = sections::limits(&root.section("limits")?)?;
+        let log = sections::log(&root.section("log")?)?;
         let classes = sections::classes(&root.section("classes")?)?;
         let accounts = sections::accounts(&root)?;
         let carriers = sections::carriers(&root)?;
         let routes = sections::routes(&root, &carriers)?;
         root.end()?;
-        Ok(Self { node, listen, limits, classes, accounts, carriers, routes })
+        Ok(Self { node, listen, limits, log, classes, accounts, carriers, routes })
     }
 }

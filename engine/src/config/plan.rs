@@ -57,7 +57,7 @@ impl Config {
             open_messages_max: share(self.limits.open_messages, host.shards),
             keys_max: share(keys, host.shards),
             retention: self.limits.retention,
-            finished_max: share(self.limits.finished, host.partitions.count()),
+            finished_max: share(self.limits.finished, 1),
         })
     }
 }

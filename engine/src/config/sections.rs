@@ -12,7 +12,8 @@ use super::error::ConfigError;
 use super::limits;
 use super::section::{Located, Section};
 use super::types::{
-    Account, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, Limits, Listen, Node, RECEIPT_SIGNS,
+    Account, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, Limits, Listen, Log, Node,
+    RECEIPT_SIGNS,
 };
 use super::value::{self, Expected};
 
@@ -56,7 +57,7 @@ pub(super) fn listen(section: &Section<'_>, shards: usize) -> Result<Listen, Con
     let http = section.located("http", value::socket)?;
     let native = section.located("native", value::socket)?;
     section.end()?;
-    let line = native.as_ref().or(http.as_ref()).map_or(section.line(), |located| located.line);
+    let line = native.as_ref().or(http.as_ref()).map_or_else(|| section.line(), |located| located.line);
     let listen = Listen {
         http: http.map_or(default.http, |located| located.value),
         native: native.map_or(default.native, |located| located.value),
@@ -89,6 +90,13 @@ pub(super) fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {
     };
     section.end()?;
     Ok(read)
+}
+
+/// `[log]`.
+pub(super) fn log(section: &Section<'_>) -> Result<Log, ConfigError> {
+    let mib = section.optional("segment_mib", |size| value::whole(size, 1..=limits::SEGMENT_MIB_MAX))?;
+    section.end()?;
+    Ok(mib.map_or_else(Log::default, |mib| Log { segment_bytes: mib << 20 }))
 }
 
 /// `[classes.otp]` and its siblings.

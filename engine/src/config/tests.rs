@@ -58,12 +58,13 @@ fn every_key_is_read_into_its_type() {
     ) + "[node]\nid = 7\nregion = \"fra\"\ncores = [1, 0]\ndata = \"there\"\n\
          [listen]\nhttp = \"[::1]:0\"\nnative = \"127.0.0.1:0\"\n\
          [limits]\nopen_messages = 2000\nkeys = 4000\nretention = \"1h\"\nfinished = 1600\n\
+         [log]\nsegment_mib = 4\n\
          [classes.marketing]\nvalidity = \"1h\"\nreceipt_wait = \"2h\"\ndoubt_wait = \"500ms\"\ndoubt = \"send-again\"\n";
     let config = Config::parse("x", &text).unwrap();
     assert_eq!(config.node.cores, Cores::Listed(vec![1, 0]));
-    assert_eq!(config.node.region, "fra");
+    assert_eq!((config.node.region.as_str(), config.log.segment_bytes), ("fra", 4 << 20));
     let plan = config.plan(host(2)).unwrap();
-    assert_eq!((plan.node.0, plan.keys_max, plan.finished_max), (7, 2000, 100));
+    assert_eq!((plan.node.0, plan.keys_max, plan.finished_max), (7, 2000, 1600));
     let carrier = &plan.carriers[0];
     assert_eq!((carrier.binds_per_shard, carrier.window_pdus, carrier.rate_per_shard), (4, 256, Some(500)));
     assert_eq!((carrier.response_timeout.as_secs(), carrier.enquire_after.as_secs()), (5, 60));
@@ -103,7 +104,7 @@ fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     );
     assert_eq!(
         complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),
-        "switchyard.toml:15: nod: expected one of node, listen, limits, classes, account, carrier, route, \
+        "switchyard.toml:15: nod: expected one of node, listen, limits, log, classes, account, carrier, route, \
          found a key that is not known"
     );
 }

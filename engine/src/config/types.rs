@@ -21,6 +21,8 @@ pub struct Config {
     pub listen: Listen,
     /// How much is held.
     pub limits: Limits,
+    /// How the log lies on the disk.
+    pub log: Log,
     /// What each class is promised, at [`Class::index`].
     pub classes: [ClassPolicy; 4],
     /// Who may submit; at least one.
@@ -106,6 +108,19 @@ impl Default for Limits {
             retention: limits::RETENTION_DEFAULT,
             finished: limits::FINISHED_DEFAULT,
         }
+    }
+}
+
+/// How the log lies on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Bytes of a segment: a whole number of MiB. A log keeps the size that it began with.
+    pub segment_bytes: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { segment_bytes: wal::limits::SEGMENT_BYTES_DEFAULT }
     }
 }
 

@@ -73,7 +73,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
 fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    match units.into_iter().find(|&(unit_ms, _)| ms >= unit_ms && ms % unit_ms == 0) {
+    match units.into_iter().find(|&(unit_ms, _)| ms >= unit_ms && ms.is_multiple_of(unit_ms)) {
         Some((unit_ms, unit)) => format!("{}{unit}", ms / unit_ms),
         None => format!("{ms}ms"),
     }

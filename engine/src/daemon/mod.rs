@@ -1,14 +1,56 @@
 //! The daemon's life: start, run, stop.
+//!
+//! ```text
+//!   configuration ─▶ directory ─▶ ports ─▶ shards (one thread to a core) ─▶ a signal ─▶ drain ─▶ end
+//! ```
+//!
+//! The main thread is the control thread: it starts the shards together and stops them together, and between the two it
+//! waits. Everything on the hot path is in [`shard`], a turn of one core.
 
+mod addresses;
+mod board;
 pub(crate) mod clock;
+mod control;
+mod desk;
+mod directory;
 mod error;
 mod host;
+pub(crate) mod limits;
+mod log;
+mod metrics;
 mod newcomer;
+mod parties;
 mod ports;
+mod rings;
+mod shard;
 
+use std::io::{self, Write};
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-pub use error::DaemonError;
+use crossbeam::channel::{Receiver, bounded};
+use wal::{Layout, LogConfig};
+use wire::id::ShardId;
+
+use crate::config::{Config, Host, Node};
+use crate::customers::credentials::{Credential, Credentials};
+use crate::faults::Faults;
+use crate::files::DirLock;
+use crate::runtime::{self, Shards};
+use crate::sandbox::Sandbox;
+
+use addresses::Reserved;
+use board::Board;
+use control::{Command, Control, Notice, Wait};
+use desk::Dial;
+use directory::Belonging;
+use limits::{COMMANDS_MAX, NOTICES_PER_SHARD, SIGNALS_MAX};
+use newcomer::DevKey;
+use ports::Ports;
+use shard::{Common, Given};
+
+pub use error::{DaemonError, ShardError};
 
 /// What `switchyard serve` was told.
 #[derive(Clone, Debug, Default)]
@@ -21,10 +63,187 @@ pub struct ServeOptions {
     pub faults: Option<PathBuf>,
 }
 
+/// A daemon whose threads have not started.
+struct Prepared {
+    config: Config,
+    data: PathBuf,
+    cores: Vec<usize>,
+    belonging: Belonging,
+    /// Without a configuration file: the account's key.
+    dev_key: Option<DevKey>,
+    faults: Option<Faults>,
+    _lock: DirLock,
+}
+
 /// Runs the daemon until it is told to stop.
 ///
 /// # Errors
 /// [`DaemonError`], whose text is for the operator.
-pub fn serve(_options: &ServeOptions) -> Result<(), DaemonError> {
+pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
+    let prepared = prepare(options)?;
+    let shards = prepared.belonging.shards;
+    let reserved = addresses::reserve(prepared.config.listen, shards)?;
+    Ports::remove(&prepared.data)?;
+    let (notices, heard) = bounded(usize::from(shards) * NOTICES_PER_SHARD + SIGNALS_MAX);
+    control::watch_signals(notices.clone())
+        .map_err(|error| DaemonError::System { doing: "watching for signals".to_owned(), error })?;
+    let (commands, given) = give(&prepared, &reserved.ports, notices)?;
+    // Each shard takes its own part, on its own thread.
+    let given: Arc<[Mutex<Option<Given>>]> = given.into_iter().map(|given| Mutex::new(Some(given))).collect();
+    let threads = runtime::spawn_shards(&prepared.cores, move |seat| {
+        let place = usize::from(seat.shard);
+        let own = given[place].lock().map(|mut own| own.take()).ok().flatten();
+        shard::run(seat, own.expect("each shard starts once"))
+    })?;
+    let control = Control::new(commands, threads.wakers(), heard);
+    oversee(&control, &threads, &prepared, reserved)?;
+    let ended = threads.join()?;
+    Ports::remove(&prepared.data)?;
+    for (shard, result) in (0_u16..).zip(ended) {
+        result.map_err(|error| DaemonError::Shard { shard, error })?;
+    }
+    tracing::info!(event = "stopped");
     Ok(())
+}
+
+/// Everything that can be refused before a thread starts, in the order in which an operator would look.
+fn prepare(options: &ServeOptions) -> Result<Prepared, DaemonError> {
+    let faults = options.faults.as_deref().map(Faults::read).transpose()?;
+    if let Some(faults) = &faults {
+        faults.announce();
+    }
+    let config = options.config.as_deref().map(Config::load).transpose()?;
+    let node = config.as_ref().map_or_else(Node::default, |config| config.node.clone());
+    let data = options.data.clone().unwrap_or_else(|| node.data.clone());
+    let cores = host::cores(&node.cores)?;
+    let shards = u16::try_from(cores.len()).unwrap_or(u16::MAX);
+    for warning in runtime::probe(shards)?.warnings {
+        tracing::warn!(event = "host", warning);
+    }
+    let lock = DirLock::take(&data)?;
+    let belonging = Belonging::establish(&data, node.id, shards)?;
+    let (config, dev_key) = match config {
+        Some(config) => (config, None),
+        None => {
+            let key = newcomer::dev_key(&data)?;
+            let sandbox = Sandbox::start()
+                .map_err(|error| DaemonError::System { doing: "starting the sandbox".to_owned(), error })?;
+            (newcomer::config(node, key.key.clone(), sandbox.address()), Some(key))
+        }
+    };
+    Ok(Prepared { config, data, cores, belonging, dev_key, faults, _lock: lock })
+}
+
+/// What each shard is given, and the queues by which it is told.
+type Parts = (Vec<crossbeam::channel::Sender<Command>>, Vec<Given>);
+
+fn give(
+    prepared: &Prepared,
+    ports: &Ports,
+    notices: crossbeam::channel::Sender<Notice>,
+) -> Result<Parts, DaemonError> {
+    let Prepared { config, data, belonging, faults, .. } = prepared;
+    let shards = belonging.shards;
+    let host = Host { shards, partitions: belonging.partitions, memory_bytes: host::memory_bytes() };
+    let layout = Layout::new(config.log.segment_bytes)?;
+    let common = Common {
+        plan: Arc::new(config.plan(host)?),
+        credentials: Arc::new(Credentials::new(config.accounts.iter().map(credential).collect())),
+        carriers: dials(config)?,
+        board: Arc::new(Board::new(shards)),
+        process: clock::now().wall.0,
+        faults: faults.clone(),
+        native_ports: ports.native_shards.iter().map(std::net::SocketAddr::port).collect(),
+        notices,
+    };
+    let mut commands = Vec::new();
+    let mut given = Vec::new();
+    for (shard, rings) in (0..shards).zip(rings::mesh(shards)) {
+        let (sender, receiver): (_, Receiver<Command>) = bounded(COMMANDS_MAX);
+        commands.push(sender);
+        given.push(Given {
+            common: common.clone(),
+            listen: [ports.http, ports.native, ports.native_shards[usize::from(shard)]],
+            log: LogConfig { identity: belonging.log_of(ShardId(shard)), layout },
+            log_dir: data.join(format!("shard-{shard}")),
+            random: newcomer::random_u64()
+                .map_err(|error| DaemonError::System { doing: "asking for randomness".to_owned(), error })?,
+            rings,
+            commands: receiver,
+        });
+    }
+    Ok((commands, given))
+}
+
+fn credential(account: &crate::config::Account) -> Credential {
+    Credential { account: account.id(), name: account.name.clone(), key: account.key.expose().to_owned() }
+}
+
+/// Where the carriers listen: names are looked up once, here, since a look-up may take seconds.
+fn dials(config: &Config) -> Result<Arc<[Dial]>, DaemonError> {
+    let dial = |carrier: &crate::config::Carrier| {
+        let host = &carrier.address.host;
+        let failed =
+            |error| DaemonError::Carrier { carrier: carrier.name.clone(), host: host.clone(), error };
+        let mut addresses = (host.as_str(), carrier.address.port).to_socket_addrs().map_err(failed)?;
+        let none = || io::Error::from(io::ErrorKind::NotFound);
+        let address = addresses.next().ok_or_else(|| failed(none()))?;
+        Ok(Dial { name: carrier.name.clone(), address })
+    };
+    config.carriers.iter().map(dial).collect()
+}
+
+/// Starts the shards together, waits, and stops them together. Always ends with every shard told to stop.
+fn oversee(
+    control: &Control,
+    threads: &Shards<Result<(), ShardError>>,
+    prepared: &Prepared,
+    reserved: Reserved,
+) -> Result<(), DaemonError> {
+    let is_alive = || !threads.any_has_ended();
+    let recovered = control.wait_for_all(|notice| matches!(notice, Notice::Recovered(_)), None, is_alive);
+    if recovered != Wait::All {
+        control.order(Command::Stop);
+        return Ok(());
+    }
+    control.order(Command::Begin);
+    let listening = control.wait_for_all(|notice| matches!(notice, Notice::Listening(_)), None, is_alive);
+    if listening != Wait::All {
+        control.order(Command::Stop);
+        return Ok(());
+    }
+    let Reserved { ports, .. } = reserved;
+    if let Err(error) = ports.write(&prepared.data) {
+        control.order(Command::Stop);
+        return Err(error);
+    }
+    welcome(prepared, &ports);
+    match control.wait_for_signal(is_alive) {
+        Wait::Signal(signal) => tracing::info!(event = "stopping", signal),
+        _ => tracing::error!(event = "shard-ended", advice = "the others are drained, then the daemon stops"),
+    }
+    control.drain_and_stop(is_alive);
+    Ok(())
+}
+
+/// Says where the daemon listens, and to a newcomer what to do.
+fn welcome(prepared: &Prepared, ports: &Ports) {
+    let Prepared { config, data, cores, dev_key, .. } = prepared;
+    tracing::info!(
+        event = "listening",
+        node = config.node.id.0,
+        region = config.node.region,
+        shards = cores.len(),
+        data = %data.display(),
+        http = %ports.http,
+        native = %ports.native,
+    );
+    if let Some(key) = dev_key {
+        say(&newcomer::invitation(ports.http, data, key));
+    }
+}
+
+/// Prints for a person. Whoever started us may have closed our standard output.
+fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use shards::plan::{ClassPolicy, Route};
 use wire::id::Class;
 
-use crate::config::{Account, ApiKey, Carrier, CarrierAddress, Config, Limits, Listen, Node};
+use crate::config::{Account, ApiKey, Carrier, CarrierAddress, Config, Limits, Listen, Log, Node};
 
 use super::DaemonError;
 
@@ -63,6 +63,7 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
         node,
         listen: Listen::default(),
         limits: Limits::default(),
+        log: Log::default(),
         classes: Class::ALL.map(ClassPolicy::default_of),
         accounts: vec![Account {
             name: ACCOUNT.to_owned(),

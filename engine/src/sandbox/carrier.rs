@@ -144,11 +144,10 @@ impl Carrier {
         recipient: OwnedAddress,
         sender: OwnedAddress,
     ) -> (CommandStatus, String) {
-        if script == Script::ThrottleOnce && !self.throttled.remove(&recipient.octets) {
-            if self.throttled.len() < limits::THROTTLED_MAX {
-                self.throttled.insert(recipient.octets);
-                return (CommandStatus::ESME_RTHROTTLED, String::new());
-            }
+        let is_first = script == Script::ThrottleOnce && !self.throttled.remove(&recipient.octets);
+        if is_first && self.throttled.len() < limits::THROTTLED_MAX {
+            self.throttled.insert(recipient.octets);
+            return (CommandStatus::ESME_RTHROTTLED, String::new());
         }
         if self.receipts.len() >= limits::RECEIPTS_WAITING_MAX {
             return (CommandStatus::ESME_RMSGQFUL, String::new());

@@ -1,0 +1,101 @@
+//! The ports of the daemon, chosen before the first shard starts.
+//!
+//! Shards listen on the same addresses side by side (SO_REUSEPORT), and each tells its customers the ports of all. So the
+//! numbers must be known before any of them listens, also where the system chooses: a socket that is bound and does not
+//! listen holds each number until the shards have it. And since SO_REUSEPORT would let a second daemon of the same user
+//! share the ports without a word, each address is first tried without it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::Listen;
+
+use super::DaemonError;
+use super::ports::Ports;
+
+/// Addresses that are ours until this is dropped.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    /// All of them, with their ports.
+    pub(super) ports: Ports,
+    _sockets: Vec<Socket>,
+}
+
+/// Reserves the addresses of a node of `shards` shards.
+///
+/// # Errors
+/// When an address is taken, not ours, or not allowed.
+pub(super) fn reserve(listen: Listen, shards: u16) -> Result<Reserved, DaemonError> {
+    let mut sockets = Vec::new();
+    let mut take = |address: SocketAddr, key: &'static str| {
+        let failed = |error| DaemonError::Listen { address, key, error };
+        let (socket, address) = hold(address).map_err(failed)?;
+        sockets.push(socket);
+        Ok::<_, DaemonError>(address)
+    };
+    let http = take(listen.http, "listen.http")?;
+    let native = take(listen.native, "listen.native")?;
+    let own = |shard: u16| {
+        // With a port of the system's choice, so are the shards' own.
+        let port = if listen.native.port() == 0 { 0 } else { listen.native.port().saturating_add(1 + shard) };
+        SocketAddr::new(listen.native.ip(), port)
+    };
+    let native_shards =
+        (0..shards).map(|shard| take(own(shard), "listen.native")).collect::<Result<Vec<_>, _>>()?;
+    Ok(Reserved { ports: Ports { http, native, native_shards }, _sockets: sockets })
+}
+
+fn hold(address: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
+    if address.port() != 0 {
+        bound(address, Sharing::WithNobody)?;
+    }
+    let socket = bound(address, Sharing::WithShards)?;
+    let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((socket, address))
+}
+
+/// With whom an address is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    WithNobody,
+    WithShards,
+}
+
+fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of an earlier process may still be in TIME_WAIT, which is no reason to refuse.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::WithShards)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn ports_of_the_systems_choice_are_known_before_anybody_listens() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let reserved = reserve(Listen { http: any, native: any }, 2).unwrap();
+        let Ports { http, native, native_shards } = &reserved.ports;
+        let mut all: Vec<u16> =
+            [http, native].into_iter().chain(native_shards).map(SocketAddr::port).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert!(all.len() == 4 && !all.contains(&0), "{all:?}");
+    }
+
+    #[test]
+    fn a_port_on_which_somebody_listens_is_refused_and_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let http = taken.local_addr().unwrap();
+        let said = reserve(Listen { http, native: any }, 1).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("listen.http: {http} is not to be had")), "{said}");
+    }
+}

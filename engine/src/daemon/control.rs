@@ -1,0 +1,147 @@
+//! The control thread: the program's main thread, which starts the shards together, waits for a signal, and stops them
+//! together.
+//!
+//! ```text
+//!   all Recovered ─▶ Begin ─▶ all Listening ─▶ … signal … ─▶ Drain ─▶ all Drained, or 10 s, or a second signal ─▶ Stop
+//! ```
+//!
+//! A shard that ends by itself has failed: the others are drained and stopped, since its partitions need a restart.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::runtime::WakeHandle;
+
+use super::limits::{DRAIN_MAX, WATCH_EVERY};
+
+/// What a shard is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    /// All logs are read: write, listen, serve.
+    Begin,
+    /// Take nothing new, finish what is under way.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// What the control thread hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// This shard has read its log.
+    Recovered(u16),
+    /// This shard listens.
+    Listening(u16),
+    /// This shard has nothing left to do.
+    Drained(u16),
+    /// This shard has ended.
+    Ended(u16),
+    /// SIGTERM or SIGINT.
+    Signal(i32),
+}
+
+/// Why a wait of the control thread was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// All shards have reported.
+    All,
+    /// A signal came.
+    Signal(i32),
+    /// A shard has ended, which it should not have.
+    Ended,
+    /// Time is up.
+    TimeUp,
+}
+
+/// The control thread's ends of all queues.
+#[derive(Debug)]
+pub(super) struct Control {
+    commands: Vec<Sender<Command>>,
+    wakers: Arc<[WakeHandle]>,
+    notices: Receiver<Notice>,
+}
+
+impl Control {
+    /// The control of these shards.
+    pub(super) fn new(
+        commands: Vec<Sender<Command>>,
+        wakers: Arc<[WakeHandle]>,
+        notices: Receiver<Notice>,
+    ) -> Self {
+        assert_eq!(commands.len(), wakers.len(), "each shard has a queue and a waker");
+        Self { commands, wakers, notices }
+    }
+
+    /// Tells every shard the same.
+    pub(super) fn order(&self, command: Command) {
+        for (commands, waker) in self.commands.iter().zip(self.wakers.iter()) {
+            // A shard that has ended needs no orders, and one order of each kind always has room.
+            let _ = commands.try_send(command);
+            waker.wake();
+        }
+    }
+
+    /// Waits until every shard has reported what `matches` looks for, or something else ends the wait.
+    /// `is_alive` is asked now and then, since a thread may die without a word.
+    pub(super) fn wait_for_all(
+        &self,
+        matches: impl Fn(Notice) -> bool,
+        until: Option<Instant>,
+        is_alive: impl Fn() -> bool,
+    ) -> Wait {
+        let mut missing = self.commands.len();
+        while missing > 0 {
+            let left = until.map_or(WATCH_EVERY, |until| until.saturating_duration_since(Instant::now()));
+            match self.notices.recv_timeout(left.min(WATCH_EVERY)) {
+                Ok(Notice::Signal(signal)) => return Wait::Signal(signal),
+                Ok(notice) if matches(notice) => missing -= 1,
+                Ok(Notice::Ended(_)) => return Wait::Ended,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) if until.is_some_and(|until| until <= Instant::now()) => {
+                    return Wait::TimeUp;
+                }
+                Err(RecvTimeoutError::Timeout) if is_alive() => {}
+                Err(_) => return Wait::Ended,
+            }
+        }
+        Wait::All
+    }
+
+    /// Waits for a signal, or for a shard to end.
+    pub(super) fn wait_for_signal(&self, is_alive: impl Fn() -> bool) -> Wait {
+        self.wait_for_all(|_| false, None, is_alive)
+    }
+
+    /// Drains all shards, within bounds, and stops them.
+    pub(super) fn drain_and_stop(&self, is_alive: impl Fn() -> bool) {
+        self.order(Command::Drain);
+        let until = Instant::now() + DRAIN_MAX;
+        match self.wait_for_all(|notice| matches!(notice, Notice::Drained(_)), Some(until), is_alive) {
+            Wait::All => tracing::info!(event = "drained"),
+            Wait::TimeUp => tracing::warn!(event = "drain-incomplete", after_s = DRAIN_MAX.as_secs()),
+            Wait::Signal(_) => tracing::warn!(event = "drain-cut-short"),
+            Wait::Ended => tracing::error!(event = "drain-lost-a-shard"),
+        }
+        self.order(Command::Stop);
+    }
+}
+
+/// Turns SIGTERM and SIGINT into notices, from a thread of their own that ends with the process.
+///
+/// # Errors
+/// When the system has no thread or no handler to give.
+pub(super) fn watch_signals(notices: Sender<Notice>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            // A full queue has a signal in it already.
+            let _ = notices.try_send(Notice::Signal(signal));
+        }
+    })?;
+    Ok(())
+}

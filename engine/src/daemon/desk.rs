@@ -1,0 +1,290 @@
+//! Between a shard's sockets and those who use them: customers and links to carriers.
+//!
+//! Customers are machines over bytes (`customers`), links are the brain's; here is only which bytes belong to whom, and
+//! when a connection is read, filled and closed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use shards::{LinkAction, LinkId, LinkInput, Shard};
+use wire::time::{Instant, Now};
+
+use crate::customers::ask::Ask;
+use crate::customers::{Customers, Ending, Protocol, Readiness};
+use crate::net::{ConnId, How, ListenerTag, SocketEvent};
+use crate::shard_io::ShardIo;
+
+use super::board::Board;
+use super::limits::{CUSTOMER_QUEUE_BYTES, LINK_QUEUE_BYTES};
+use super::parties::{Parties, Party};
+
+/// The listener of HTTP.
+pub(super) const HTTP: ListenerTag = ListenerTag(0);
+/// The listeners of the native protocol, the node's and the shard's own.
+pub(super) const NATIVE: ListenerTag = ListenerTag(1);
+
+/// A carrier to dial.
+#[derive(Clone, Debug)]
+pub(super) struct Dial {
+    /// Its name, for the log.
+    pub(super) name: String,
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+}
+
+/// What is to be done to a connection when its event has been heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Nothing.
+    Nothing,
+    /// Read no more for now.
+    Pause(ConnId),
+    /// Close it.
+    Close(ConnId, How),
+    /// Ask whether its customer has more output.
+    Offer(u64),
+}
+
+/// All connections of one shard and their owners. Lives on the shard's thread.
+#[derive(Debug)]
+pub(super) struct Desk {
+    customers: Customers,
+    parties: Parties,
+    /// In the order of the plan's carriers.
+    carriers: Arc<[Dial]>,
+    /// Links whose session wanted no more bytes.
+    paused: Vec<LinkId>,
+    /// Output on its way from a session to a connection that has some already.
+    scratch: Vec<u8>,
+    dials_failed: u64,
+}
+
+impl Desk {
+    /// A desk without connections.
+    pub(super) fn new(customers: Customers, carriers: Arc<[Dial]>) -> Self {
+        let parties = Parties::default();
+        Self { customers, parties, carriers, paused: Vec::new(), scratch: Vec::new(), dials_failed: 0 }
+    }
+
+    /// The customers' side.
+    pub(super) const fn customers(&self) -> &Customers {
+        &self.customers
+    }
+
+    /// Connections to carriers that could not be made.
+    pub(super) const fn dials_failed(&self) -> u64 {
+        self.dials_failed
+    }
+
+    /// Something happened to a socket.
+    pub(super) fn hear(&mut self, brain: &mut Shard, now: Now, event: SocketEvent<'_>) -> Then {
+        match event {
+            SocketEvent::Accepted { listener, conn, .. } => {
+                let protocol = if listener == HTTP { Protocol::Http } else { Protocol::Native };
+                self.parties.insert(conn, Party::Customer);
+                self.customers.handle_accepted(now, conn.as_u64(), protocol, &mut asking(brain, now));
+                Then::Nothing
+            }
+            SocketEvent::Connected { conn, .. } => self.tell_link(brain, now, conn, LinkInput::Connected),
+            SocketEvent::ConnectFailed { conn, tag, error } => {
+                self.parties.remove(conn);
+                self.dial_failed(brain, now, tag, &error);
+                Then::Nothing
+            }
+            SocketEvent::Received { conn, bytes } => self.received(brain, now, conn, bytes),
+            SocketEvent::Finished { conn } => match self.parties.party(conn) {
+                Some(Party::Customer) => {
+                    self.customers.handle_received_end(now, conn.as_u64(), &mut asking(brain, now));
+                    Then::Nothing
+                }
+                Some(Party::Link(_)) => Then::Close(conn, How::AfterSending),
+                None => Then::Nothing,
+            },
+            SocketEvent::Sent { conn, total } => match self.parties.party(conn) {
+                Some(Party::Customer) => Then::Offer(conn.as_u64()),
+                _ => self.tell_link(brain, now, conn, LinkInput::Written { total }),
+            },
+            SocketEvent::Closed { conn, reason } => {
+                match self.parties.remove(conn) {
+                    Some(Party::Customer) => {
+                        self.customers.handle_closed(now, conn.as_u64(), &mut asking(brain, now));
+                    }
+                    Some(Party::Link(link)) => {
+                        tracing::debug!(event = "link-closed", link = link.0, ?reason);
+                        brain.handle_link(now, link, LinkInput::Closed);
+                    }
+                    None => {}
+                }
+                Then::Nothing
+            }
+        }
+    }
+
+    fn received(&mut self, brain: &mut Shard, now: Now, conn: ConnId, bytes: &[u8]) -> Then {
+        match self.parties.party(conn) {
+            Some(Party::Customer) => {
+                let number = conn.as_u64();
+                self.customers.handle_received(now, number, bytes, &mut asking(brain, now));
+                if self.customers.wants_reading(number) { Then::Nothing } else { Then::Pause(conn) }
+            }
+            Some(Party::Link(link)) => {
+                brain.handle_link(now, link, LinkInput::Received(bytes));
+                if brain.link_wants_bytes(link) {
+                    return Then::Nothing;
+                }
+                self.paused.push(link);
+                Then::Pause(conn)
+            }
+            None => Then::Nothing,
+        }
+    }
+
+    fn tell_link(&self, brain: &mut Shard, now: Now, conn: ConnId, input: LinkInput<'_>) -> Then {
+        if let Some(Party::Link(link)) = self.parties.party(conn) {
+            brain.handle_link(now, link, input);
+        }
+        Then::Nothing
+    }
+
+    /// Gives the customers what the brain has for them, and the sockets what the customers have.
+    pub(super) fn serve_customers(&mut self, brain: &mut Shard, io: &mut ShardIo, now: Now) {
+        // Settling reads on where it had stopped, and what it asks may be refused at once.
+        loop {
+            while let Some(reply) = brain.poll_reply() {
+                self.customers.handle_reply(now, reply);
+            }
+            if self.customers.timeout() != Some(Instant(0)) {
+                break;
+            }
+            self.customers.settle(now, &mut asking(brain, now));
+        }
+        while let Some(number) = self.customers.poll_output() {
+            self.offer(io, now, number);
+        }
+        while let Some(number) = self.customers.poll_resume() {
+            if let Some(conn) = self.parties.numbered(number) {
+                io.resume_reading(conn);
+            }
+        }
+        while let Some((number, ending)) = self.customers.poll_close() {
+            if let Some(conn) = self.parties.numbered(number) {
+                let how = if ending == Ending::AtOnce { How::Now } else { How::AfterSending };
+                io.close(conn, how);
+            }
+        }
+    }
+
+    /// Moves a customer's output to its connection, unless much is under way: then the next `Sent` asks again.
+    pub(super) fn offer(&mut self, io: &mut ShardIo, now: Now, number: u64) {
+        let Some(conn) = self.parties.numbered(number) else { return };
+        if io.queued_bytes(conn) >= CUSTOMER_QUEUE_BYTES {
+            return;
+        }
+        let Some(buffer) = io.send_buffer(conn) else { return };
+        if buffer.is_empty() {
+            self.customers.take_output(now, number, buffer);
+        } else if self.customers.take_output(now, number, &mut self.scratch) {
+            buffer.extend_from_slice(&self.scratch);
+            self.scratch.clear();
+        }
+    }
+
+    /// Answers requests for the node's numbers.
+    pub(super) fn answer_scrapes(&mut self, now: Now, board: &Board) {
+        while let Some(origin) = self.customers.poll_scrape() {
+            board.with_samples(|samples| self.customers.handle_scrape(now, origin, samples));
+        }
+    }
+
+    /// Dials, closes and fills the links' connections as the brain says.
+    pub(super) fn serve_links(&mut self, brain: &mut Shard, io: &mut ShardIo, now: Now) {
+        while let Some(action) = brain.poll_link() {
+            match action {
+                LinkAction::Connect { link, carrier } => self.dial(brain, io, now, link, carrier),
+                LinkAction::Close { link } => {
+                    self.fill(brain, io, link);
+                    if let Some(conn) = self.parties.of_link(link) {
+                        io.close(conn, How::AfterSending);
+                    }
+                }
+            }
+        }
+        while let Some(link) = brain.poll_transmit() {
+            self.fill(brain, io, link);
+        }
+        let parties = &self.parties;
+        self.paused.retain(|&link| {
+            let wants = brain.link_wants_bytes(link);
+            if let Some(conn) = parties.of_link(link).filter(|_| wants) {
+                io.resume_reading(conn);
+            }
+            !wants
+        });
+    }
+
+    fn dial(&mut self, brain: &mut Shard, io: &mut ShardIo, now: Now, link: LinkId, carrier: u16) {
+        let dial = &self.carriers[usize::from(carrier)];
+        match io.connect(dial.address, dial_tag(link, carrier)) {
+            Ok(conn) => self.parties.insert(conn, Party::Link(link)),
+            Err(error) => self.dial_failed(brain, now, dial_tag(link, carrier), &error),
+        }
+    }
+
+    fn dial_failed(&mut self, brain: &mut Shard, now: Now, tag: u64, error: &dyn std::error::Error) {
+        let (link, carrier) = dialled(tag);
+        let dial = &self.carriers[usize::from(carrier)];
+        self.dials_failed += 1;
+        // The brain waits longer from time to time, so this is a line every half a minute at most.
+        tracing::warn!(event = "carrier-unreachable", carrier = dial.name, address = %dial.address, link = link.0, %error);
+        brain.handle_link(now, link, LinkInput::ConnectFailed);
+    }
+
+    /// Moves a link's bytes to its connection, as far as there is room; the rest stays with its session.
+    fn fill(&self, brain: &mut Shard, io: &mut ShardIo, link: LinkId) {
+        let Some(conn) = self.parties.of_link(link) else { return };
+        let room = LINK_QUEUE_BYTES.saturating_sub(io.queued_bytes(conn));
+        let bytes = brain.transmit_bytes(link);
+        let count = bytes.len().min(room);
+        let Some(buffer) = io.send_buffer(conn).filter(|_| count > 0) else { return };
+        buffer.extend_from_slice(&bytes[..count]);
+        brain.handle_taken(link, count);
+    }
+
+    /// When [`Desk::handle_timeout`] is due.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        self.customers.timeout()
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_timeout(&mut self, brain: &mut Shard, now: Now) {
+        self.customers.handle_timeout(now, &mut asking(brain, now));
+    }
+
+    /// Tells the customers whether the node takes messages.
+    pub(super) fn handle_readiness(&mut self, readiness: Readiness) {
+        self.customers.handle_readiness(readiness);
+    }
+}
+
+/// Link and carrier in the number that comes back with a connection.
+fn dial_tag(link: LinkId, carrier: u16) -> u64 {
+    u64::from(carrier) << 16 | u64::from(link.0)
+}
+
+fn dialled(tag: u64) -> (LinkId, u16) {
+    let half = |bits: u64| u16::try_from(bits & 0xFFFF).expect("sixteen bits are left");
+    (LinkId(half(tag)), half(tag >> 16))
+}
+
+/// What hands the customers' questions to the brain.
+fn asking(brain: &mut Shard, now: Now) -> impl FnMut(Ask<'_>) {
+    move |ask| match ask {
+        Ask::Submit { origin, submission } => brain.handle_submit(now, origin, submission),
+        Ask::Query { origin, account, id } => brain.handle_query(now, origin, account, id),
+        Ask::Subscribe { origin, subscription } => brain.handle_subscribe(now, origin, subscription),
+        Ask::Unsubscribe { origin } => brain.handle_unsubscribe(origin),
+        Ask::Acknowledge { origin, account, partition, sequence } => {
+            brain.handle_acknowledge(now, origin, account, partition, sequence);
+        }
+    }
+}

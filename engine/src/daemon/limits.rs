@@ -1,0 +1,42 @@
+//! Bounds of the daemon's own machinery, and where each number comes from.
+
+use core::time::Duration;
+
+/// How long an orderly stop may take: a link drains its window and unbinds within [`wire::smpp::limits::UNBIND`], and an
+/// init system kills after 90 seconds.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// How long a shard looks for work before it sleeps. A sleep and its wake-up cost about 10 µs of CPU, so looking longer
+/// than that costs more than it can save.
+pub(crate) const SPIN: Duration = Duration::from_micros(20);
+
+/// Orders that may wait for one shard: there are three kinds, each given at most once.
+pub(crate) const COMMANDS_MAX: usize = 4;
+
+/// Reports that one shard may make: recovered, listening, drained, ended.
+pub(crate) const NOTICES_PER_SHARD: usize = 4;
+
+/// Signals that may wait for the control thread.
+pub(crate) const SIGNALS_MAX: usize = 16;
+
+/// How often the control thread looks whether a thread has died without a word.
+pub(crate) const WATCH_EVERY: Duration = Duration::from_millis(500);
+
+/// The room of the ring between two shards: as many answers as requests can be open, and as many requests.
+pub(crate) const RING_MESSAGES: usize = 2 * shards::limits::CROSS_CREDITS;
+
+/// How often a shard shows its numbers to the others.
+pub(crate) const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+
+/// Bytes under way to a customer from which on more of its output waits with its session, where it can be bounded.
+pub(crate) const CUSTOMER_QUEUE_BYTES: usize = 256 * 1024;
+
+/// Bytes under way to a carrier from which on the session keeps the rest. What is here counts as written only when the
+/// kernel has it, so this is a matter of memory and not of safety.
+pub(crate) const LINK_QUEUE_BYTES: usize = 256 * 1024;
+
+/// Partitions for each core of a new cluster's first node (ARCHITECTURE, Identity).
+pub(crate) const PARTITIONS_PER_SHARD: u16 = 8;
+
+const _: () = assert!(CUSTOMER_QUEUE_BYTES < crate::net::limits::SEND_QUEUE_BYTES_HARD);
+const _: () = assert!(LINK_QUEUE_BYTES < crate::net::limits::SEND_QUEUE_BYTES_HARD);

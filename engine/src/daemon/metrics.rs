@@ -1,0 +1,38 @@
+//! What the shell of a shard counts: its turns, its sleeps, its log.
+
+/// The shell's numbers of one shard since the process began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ShellCounts {
+    /// Rounds of the loop.
+    pub(super) turns: u64,
+    /// Times that it looked around or slept for want of work.
+    pub(super) rests: u64,
+    /// Batches that were synced.
+    pub(super) syncs: u64,
+    /// Their bytes.
+    pub(super) sync_bytes: u64,
+    /// How long their writes and syncs took, in microseconds.
+    pub(super) sync_us: u64,
+    /// Connections that could not be made to carriers.
+    pub(super) dials_failed: u64,
+    /// Connections that there are.
+    pub(super) connections: u64,
+}
+
+impl ShellCounts {
+    /// How many numbers there are.
+    pub(super) const COUNT: usize = 7;
+
+    /// Name, help, whether it only grows, and value of each.
+    pub(super) const fn all(&self) -> [(&'static str, &'static str, bool, u64); Self::COUNT] {
+        [
+            ("switchyard_shell_turns", "rounds of a shard's loop", true, self.turns),
+            ("switchyard_shell_rests", "rounds that ended without work", true, self.rests),
+            ("switchyard_log_syncs", "batches that were written and synced", true, self.syncs),
+            ("switchyard_log_bytes", "bytes that were written and synced", true, self.sync_bytes),
+            ("switchyard_log_sync_us", "microseconds that writes and syncs took", true, self.sync_us),
+            ("switchyard_link_dials_failed", "connections to carriers not made", true, self.dials_failed),
+            ("switchyard_connections", "connections of customers and carriers", false, self.connections),
+        ]
+    }
+}

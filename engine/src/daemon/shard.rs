@@ -1,0 +1,326 @@
+//! One shard's thread: from its log to its last byte.
+//!
+//! ```text
+//!   recover ─▶ (all shards have) ─▶ listen ─▶ turn, turn, turn … ─▶ drained ─▶ (all shards are) ─▶ end
+//!
+//!   a turn:  sockets and disk ─▶ brain ◀─ other shards
+//!                     customers ◀─┴─▶ links
+//!                     log: what was decided goes out as one batch
+//! ```
+//!
+//! Each part has a file of its own; what happens in which order is told by [`ShardLoop::turn`] and nowhere else. A turn
+//! takes what is there and does not wait; a shard that found nothing to do rests until something comes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam::channel::{Receiver, Sender};
+use shards::plan::Plan;
+use shards::{Shard, ShardConfig};
+use wal::{LogConfig, Start};
+use wire::id::ShardId;
+use wire::time::{Instant, Now};
+
+use crate::customers::credentials::Credentials;
+use crate::customers::limits::CREDITS_DEFAULT;
+use crate::customers::{Customers, Readiness, Settings};
+use crate::faults::Faults;
+use crate::runtime::ShardSeat;
+use crate::shard_io::{Event, IoOptions, ShardIo};
+
+use super::board::Board;
+use super::clock;
+use super::control::{Command, Notice};
+use super::desk::{Desk, Dial, HTTP, NATIVE, Then};
+use super::error::ShardError;
+use super::limits::{PUBLISH_EVERY, SPIN};
+use super::log::{self, LogWriter};
+use super::metrics::ShellCounts;
+use super::rings::Rings;
+
+/// What all shards of a node are given.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    /// What the operator decided.
+    pub(super) plan: Arc<Plan>,
+    /// Who may come in.
+    pub(super) credentials: Arc<Credentials>,
+    /// In the order of the plan's carriers.
+    pub(super) carriers: Arc<[Dial]>,
+    /// Where the shards show their numbers.
+    pub(super) board: Arc<Board>,
+    /// When the process started, in milliseconds since 1970.
+    pub(super) process: u64,
+    /// Faults for tests.
+    pub(super) faults: Option<Faults>,
+    /// The native port of each shard.
+    pub(super) native_ports: Vec<u16>,
+    /// To the control thread.
+    pub(super) notices: Sender<Notice>,
+}
+
+/// What one shard is given.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// The same for all.
+    pub(super) common: Common,
+    /// Where to listen: HTTP, native, and native for this shard alone.
+    pub(super) listen: [SocketAddr; 3],
+    /// Its log.
+    pub(super) log: LogConfig,
+    /// The log's directory.
+    pub(super) log_dir: PathBuf,
+    /// 64 bits of randomness, for its jitter and for a new log's salt.
+    pub(super) random: u64,
+    /// Its ends of the rings.
+    pub(super) rings: Rings,
+    /// From the control thread.
+    pub(super) commands: Receiver<Command>,
+}
+
+/// A shard at work.
+struct ShardLoop {
+    seat: ShardSeat,
+    common: Common,
+    commands: Receiver<Command>,
+    io: ShardIo,
+    log: LogWriter,
+    brain: Shard,
+    desk: Desk,
+    rings: Rings,
+    counts: ShellCounts,
+    phase: Phase,
+    deadline: Instant,
+    publish_at: Instant,
+}
+
+/// What a shard is up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Starting,
+    Ready,
+    Draining,
+    Drained,
+}
+
+/// Whether a turn found anything to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Busy,
+    Idle,
+    /// The control thread said so.
+    Over,
+}
+
+/// Runs a shard until it is told to stop.
+///
+/// # Errors
+/// What stops a shard: its log, its IO, its ports.
+pub(super) async fn run(seat: ShardSeat, given: Given) -> Result<(), ShardError> {
+    let notices = given.common.notices.clone();
+    let shard = seat.shard;
+    let ended = match ShardLoop::start(seat, given).await {
+        Ok(Some(shard)) => shard.run().await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    // The control thread stops the others; it may have gone already.
+    let _ = notices.send(Notice::Ended(shard));
+    ended
+}
+
+impl ShardLoop {
+    /// Reads the log, waits for the other shards to have read theirs, and listens. `None`: it was told to stop meanwhile.
+    async fn start(seat: ShardSeat, given: Given) -> Result<Option<Self>, ShardError> {
+        let Given { common, listen, log: config, log_dir, random, rings, commands } = given;
+        let segment_bytes = config.layout.segment_bytes();
+        let options =
+            IoOptions { log_dir: log_dir.clone(), segment_bytes, spin: SPIN, faults: common.faults.clone() };
+        let mut io = ShardIo::open(&seat, options).await?;
+        let id = ShardId(seat.shard);
+        let records_bytes_max = config.layout.records_bytes_max();
+        let shard_config = ShardConfig { id, process: common.process, seed: random, records_bytes_max };
+        let mut brain = Shard::new(shard_config, Arc::clone(&common.plan));
+        let tail = log::recover(&io, &log_dir, config, &mut brain).await?;
+        // Nothing is written before all logs are read: a damaged one must leave the directory as it was found.
+        common.notices.send(Notice::Recovered(seat.shard))?;
+        if wait_for_command(&mut io, &commands).await? != Command::Begin {
+            return Ok(None);
+        }
+        let now = clock::now();
+        let first_frame =
+            Start { node: common.plan.node, shard: id, process: common.process, wall: now.wall };
+        let log = LogWriter::open(&mut io, config, tail.as_ref(), random, first_frame).await?;
+        brain
+            .handle_start(now)
+            .map_err(|error| ShardError::Recovery { file: log_dir, error: Box::new(error) })?;
+        for (address, tag) in listen.into_iter().zip([HTTP, NATIVE, NATIVE]) {
+            io.listen(address, tag)?;
+        }
+        common.notices.send(Notice::Listening(seat.shard))?;
+        let customers = Customers::new(Settings {
+            shard: id,
+            native_ports: common.native_ports.clone(),
+            credits: CREDITS_DEFAULT,
+            plan: Arc::clone(&common.plan),
+            credentials: Arc::clone(&common.credentials),
+        });
+        let desk = Desk::new(customers, Arc::clone(&common.carriers));
+        Ok(Some(Self {
+            seat,
+            common,
+            commands,
+            io,
+            log,
+            brain,
+            desk,
+            rings,
+            counts: ShellCounts::default(),
+            phase: Phase::Starting,
+            deadline: now.mono,
+            publish_at: now.mono,
+        }))
+    }
+
+    async fn run(mut self) -> Result<(), ShardError> {
+        loop {
+            match self.turn()? {
+                Turn::Busy => self.io.yield_now().await.map_err(ShardError::Ring)?,
+                Turn::Idle => self.rest().await?,
+                Turn::Over => return Ok(()),
+            }
+        }
+    }
+
+    /// One round: everything that is there, in the order in which it matters. Never waits.
+    fn turn(&mut self) -> Result<Turn, ShardError> {
+        self.io.turn().map_err(ShardError::Ring)?;
+        let now = clock::now();
+        self.counts.turns += 1;
+        if self.obey(now) == Turn::Over {
+            return Ok(Turn::Over);
+        }
+        self.watch_readiness();
+        let mut busy = self.hear(now)?;
+        busy |= self.rings.receive(&mut self.brain, now, &self.seat.wakers);
+        if self.deadline <= now.mono {
+            self.brain.handle_timeout(now);
+            self.desk.handle_timeout(&mut self.brain, now);
+        }
+        self.desk.serve_customers(&mut self.brain, &mut self.io, now);
+        busy |= self.log.gather(&mut self.io, &mut self.brain, now);
+        self.desk.serve_links(&mut self.brain, &mut self.io, now);
+        self.rings.send(&mut self.brain, &self.seat.wakers);
+        self.log.prepare_ahead(&mut self.io);
+        self.show(now);
+        self.say_when_drained()?;
+        let timeouts = self.brain.timeout().into_iter().chain(self.desk.timeout());
+        self.deadline = timeouts.min().unwrap_or(Instant::FAR_FUTURE);
+        busy |= self.deadline <= now.mono;
+        Ok(if busy { Turn::Busy } else { Turn::Idle })
+    }
+
+    /// What the control thread wants.
+    fn obey(&mut self, now: Now) -> Turn {
+        match self.commands.try_recv() {
+            Ok(Command::Drain) if self.phase < Phase::Draining => {
+                self.phase = Phase::Draining;
+                self.io.stop_listening();
+                self.brain.handle_drain(now);
+                self.desk.handle_readiness(Readiness::Stopping);
+                Turn::Busy
+            }
+            Ok(Command::Begin | Command::Drain) => Turn::Busy,
+            Ok(Command::Stop) => Turn::Over,
+            Err(_) => Turn::Idle,
+        }
+    }
+
+    /// What the sockets and the disk have to say.
+    fn hear(&mut self, now: Now) -> Result<bool, ShardError> {
+        let mut any = false;
+        while let Some(event) = self.io.poll() {
+            any = true;
+            match event {
+                Event::Socket(event) => match self.desk.hear(&mut self.brain, now, event) {
+                    Then::Nothing => {}
+                    Then::Pause(conn) => self.io.pause_reading(conn),
+                    Then::Close(conn, how) => self.io.close(conn, how),
+                    Then::Offer(number) => self.desk.offer(&mut self.io, now, number),
+                },
+                Event::Appended(appended) => {
+                    self.counts.syncs += 1;
+                    self.counts.sync_bytes += u64::try_from(appended.bytes).unwrap_or(u64::MAX);
+                    self.counts.sync_us += u64::try_from(appended.took.as_micros()).unwrap_or(u64::MAX);
+                    self.brain.handle_durable(now, self.log.appended());
+                }
+                Event::SegmentReady { segment } => self.log.prepared(segment),
+                Event::LogFailed(error) => {
+                    self.brain.handle_log_failed();
+                    return Err(ShardError::Log(error));
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    fn watch_readiness(&mut self) {
+        if self.phase == Phase::Starting {
+            if self.brain.is_ready() {
+                self.common.board.shard_is_ready(self.seat.shard);
+            }
+            if self.common.board.all_are_ready() {
+                self.phase = Phase::Ready;
+                self.desk.handle_readiness(Readiness::Ready);
+            }
+        }
+    }
+
+    /// Shows the shard's numbers from time to time, and to whoever asks now.
+    fn show(&mut self, now: Now) {
+        if self.publish_at <= now.mono {
+            self.publish_at = now.mono.plus(PUBLISH_EVERY);
+            self.counts.connections = u64::try_from(self.io.connections()).unwrap_or(u64::MAX);
+            self.counts.dials_failed = self.desk.dials_failed();
+            let brain = self.brain.observe();
+            self.common.board.publish(self.seat.shard, brain, self.desk.customers().counts(), &self.counts);
+        }
+        self.desk.answer_scrapes(now, &self.common.board);
+    }
+
+    /// A drained shard goes on: others may still need its answers.
+    fn say_when_drained(&mut self) -> Result<(), ShardError> {
+        let is_drained = self.phase == Phase::Draining
+            && self.brain.is_drained()
+            && self.log.is_idle()
+            && self.rings.all_sent()
+            && self.desk.customers().is_drained();
+        if is_drained {
+            self.phase = Phase::Drained;
+            self.common.notices.send(Notice::Drained(self.seat.shard))?;
+        }
+        Ok(())
+    }
+
+    /// Sleeps until something comes or the next timer is due.
+    async fn rest(&mut self) -> Result<(), ShardError> {
+        self.counts.rests += 1;
+        let now = clock::now();
+        let at_most = (self.deadline != Instant::FAR_FUTURE).then(|| self.deadline.since(now.mono));
+        let (rings, commands) = (&self.rings, &self.commands);
+        let has_work = || rings.hold_something() || !commands.is_empty();
+        self.io.park(at_most, has_work).await.map_err(ShardError::Ring)
+    }
+}
+
+/// Sleeps until the control thread says something.
+async fn wait_for_command(io: &mut ShardIo, commands: &Receiver<Command>) -> Result<Command, ShardError> {
+    loop {
+        if let Ok(command) = commands.try_recv() {
+            return Ok(command);
+        }
+        io.park(None, || !commands.is_empty()).await.map_err(ShardError::Ring)?;
+        while io.poll().is_some() {}
+    }
+}

@@ -1,0 +1,154 @@
+//! `DIR/identity`: what a data directory belongs to, as a small text that people can read.
+//!
+//! ```text
+//! format_version = 1
+//! cluster = 5f3c…
+//! node = 1
+//! partitions = 16
+//! shards = 2
+//! ```
+//!
+//! It is written once, when the directory is new, before anything else in it; the version comes first so that a program
+//! of any age can tell a directory that it must not touch.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+use super::DirError;
+
+/// The format of a data directory that this program reads and writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What a data directory belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster's name or number. No white space at its ends, and one line.
+    pub cluster: String,
+    /// The node's number in the cluster.
+    pub node: u32,
+    /// How many partitions the cluster has, for its whole life.
+    pub partitions: u16,
+    /// How many shards wrote the logs in it; another number re-deals them at start.
+    pub shards: u16,
+}
+
+impl Identity {
+    /// Reads a directory's identity; `None` when it has none, which is a new directory.
+    ///
+    /// # Errors
+    ///
+    /// [`DirError::OtherVersion`] for a directory of another format, [`DirError::NotIdentity`] for a text that is none.
+    pub fn read(dir: &Path) -> Result<Option<Self>, DirError> {
+        let path = dir.join("identity");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => parse(&path, &text).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(DirError::io(path, "reading the identity", source)),
+        }
+    }
+
+    /// Writes a new directory's identity, durably: a crash leaves all of it or none.
+    ///
+    /// # Errors
+    ///
+    /// When a file operation fails.
+    pub fn write(&self, dir: &Path) -> Result<(), DirError> {
+        let (path, new) = (dir.join("identity"), dir.join("identity.new"));
+        let failed = |source| DirError::io(&path, "writing the identity", source);
+        let mut file = File::create(&new).map_err(failed)?;
+        file.write_all(self.text().as_bytes()).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        std::fs::rename(&new, &path).map_err(failed)?;
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
+    }
+
+    fn text(&self) -> String {
+        let Self { cluster, node, partitions, shards } = self;
+        format!(
+            "format_version = {FORMAT_VERSION}\ncluster = {cluster}\nnode = {node}\npartitions = {partitions}\n\
+             shards = {shards}\n"
+        )
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<Identity, DirError> {
+    let found: u32 = number(path, text, "format_version", "format_version = (a number)")?;
+    if found != FORMAT_VERSION {
+        return Err(DirError::OtherVersion { file: path.to_owned(), found, ours: FORMAT_VERSION });
+    }
+    Ok(Identity {
+        cluster: value(path, text, "cluster", "cluster = (a name)")?.1.to_owned(),
+        node: number(path, text, "node", "node = (a number)")?,
+        partitions: number(path, text, "partitions", "partitions = (a number)")?,
+        shards: number(path, text, "shards", "shards = (a number)")?,
+    })
+}
+
+fn value<'a>(
+    path: &Path,
+    text: &'a str,
+    key: &str,
+    expected: &'static str,
+) -> Result<(usize, &'a str), DirError> {
+    let mut pairs = (1usize..).zip(text.lines()).filter_map(|(line, text)| Some((line, text.split_once('=')?)));
+    let found = pairs.find(|(_, (name, _))| name.trim() == key).map(|(line, (_, value))| (line, value.trim()));
+    found.ok_or_else(|| DirError::NotIdentity {
+        file: path.to_owned(),
+        line: 0,
+        expected,
+        found: text.chars().take(60).collect(),
+    })
+}
+
+fn number<N: core::str::FromStr>(
+    path: &Path,
+    text: &str,
+    key: &str,
+    expected: &'static str,
+) -> Result<N, DirError> {
+    let (line, found) = value(path, text, key, expected)?;
+    found.parse().map_err(|_| DirError::NotIdentity {
+        file: path.to_owned(),
+        line,
+        expected,
+        found: found.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity { cluster: "acme east".to_owned(), node: 3, partitions: 16, shards: 2 }
+    }
+
+    #[test]
+    fn an_identity_survives_its_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(Identity::read(directory.path()).unwrap(), None);
+        identity().write(directory.path()).unwrap();
+        assert_eq!(Identity::read(directory.path()).unwrap(), Some(identity()));
+    }
+
+    #[test]
+    fn a_directory_of_another_version_is_refused_with_both_versions() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("identity"), "format_version = 7\nwhatever comes = later\n").unwrap();
+        let refused = Identity::read(directory.path()).unwrap_err();
+        assert!(matches!(refused, DirError::OtherVersion { found: 7, ours: FORMAT_VERSION, .. }));
+        assert!(refused.to_string().contains("format version 7"), "{refused}");
+    }
+
+    #[test]
+    fn a_line_that_is_wrong_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = identity().text().replace("partitions = 16", "partitions = many");
+        std::fs::write(directory.path().join("identity"), text).unwrap();
+        let refused = Identity::read(directory.path()).unwrap_err().to_string();
+        assert!(refused.contains("line 4: expected partitions = (a number), found \"many\""), "{refused}");
+        std::fs::write(directory.path().join("identity"), "\0\0\0").unwrap();
+        assert!(matches!(Identity::read(directory.path()), Err(DirError::NotIdentity { line: 0, .. })));
+    }
+}

@@ -1,0 +1,25 @@
+//! Bounds of a shard's executor and of its slow files.
+
+use core::time::Duration;
+
+/// Bytes of one write that prepares a segment. Small enough that an append waits for one of them, not for a segment.
+pub(super) const PREPARE_PIECE_BYTES: usize = 256 * 1024;
+
+/// Bytes of one read of a segment: large enough that a disk streams.
+pub(super) const READ_PIECE_BYTES: usize = 1 << 20;
+
+/// Memory that an executor registers with the kernel for its own files. It counts against `ulimit -l`, and our files
+/// use little of it.
+pub(super) const EXECUTOR_MEMORY_BYTES: usize = 512 * 1024;
+
+/// How often an executor is woken for no reason: the longest that a wake-up which glommio forgot stays forgotten.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// Locked memory that a daemon needs, in bytes, for each shard: glommio refuses to start below it.
+pub(super) const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+
+/// Open files below which `probe` warns: a connection is one.
+pub(super) const OPEN_FILES_WANTED: u64 = 4096;
+
+/// How often a hot shard lets the executor look at its own rings when something slow is in flight there.
+pub(crate) const PASS_EVERY: Duration = Duration::from_millis(1);

@@ -1,0 +1,37 @@
+//! The executor's fence: the only folder that names glommio.
+//!
+//! What the rest of the engine may want of an executor is here under our own names: threads pinned to cores, sleeping
+//! until something happens, and the files of the log that are not hot. Another runtime would be a change of this folder
+//! (docs/adr/0004). Known traps of glommio 0.9.0, and where they are kept out:
+//!
+//! - dropped tasks leak, and spawning takes a process-wide lock: two long-lived tasks on a shard, none per message;
+//! - the first direct file that an executor opens on a device must not be empty ([`LogDir::open`]);
+//! - an executor may go to sleep with a runnable task when its preemption timer fires between two looks at it, as
+//!   after a pause of the machine: a heartbeat wakes it within a second ([`spawn_shards`]).
+
+mod disk;
+mod event;
+mod host;
+mod limits;
+mod park;
+mod prepare;
+mod shards;
+#[cfg(test)]
+mod tests;
+
+pub use disk::{LogDir, SegmentFile};
+pub use event::WakeHandle;
+pub use host::{HostError, HostReport, probe};
+pub(crate) use limits::PASS_EVERY;
+pub(crate) use park::Parker;
+pub(crate) use prepare::Preparer;
+pub use shards::{RuntimeError, ShardSeat, Shards, spawn_shards};
+
+use core::time::Duration;
+
+pub use crate::ring::RingError;
+
+/// Waits, on a shard's thread, while other tasks of the shard run. Never for one message: the shard has a wheel.
+pub async fn sleep(duration: Duration) {
+    glommio::timer::sleep(duration).await;
+}

@@ -1,0 +1,345 @@
+//! All IO of one shard behind one door: its sockets, its log, its sleep.
+//!
+//! ```text
+//!   loop {
+//!       io.turn()?;                                  one enter: sends and an append go in, completions come out
+//!       while let Some(event) = io.poll() { … }      no call
+//!       …                                            the brain decides; bytes go into send buffers and an append
+//!       io.rest(busy, deadline, || queues_hold()).await?;
+//!   }
+//! ```
+//!
+//! The sockets and the log's appends share the shard's ring; what is slow goes through the executor, which runs while
+//! the shard rests. Nothing here knows what the bytes mean.
+
+use core::time::Duration;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::faults::{Dice, Faults};
+use crate::files::{Appended, Appender, LogError};
+use crate::net::{ConnId, How, ListenerTag, NetError, SocketEvent, Sockets};
+use crate::ring::{Notify, Ring, RingError, What};
+use crate::runtime::{LogDir, PASS_EVERY, Parker, Preparer, SegmentFile, ShardSeat};
+
+/// What a shard's IO is made of.
+#[derive(Clone, Debug)]
+pub struct IoOptions {
+    /// The directory of this shard's log.
+    pub log_dir: PathBuf,
+    /// Bytes of one segment; whole multiples of 1 MiB.
+    pub segment_bytes: u64,
+    /// How long to look for work before sleeping. Zero sleeps at once.
+    pub spin: Duration,
+    /// What breaks on purpose.
+    pub faults: Option<Faults>,
+}
+
+/// A shard's IO cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum IoError {
+    /// No ring.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// No log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// No sleep.
+    #[error("no event to sleep on: {0}; look at `ulimit -n`")]
+    Event(io::Error),
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// To a socket.
+    Socket(SocketEvent<'a>),
+    /// An append is on the disk.
+    Appended(Appended),
+    /// A segment that was asked for is ready.
+    SegmentReady {
+        /// Its number.
+        segment: u64,
+    },
+    /// The log cannot go on: the shard stops.
+    LogFailed(LogError),
+}
+
+/// One shard's IO. It lives on the shard's thread.
+#[derive(Debug)]
+pub struct ShardIo {
+    ring: Ring,
+    sockets: Sockets,
+    appender: Appender,
+    /// An append that failed before the ring had it.
+    failed: Option<LogError>,
+    log_dir: LogDir,
+    preparer: Rc<Preparer>,
+    parker: Parker,
+    spin: Duration,
+    passed: Instant,
+}
+
+impl ShardIo {
+    /// Opens a shard's IO, on its thread.
+    ///
+    /// # Errors
+    ///
+    /// What is not to be had, and what to do.
+    pub async fn open(seat: &ShardSeat, options: IoOptions) -> Result<Self, IoError> {
+        let IoOptions { log_dir, segment_bytes, spin, faults } = options;
+        let parker = Parker::new(seat.waker().clone()).map_err(IoError::Event)?;
+        let mut ring = Ring::new()?;
+        ring.register_event(parker.event())?;
+        let log_dir = LogDir::open(&log_dir, segment_bytes).await?;
+        let faults = faults.unwrap_or_default();
+        let dice = Dice::new(faults.seed, u64::from(seat.shard));
+        let sockets = faults.sockets.map_or_else(Sockets::default, |faults| Sockets::with_faults(faults, dice));
+        let appender = Appender::new(log_dir.path(), log_dir.is_direct(), faults.files);
+        let preparer = Preparer::start(log_dir.clone(), parker.signal());
+        let passed = Instant::now();
+        Ok(Self { ring, sockets, appender, failed: None, log_dir, preparer, parker, spin, passed })
+    }
+
+    /// Submits what was asked since the last turn and lets completions come: one call, or none. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses the ring altogether (no memory): the shard cannot go on.
+    pub fn turn(&mut self) -> io::Result<()> {
+        self.sockets.flush(&mut self.ring);
+        self.ring.turn()
+    }
+
+    /// The next thing that happened. What an event lends is given back by the next call.
+    pub fn poll(&mut self) -> Option<Event<'_>> {
+        self.sockets.take_back(&mut self.ring);
+        Some(match self.next()? {
+            Event::Socket(event) => Event::Socket(self.sockets.lend(&self.ring, event)),
+            other => other,
+        })
+    }
+
+    fn next(&mut self) -> Option<Event<'static>> {
+        if let Some(error) = self.failed.take() {
+            return Some(Event::LogFailed(error));
+        }
+        if let Some(event) = self.sockets.next() {
+            return Some(Event::Socket(event));
+        }
+        while let Some(done) = self.ring.next() {
+            match done.tag.what {
+                What::Nobody => {}
+                What::LogWrite | What::LogSync | What::LogPause => {
+                    if let Some(result) = self.appender.handle(&mut self.ring, done) {
+                        return Some(result.map_or_else(Event::LogFailed, Event::Appended));
+                    }
+                }
+                _ => {
+                    let event = self.sockets.handle(&mut self.ring, done).or_else(|| self.sockets.next());
+                    if let Some(event) = event {
+                        return Some(Event::Socket(event));
+                    }
+                }
+            }
+        }
+        let prepared = self.preparer.take()?;
+        Some(prepared.map_or_else(Event::LogFailed, |segment| Event::SegmentReady { segment }))
+    }
+
+    /// Lets the executor go on with what is slow, if there is anything; otherwise it returns at once. For a shard that
+    /// has more to do.
+    ///
+    /// # Errors
+    ///
+    /// As [`ShardIo::turn`].
+    pub async fn yield_now(&mut self) -> io::Result<()> {
+        if self.preparer.is_working() && self.passed.elapsed() >= PASS_EVERY {
+            self.parker.pass().await?;
+            self.passed = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Sleeps until something happens: to a socket or the log, a [`crate::runtime::WakeHandle`] of this shard, or
+    /// `at_most` passes. Looks around for [`IoOptions::spin`] first. It may return for no reason.
+    ///
+    /// `has_work` says whether the shard's own queues hold anything; it is asked again when no wake-up can be missed
+    /// any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`ShardIo::turn`].
+    pub async fn park(&mut self, at_most: Option<Duration>, mut has_work: impl FnMut() -> bool) -> io::Result<()> {
+        let since = Instant::now();
+        let spin = at_most.map_or(self.spin, |at_most| at_most.min(self.spin));
+        loop {
+            if self.looks()? || has_work() {
+                return self.yield_now().await;
+            }
+            if since.elapsed() >= spin {
+                break;
+            }
+            core::hint::spin_loop();
+        }
+        self.parker.falls_asleep();
+        self.ring.notify(Notify::On);
+        if self.looks()? || has_work() {
+            self.parker.stays_awake();
+        } else {
+            self.parker.sleep(at_most.map(|at_most| at_most.saturating_sub(since.elapsed()))).await?;
+            self.passed = Instant::now();
+        }
+        self.ring.notify(Notify::Off);
+        Ok(())
+    }
+
+    /// A turn, and whether [`ShardIo::poll`] has something.
+    fn looks(&mut self) -> io::Result<bool> {
+        self.turn()?;
+        Ok(self.ring.has_completions()
+            || self.sockets.has_events()
+            || self.failed.is_some()
+            || self.preparer.is_done())
+    }
+}
+
+/// Sockets.
+impl ShardIo {
+    /// Listens on an address. Each shard may listen on the same one; the kernel deals connections among them.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not to be had. Port 0 takes any; the answer says which.
+    pub fn listen(&mut self, address: SocketAddr, tag: ListenerTag) -> Result<SocketAddr, NetError> {
+        self.sockets.listen(&mut self.ring, address, tag)
+    }
+
+    /// Takes no more connections, on any address.
+    pub fn stop_listening(&mut self) {
+        self.sockets.stop_listening(&mut self.ring);
+    }
+
+    /// Begins a connection; [`SocketEvent::Connected`] or [`SocketEvent::ConnectFailed`] follow, with `tag`.
+    ///
+    /// # Errors
+    ///
+    /// When no socket is to be had, or the shard has all the connections that it takes.
+    pub fn connect(&mut self, address: SocketAddr, tag: u64) -> Result<ConnId, NetError> {
+        self.sockets.connect(&mut self.ring, address, tag)
+    }
+
+    /// Where to append bytes for a connection; they leave with the next turn. `None` when it is gone or closing.
+    pub fn send_buffer(&mut self, conn: ConnId) -> Option<&mut Vec<u8>> {
+        self.sockets.send_buffer(conn)
+    }
+
+    /// Bytes that the kernel has not taken yet. Beyond [`crate::net::limits::SEND_QUEUE_BYTES_MAX`] its owner stops
+    /// reading it.
+    #[must_use]
+    pub fn queued_bytes(&self, conn: ConnId) -> usize {
+        self.sockets.queued_bytes(conn)
+    }
+
+    /// Connections that are not gone yet.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Stops receiving; what the kernel has taken from the socket already still comes.
+    pub fn pause_reading(&mut self, conn: ConnId) {
+        self.sockets.pause_reading(&mut self.ring, conn);
+    }
+
+    /// Receives again.
+    pub fn resume_reading(&mut self, conn: ConnId) {
+        self.sockets.resume_reading(conn);
+    }
+
+    /// Closes a connection; [`SocketEvent::Closed`] follows, and nothing is received before it.
+    pub fn close(&mut self, conn: ConnId, how: How) {
+        self.sockets.close(&mut self.ring, conn, how);
+    }
+}
+
+/// The log.
+impl ShardIo {
+    /// The log's segments, by number.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn log_segments(&self) -> Result<Vec<SegmentFile>, LogError> {
+        self.log_dir.segments()
+    }
+
+    /// All bytes of a segment, for recovery.
+    ///
+    /// # Errors
+    ///
+    /// When a read fails, or the segment has another size than the configured one.
+    pub async fn read_segment(&self, segment: u64) -> Result<Vec<u8>, LogError> {
+        self.log_dir.read(segment).await
+    }
+
+    /// Prepares a segment and waits for it: at start, when there is nothing else to do.
+    ///
+    /// # Errors
+    ///
+    /// When a file operation fails.
+    pub async fn prepare_segment(&mut self, segment: u64, header: &[u8]) -> Result<(), LogError> {
+        self.log_dir.prepare(segment, header).await
+    }
+
+    /// Prepares a segment while the shard works; [`Event::SegmentReady`] follows.
+    ///
+    /// # Panics
+    ///
+    /// While [`ShardIo::preparing`].
+    pub fn prepare_in_background(&mut self, segment: u64, header: &[u8]) {
+        self.preparer.ask(segment, header);
+    }
+
+    /// Whether a segment was asked for and its event has not been heard.
+    #[must_use]
+    pub fn preparing(&self) -> bool {
+        self.preparer.is_busy()
+    }
+
+    /// Removes a segment, durably.
+    ///
+    /// # Errors
+    ///
+    /// When a file operation fails.
+    pub async fn remove_segment(&mut self, segment: u64) -> Result<(), LogError> {
+        self.log_dir.remove(segment).await
+    }
+
+    /// Appends whole blocks to a prepared segment: copies them, writes, then syncs. [`Event::Appended`] follows when
+    /// they are durable, or [`Event::LogFailed`].
+    ///
+    /// # Panics
+    ///
+    /// While [`ShardIo::appending`], and when place or length are not whole blocks of 4096 bytes.
+    pub fn append(&mut self, segment: u64, offset: u64, bytes: &[u8]) {
+        if let Err(error) = self.appender.begin(&mut self.ring, segment, offset, bytes) {
+            self.failed = Some(error);
+        }
+    }
+
+    /// Whether an append is in flight.
+    #[must_use]
+    pub fn appending(&self) -> bool {
+        self.appender.busy()
+    }
+}
+
+impl Drop for ShardIo {
+    fn drop(&mut self) {
+        self.preparer.end();
+    }
+}
