@@ -93,9 +93,9 @@ pub struct Group {
     records_bytes_max: usize,
     /// Bytes that were proposed and not sealed yet.
     unsealed_bytes: usize,
-    /// What of the hard state is on its way to disk.
-    written: wal::HardState,
-    /// A commit that is known and was not worth a write.
+    /// The latest; its term and vote are on disk or in a batch.
+    hard_state: wal::HardState,
+    /// Its commit is newer, and was not worth a write.
     unwritten_commit: bool,
     /// Readies that wait for their sync: number and place.
     pending: VecDeque<(u64, Lsn)>,
@@ -147,7 +147,7 @@ impl Group {
             raw,
             records_bytes_max: config.records_bytes_max,
             unsealed_bytes: 0,
-            written: restored.written,
+            hard_state: restored.written,
             unwritten_commit: false,
             pending: VecDeque::new(),
             outbox: Outbox::default(),
@@ -298,34 +298,33 @@ impl Group {
     }
 
     /// Writes entries and hard state of a ready; `false` when there was nothing to write.
+    ///
+    /// The hard state comes behind the entries: its commit may cover some of them, and recovery must know which of the
+    /// entries before them could still be replaced.
     fn write(&mut self, ready: &raft::Ready, batch: &mut Batch) -> bool {
-        if let Some(state) = ready.hs() {
-            let (term, vote) = (state.term, state.vote);
-            let must_write = (term, vote) != (self.written.term, self.written.vote);
-            let state = wal::HardState { partition: self.partition, term, vote, commit: state.commit };
-            self.unwritten_commit = self.written.commit != state.commit && !must_write;
-            self.written = state;
-            if must_write {
-                batch.push_hard_state(&state);
-            }
-            if ready.entries().is_empty() {
-                return must_write;
-            }
-        }
-        if ready.entries().is_empty() {
-            return false;
-        }
-        // A commit alone is not worth a write: it can be found again. With entries it costs nothing, and tells
-        // recovery what it need not hold in memory.
-        if core::mem::take(&mut self.unwritten_commit) {
-            batch.push_hard_state(&self.written);
-        }
         for entry in ready.entries() {
             batch.push_entry(&to_wal(self.partition, entry));
         }
         self.note_overruled(ready.entries());
         self.raw.mut_store().append(ready.entries());
-        true
+        let mut must_write = false;
+        if let Some(state) = ready.hs() {
+            let (term, vote, commit) = (state.term, state.vote, state.commit);
+            assert!(
+                commit >= self.hard_state.commit && term >= self.hard_state.term,
+                "a hard state goes forward"
+            );
+            must_write = (term, vote) != (self.hard_state.term, self.hard_state.vote);
+            self.unwritten_commit |= commit != self.hard_state.commit;
+            self.hard_state = wal::HardState { partition: self.partition, term, vote, commit };
+        }
+        // A commit alone is not worth a write: it can be found again. With entries it costs nothing, and tells
+        // recovery what it need not hold in memory.
+        if must_write || (self.unwritten_commit && !ready.entries().is_empty()) {
+            batch.push_hard_state(&self.hard_state);
+            self.unwritten_commit = false;
+        }
+        must_write || !ready.entries().is_empty()
     }
 
     /// A ready is persisted when the batch at `lsn` is; one without bytes when all before it are.

@@ -130,28 +130,25 @@ impl Recovery {
         if entry.index <= self.snapshot_index {
             return Ok(Recovered::Known);
         }
-        let (last_term, last_index) = self.last();
+        let (_, last_index) = self.last();
         if entry.index > last_index + 1 {
             return Err(RecoveryError::Gap { partition, expected: last_index + 1, found: entry.index });
         }
+        let back = |what, before, found| Err(RecoveryError::Backwards { partition, what, before, found });
         if entry.index <= self.committed_index() {
-            let (before, found) = (self.committed_index(), entry.index);
-            return Err(RecoveryError::Backwards { partition, what: "a committed entry", before, found });
-        }
-        if entry.term < last_term {
-            return Err(RecoveryError::Backwards {
-                partition,
-                what: "a term",
-                before: last_term,
-                found: entry.term,
-            });
+            return back("a committed entry", self.committed_index(), entry.index);
         }
         while self.held.back().is_some_and(|held| held.index >= entry.index) {
             self.held_bytes -= self.held.pop_back().map_or(0, |held| held.data.len());
         }
+        let (term_before, _) = self.last();
+        if entry.term < term_before {
+            return back("a term", term_before, entry.term);
+        }
         self.held_bytes += entry.payload.len();
         self.held.push_back(to_raft(entry));
         self.settle();
+        assert_eq!(self.last(), (entry.term, entry.index), "the entry is the last one now");
         Ok(if entry.index == last_index + 1 { Recovered::Next } else { Recovered::Replaces(entry.index) })
     }
 
@@ -216,6 +213,20 @@ mod tests {
         assert_eq!(recovery.handle_entry(&entry(2, 4)), Err(gap));
         assert!(recovery.handle_entry(&entry(2, 1)).is_err(), "a committed entry is never replaced");
         assert!(recovery.handle_hard_state(&state(1, 1)).is_err(), "a term never goes back");
+    }
+
+    #[test]
+    fn an_entry_may_be_replaced_by_one_of_an_earlier_term() {
+        // The home of term 2 wrote its first entry and fell; the one of term 3 had not seen it, and fills its own log,
+        // which still ends in term 1, up on this node. Its commit covers what it just sent.
+        let mut recovery = Recovery::new(PARTITION);
+        recovery.handle_entry(&entry(1, 1)).unwrap();
+        recovery.handle_entry(&entry(2, 2)).unwrap();
+        recovery.handle_hard_state(&state(2, 1)).unwrap();
+        assert_eq!(recovery.handle_entry(&entry(1, 2)), Ok(Recovered::Replaces(2)));
+        assert_eq!(recovery.handle_entry(&entry(3, 3)), Ok(Recovered::Next));
+        recovery.handle_hard_state(&state(3, 3)).unwrap();
+        assert_eq!((recovery.last(), recovery.committed_index()), ((3, 3), 3));
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl World {
         let mut recovery = Recovery::new(PARTITION).keep_for_peers();
         let Member { disk, group, told_index, .. } = &mut self.members[member];
         disk.scan(|item| match item {
-            Item::Entry(entry) => assert_ne!(recovery.handle_entry(&entry), Ok(Recovered::Known)),
+            Item::Entry(entry) => assert_ne!(recovery.handle_entry(&entry).unwrap(), Recovered::Known),
             Item::HardState(state) => recovery.handle_hard_state(&state).unwrap(),
             Item::Start(_) => {}
         });
