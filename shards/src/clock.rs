@@ -16,6 +16,8 @@ const SLEW_PARTS: u64 = 10;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordClock {
     last: Now,
+    /// The latest monotonic time that was given, also within a millisecond.
+    seen: Instant,
     /// Nanoseconds of monotonic time that did not make a whole millisecond yet.
     remainder_ns: u64,
     jumped: bool,
@@ -26,11 +28,12 @@ impl RecordClock {
     /// Starts at the wall time of `now`, or at the last time that the log holds where that is later.
     pub(crate) fn start(now: Now, last_recorded: WallMs) -> Self {
         let wall = now.wall.max(last_recorded);
-        Self { last: Now { mono: now.mono, wall }, remainder_ns: 0, jumped: false, jumps: 0 }
+        Self { last: Now { mono: now.mono, wall }, seen: now.mono, remainder_ns: 0, jumped: false, jumps: 0 }
     }
 
     /// The record time at `now`; it never decreases.
     pub(crate) fn read(&mut self, now: Now) -> WallMs {
+        self.seen = self.seen.max(now.mono);
         let nanos = u64::try_from(now.mono.since(self.last.mono).as_nanos()).unwrap_or(u64::MAX);
         let nanos = nanos.saturating_add(self.remainder_ns);
         let elapsed = nanos / 1_000_000;
@@ -51,9 +54,9 @@ impl RecordClock {
         self.last.wall
     }
 
-    /// The last reading.
+    /// The last reading, with the monotonic time at which it was taken.
     pub(crate) const fn last(&self) -> Now {
-        self.last
+        Now { mono: self.seen, wall: self.last.wall }
     }
 
     /// When record time will be at `due`, by the last reading.

@@ -11,6 +11,7 @@ use crate::token::Token;
 impl Shard {
     /// Something happened to a link's connection.
     pub fn handle_link(&mut self, now: Now, link: LinkId, input: LinkInput<'_>) {
+        self.clock.read(now);
         let place = usize::from(link.0);
         match input {
             LinkInput::Connected => self.link_connected(now, place),

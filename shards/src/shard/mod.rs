@@ -172,6 +172,7 @@ impl Shard {
 
     /// A message of another shard.
     pub fn handle_cross(&mut self, now: Now, from: ShardId, message: Cross) {
+        self.clock.read(now);
         match message {
             Cross::Submit(origin, submission) => self.handle_submit(now, origin, &submission.borrow()),
             Cross::Query(origin, account, id) => self.handle_query(now, origin, account, id),
@@ -222,6 +223,7 @@ impl Shard {
 
     /// The log is durable up to `lsn` ([`wal::Write::end`]): what waited for it leaves.
     pub fn handle_durable(&mut self, now: Now, lsn: Lsn) {
+        self.clock.read(now);
         for place in 0..self.cells.len() {
             self.cells[place].handle_durable(lsn);
             self.take_home_if_elected(now, place);

@@ -126,13 +126,12 @@ impl Shard {
         loop {
             let state = &self.cells[place].state;
             let message = state.messages.at(slot);
-            let named = message.parts.all().get(usize::from(part)).map_or(0, |part| part.receipt);
-            if named == 0 {
-                return;
-            }
-            let Some(parked) = state.parked.find(message.carrier, named, message.recipient).copied() else {
+            let Some(named) = message.parts.all().get(usize::from(part)).filter(|part| part.receipt != 0)
+            else {
                 return;
             };
+            let parked = state.parked.find(named.named_by, named.receipt, message.recipient);
+            let Some(parked) = parked.copied() else { return };
             let receipt = Receipt {
                 carrier: parked.carrier,
                 id: parked.receipt,

@@ -27,11 +27,19 @@ pub(crate) enum PartState {
 }
 
 /// One segment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) state: PartState,
     /// The hash of the carrier's canonical id; 0 while there is none.
     pub(crate) receipt: u64,
+    /// The carrier that gave the id: parts of a message can have been taken by several.
+    pub(crate) named_by: CarrierId,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self { state: PartState::Waiting, receipt: 0, named_by: CarrierId(0) }
+    }
 }
 
 /// The segments. Nearly all messages have one, which lies in place.
@@ -242,6 +250,7 @@ impl Message {
             };
             digest.number(state);
             digest.number(part.receipt);
+            digest.number(u64::from(part.named_by.0));
         }
         digest.bytes(&self.content.bytes);
         digest.bytes(self.trace.bytes());

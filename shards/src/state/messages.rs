@@ -108,6 +108,7 @@ impl Messages {
         let named = &mut message.parts.all_mut()[usize::from(part)];
         assert!(named.receipt == 0, "a segment was named twice");
         named.receipt = receipt;
+        named.named_by = message.carrier;
         let key = (message.carrier, receipt, message.recipient);
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_receipt.insert_unique(hash_of(hasher, key), Receipt { slot, part }, |entry| {
@@ -132,11 +133,11 @@ impl Messages {
     /// Takes back the name of a segment that is to be sent again.
     pub(crate) fn unname_part(&mut self, slot: u32, part: u8) {
         let message = &self.slots[slot as usize];
-        let receipt = message.parts.all()[usize::from(part)].receipt;
-        if receipt == 0 {
+        let named = message.parts.all()[usize::from(part)];
+        if named.receipt == 0 {
             return;
         }
-        let hash = hash_of(&self.hasher, (message.carrier, receipt, message.recipient));
+        let hash = hash_of(&self.hasher, (named.named_by, named.receipt, message.recipient));
         if let Ok(entry) = self.by_receipt.find_entry(hash, |entry| entry.slot == slot && entry.part == part)
         {
             entry.remove();
@@ -171,5 +172,6 @@ fn hash_of(hasher: &FixedState, key: ReceiptKey) -> u64 {
 
 fn key_of(slots: &[Message], entry: &Receipt) -> ReceiptKey {
     let message = &slots[entry.slot as usize];
-    (message.carrier, message.parts.all()[usize::from(entry.part)].receipt, message.recipient)
+    let named = message.parts.all()[usize::from(entry.part)];
+    (named.named_by, named.receipt, message.recipient)
 }
