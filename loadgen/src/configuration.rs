@@ -30,12 +30,12 @@ pub(crate) fn text(options: &Options, credentials: &Credentials, carriers: &[Soc
     let receipts_fail = !behaviour.receipt_missing.is_none() || !behaviour.silent.is_none();
     let doubts = !behaviour.silent.is_none() || options.spawned.kills > 0;
     if receipts_fail || doubts {
-        // What the carriers keep from the daemon must show within the drain.
-        let wait = (options.drain_seconds / 3).max(1);
+        // What the carriers keep from the daemon must show within the drain: a message ends after both together.
+        let wait = (options.drain_seconds / 4).max(1);
         let class = options.class.unwrap_or(Class::Transactional).name();
         put(format_args!("[classes.{class}]\n"));
         if receipts_fail {
-            put(format_args!("receipt_wait = \"{wait}s\"\n"));
+            put(format_args!("validity = \"{wait}s\"\nreceipt_wait = \"{wait}s\"\n"));
         }
         if doubts {
             put(format_args!("doubt_wait = \"1s\"\n"));

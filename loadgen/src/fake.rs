@@ -378,6 +378,8 @@ mod tests {
         assert_eq!((report.ok, report.duplicates, report.doubtful), (false, 20, 0));
         let report = judge(Sin::Doubts, "");
         assert_eq!((report.ok, report.duplicates, report.doubtful), (true, 0, 20));
+        let report = judge(Sin::Doubts, "--class marketing");
+        assert_eq!((report.ok, report.duplicates), (false, 20), "a campaign's message is never sent again");
     }
 
     #[test]

@@ -341,8 +341,10 @@ impl Ledger {
                 Some(Fate::Unknown) => &mut sum.unknown,
             };
             *count += 1;
-            if !seen && matches!(fate, None | Some(Fate::Delivered | Fate::Unknown)) {
-                sum.lost.push(nonce);
+            match fate {
+                None | Some(Fate::Delivered) if !seen => sum.lost.push(nonce),
+                Some(Fate::Unknown) if !seen => sum.vanished.push(nonce),
+                _ => {}
             }
             let contradicted = match fate {
                 Some(Fate::Delivered) => !has(SAID_DELIVERED),
@@ -382,6 +384,8 @@ pub(crate) struct Reckoning {
     pub(crate) fateless: u64,
     /// Accepted, and no carrier saw it, though the daemon does not say that it never left.
     pub(crate) lost: Vec<Nonce>,
+    /// Accepted, ended as unknown, and no carrier saw it: lost unless the trace shows an attempt that was doubted.
+    pub(crate) vanished: Vec<Nonce>,
     /// Taken (or met with silence) by carriers more than once, and how often: wrong unless the trace shows doubt.
     pub(crate) repeated: Vec<(Nonce, u8)>,
     /// Seen once, with an outcome that the daemon could not know.
@@ -435,12 +439,14 @@ mod tests {
 
     #[test]
     fn a_message_that_no_carrier_saw_is_lost_unless_the_daemon_says_that_it_never_left() {
-        let mut ledger = accepted(4);
+        let mut ledger = accepted(5);
         ledger.fated(id(1), Fate::Delivered, NOW);
         ledger.fated(id(2), Fate::Expired, NOW);
         ledger.seen(Nonce(3), Verdict::Taken, NOW);
+        ledger.fated(id(4), Fate::Unknown, NOW);
         let sum = ledger.reconcile();
         assert_eq!(sum.lost, [Nonce(0), Nonce(1)]);
+        assert_eq!(sum.vanished, [Nonce(4)]);
         assert_eq!((sum.fateless, sum.expired), (2, 1));
     }
 

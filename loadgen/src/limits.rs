@@ -80,8 +80,8 @@ pub(crate) const WHEEL_BUCKET_SHIFT: u32 = 16;
 /// Buckets of the wheel: 4.3 s to a turn; later events stay in their bucket for another turn.
 pub(crate) const WHEEL_BUCKETS: usize = 1 << 16;
 
-/// The most traces that are asked for at the end; beyond it a run has failed anyway.
-pub(crate) const TRACES_MAX: usize = 10_000;
+/// The most traces that are asked for at the end, which takes some seconds; a suspect beyond it is not acquitted.
+pub(crate) const TRACES_MAX: usize = 100_000;
 
 /// Nonces of a kind that the report names.
 pub(crate) const EXAMPLES_MAX: usize = 5;

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use wire::id::MessageId;
+use wire::id::{Class, MessageId};
 
 use crate::args::Protocol;
 use crate::carrier::CarrierCounts;
 use crate::daemon::profile_of;
-use crate::inquiry::Inquiry;
+use crate::inquiry::{Attempts, Inquiry};
 use crate::ledger::{Counts, Ledger, Reckoning};
 use crate::limits::{EXAMPLES_MAX, TRACES_MAX};
 use crate::message::Nonce;
@@ -19,6 +19,8 @@ use crate::run::{Measured, Session};
 #[derive(Debug)]
 pub(crate) struct Evidence {
     reckoning: Reckoning,
+    /// Never seen by a carrier, and no trace shows that an attempt was doubted.
+    lost: Vec<Nonce>,
     /// Taken twice, and no trace permits it.
     duplicates: Vec<Nonce>,
     doubtful: u64,
@@ -26,44 +28,62 @@ pub(crate) struct Evidence {
     silence: Option<String>,
 }
 
+/// Why a message's trace is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suspicion {
+    /// Carriers took it so often.
+    Taken(u8),
+    /// It ended as unknown, and no carrier saw it.
+    Vanished,
+    /// None: a carrier was silent about it.
+    Doubted,
+}
+
 /// Holds the ledger's suspects against the daemon's traces.
 pub(crate) fn gather(session: &Session<'_>) -> Evidence {
     let ledger = &session.world.stage.ledger;
     let reckoning = ledger.reconcile();
-    let mut evidence = Evidence { reckoning, duplicates: Vec::new(), doubtful: 0, silence: None };
-    let doubted = evidence.reckoning.doubted.iter().map(|nonce| (*nonce, 1));
-    let suspects: Vec<(Nonce, u8)> = evidence.reckoning.repeated.iter().copied().chain(doubted).collect();
+    let lost = reckoning.lost.clone();
+    let mut evidence = Evidence { reckoning, lost, duplicates: Vec::new(), doubtful: 0, silence: None };
+    let suspects = suspects(&evidence.reckoning);
     if suspects.is_empty() {
         return evidence;
     }
+    // A campaign's message may be sent once and never again, whatever became of it.
+    let may_repeat = session.options.class != Some(Class::Marketing);
     let opened = session
         .native
         .ok_or_else(|| "no --native address".to_owned())
         .and_then(|address| Inquiry::open(address, &session.credentials).map_err(|error| error.to_string()));
-    let mut inquiry = match opened {
-        Ok(inquiry) => Some(inquiry),
-        Err(error) => {
-            evidence.silence = Some(error);
-            None
-        }
-    };
-    for (place, (nonce, taken)) in suspects.into_iter().enumerate() {
+    let mut inquiry = opened.map_err(|error| evidence.silence = Some(error)).ok();
+    for (place, (nonce, suspicion)) in suspects.into_iter().enumerate() {
         let asked = ledger.id(nonce).filter(|_| place < TRACES_MAX).zip(inquiry.as_mut());
         let attempts = match asked.map(|(id, inquiry)| inquiry.attempts(id)) {
             Some(Ok(attempts)) => attempts,
             Some(Err(error)) => {
                 evidence.silence = Some(error.to_string());
                 inquiry = None;
-                continue;
+                Attempts::default()
             }
-            None => Default::default(),
+            None => Attempts::default(),
         };
         evidence.doubtful += u64::from(attempts.doubted > 0);
-        if taken > 1 && !attempts.permit(usize::from(taken)) {
-            evidence.duplicates.push(nonce);
+        match suspicion {
+            Suspicion::Taken(taken) if !(may_repeat && attempts.permit(usize::from(taken))) => {
+                evidence.duplicates.push(nonce);
+            }
+            Suspicion::Vanished if attempts.doubted == 0 => evidence.lost.push(nonce),
+            _ => {}
         }
     }
     evidence
+}
+
+fn suspects(reckoning: &Reckoning) -> Vec<(Nonce, Suspicion)> {
+    let Reckoning { repeated, vanished, doubted, .. } = reckoning;
+    let repeated = repeated.iter().map(|(nonce, taken)| (*nonce, Suspicion::Taken(*taken)));
+    let vanished = vanished.iter().map(|nonce| (*nonce, Suspicion::Vanished));
+    repeated.chain(vanished).chain(doubted.iter().map(|nonce| (*nonce, Suspicion::Doubted))).collect()
 }
 
 /// Puts the figures together.
@@ -89,7 +109,7 @@ pub(crate) fn report(
         expired: reckoning.expired,
         cancelled: reckoning.cancelled,
         unknown: reckoning.unknown,
-        lost: reckoning.lost.len() as u64,
+        lost: evidence.lost.len() as u64,
         duplicates: evidence.duplicates.len() as u64,
         doubtful: evidence.doubtful,
         fateless: reckoning.fateless,
@@ -117,17 +137,20 @@ pub(crate) fn report(
 /// Everything that a promise forbids, in words.
 fn wrong(ledger: &Ledger, evidence: &Evidence, measured: &Measured, carriers: CarrierCounts) -> Vec<String> {
     let Counts { refused, fates_changed, ids_wrong, .. } = *ledger.counts();
-    let Reckoning { lost, contradicted, fateless, .. } = &evidence.reckoning;
+    let Reckoning { contradicted, fateless, repeated, vanished, .. } = &evidence.reckoning;
     let mut wrong = Vec::new();
     let mut named = |nonces: &[Nonce], what: &str| {
         if !nonces.is_empty() {
             wrong.push(format!("{} {what}, as {}", nonces.len(), examples(ledger, nonces)));
         }
     };
-    named(lost, "accepted messages were never seen by a carrier");
+    named(
+        &evidence.lost,
+        "accepted messages were never seen by a carrier, and no trace shows that they may have left",
+    );
     named(
         &evidence.duplicates,
-        "messages were taken twice by carriers, and no trace shows a doubt that permits it",
+        "messages were taken twice by carriers, and no trace shows a doubt that permits it, or their class does not",
     );
     named(contradicted, "fates are not what the carrier reported");
     let mut counted = |count: u64, what: &str| {
@@ -140,7 +163,8 @@ fn wrong(ledger: &Ledger, evidence: &Evidence, measured: &Measured, carriers: Ca
     counted(fates_changed, "fates were told differently a second time");
     counted(ids_wrong, "answers named an id that another answer contradicts");
     counted(carriers.mangled, "submissions had another recipient or text than was accepted");
-    if let Some(why) = evidence.silence.as_ref().filter(|_| !evidence.reckoning.repeated.is_empty()) {
+    let judged_blindly = !repeated.is_empty() || !vanished.is_empty();
+    if let Some(why) = evidence.silence.as_ref().filter(|_| judged_blindly) {
         wrong.push(format!("traces could not be asked for: {why}"));
     }
     if !measured.stopped {
