@@ -208,7 +208,9 @@ impl Customers {
             Machine::Http(http) => http.abandon(cx),
             Machine::Native(native) => native.abandon(cx),
         });
-        self.connections.remove(&connection);
+        if let Some(closed) = self.connections.remove(&connection) {
+            self.timers.disarm(connection, closed.armed);
+        }
     }
 
     /// An answer of the brain. One for a connection that is gone is let go: what it says is in the log.
@@ -248,11 +250,9 @@ impl Customers {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now, ask: &mut dyn FnMut(Ask<'_>)) {
-        while let Some((at, id)) = self.timers.pop_due(now.mono) {
-            let Some(connection) = self.connections.get_mut(&id) else { continue };
-            if connection.armed != at {
-                continue;
-            }
+        while let Some(id) = self.timers.pop_due(now.mono) {
+            let connection =
+                self.connections.get_mut(&id).expect("a connection that ends takes its timer along");
             connection.armed = Instant::FAR_FUTURE;
             let stalled = connection.stall_deadline() <= now.mono;
             let lingers = connection.ending.is_some_and(|since| since.plus(LAST_WORDS_WAIT) <= now.mono);
@@ -401,8 +401,8 @@ impl Customers {
         }
         let deadline = connection.deadline();
         if deadline < connection.armed {
+            self.timers.arm(id, connection.armed, deadline);
             connection.armed = deadline;
-            self.timers.arm(deadline, id);
         }
     }
 }
