@@ -55,7 +55,9 @@ impl Shard {
             let named =
                 subscription.positions.iter().find(|(partition, _)| *partition == cell.state.partition);
             let acknowledged = cell.state.fates.of(account).map_or(0, |fates| fates.acknowledged);
-            let from = named.map_or(acknowledged, |&(_, sequence)| sequence);
+            // A position from another life of this partition (its data was replaced) begins where it can be told.
+            let released = cell.released_through(account);
+            let from = named.map_or(acknowledged, |&(_, sequence)| sequence.min(released));
             Told { told: from, acknowledged: from }
         });
         let credits = subscription.credits.min(SUBSCRIPTION_CREDITS_MAX);
