@@ -36,7 +36,13 @@ struct Outcome<'a> {
     id: Option<&'a str>,
     #[serde(default)]
     known: bool,
-    status: Option<u16>,
+    error: Option<Problem>,
+}
+
+/// Why one message of a batch was not taken (RFC 9457).
+#[derive(Debug, Deserialize)]
+struct Problem {
+    status: u16,
     retry_after_ms: Option<u64>,
 }
 
@@ -130,8 +136,9 @@ fn answered(
 
 fn taken(nonce: Nonce, outcome: &Outcome<'_>, now: Instant, stage: &mut Stage) -> Result<(), String> {
     let Some(id) = outcome.id else {
-        let pause = outcome.retry_after_ms.map_or(PAUSE, Duration::from_millis);
-        refused(nonce, outcome.status.unwrap_or(500), pause, now, stage);
+        let problem = outcome.error.as_ref();
+        let pause = problem.and_then(|problem| problem.retry_after_ms).map_or(PAUSE, Duration::from_millis);
+        refused(nonce, problem.map_or(500, |problem| problem.status), pause, now, stage);
         return Ok(());
     };
     let id: MessageId = id.parse().map_err(|error| format!("{id:?} is no message id: {error}"))?;
@@ -198,8 +205,9 @@ mod tests {
         let [first, _] = ids();
         session.submit(0..3, &mut stage.shape, &mut out);
         let body = format!(
-            "[{{\"id\":\"{first}\"}},{{\"type\":\"/problems/busy\",\"status\":503,\"retry_after_ms\":100}},\
-             {{\"type\":\"/problems/no-route\",\"status\":422}}]"
+            "[{{\"id\":\"{first}\"}},\
+             {{\"error\":{{\"type\":\"/problems/busy\",\"status\":503,\"retry_after_ms\":100}}}},\
+             {{\"error\":{{\"type\":\"/problems/no-route\",\"status\":422}}}}]"
         );
         session.handle(0, response("202 Accepted", &body).as_bytes(), Instant(9), &mut stage).unwrap();
         assert_eq!(stage.ledger.id(Nonce(0)), Some(first));
