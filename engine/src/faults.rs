@@ -112,7 +112,9 @@ impl Faults {
 
     /// Says on standard error what will go wrong, so that nobody runs with faults unawares.
     pub fn announce(&self) {
-        eprintln!("!!! FAULTS ARE SWITCHED ON (--faults). This daemon breaks connections and loses data on purpose.");
+        eprintln!(
+            "!!! FAULTS ARE SWITCHED ON (--faults). This daemon breaks connections and loses data on purpose."
+        );
         eprintln!("!!! seed {}", self.seed);
         if let Some(sockets) = &self.sockets {
             eprintln!("!!! {sockets:?}");

@@ -97,7 +97,8 @@ impl ShardIo {
         let log_dir = LogDir::open(&log_dir, segment_bytes).await?;
         let faults = faults.unwrap_or_default();
         let dice = Dice::new(faults.seed, u64::from(seat.shard));
-        let sockets = faults.sockets.map_or_else(Sockets::default, |faults| Sockets::with_faults(faults, dice));
+        let sockets =
+            faults.sockets.map_or_else(Sockets::default, |faults| Sockets::with_faults(faults, dice));
         let appender = Appender::new(log_dir.path(), log_dir.is_direct(), faults.files);
         let preparer = Preparer::start(log_dir.clone(), parker.signal());
         let passed = Instant::now();
@@ -173,7 +174,11 @@ impl ShardIo {
     /// # Errors
     ///
     /// As [`ShardIo::turn`].
-    pub async fn park(&mut self, at_most: Option<Duration>, mut has_work: impl FnMut() -> bool) -> io::Result<()> {
+    pub async fn park(
+        &mut self,
+        at_most: Option<Duration>,
+        mut has_work: impl FnMut() -> bool,
+    ) -> io::Result<()> {
         let since = Instant::now();
         let spin = at_most.map_or(self.spin, |at_most| at_most.min(self.spin));
         loop {

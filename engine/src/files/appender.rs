@@ -138,7 +138,9 @@ impl Appender {
             self.flying.take().expect("an append that ends is in flight");
         let file = segment_path(&self.dir, segment);
         match (written, synced) {
-            (Some(Ok(count)), _) if count != bytes => Err(LogError::Short { file, offset, written: count, bytes }),
+            (Some(Ok(count)), _) if count != bytes => {
+                Err(LogError::Short { file, offset, written: count, bytes })
+            }
             (Some(Ok(_)), Some(Ok(()))) => Ok(Appended { segment, offset, bytes, took: since.elapsed() }),
             (Some(Err(source)), _) => Err(LogError::Io { file, offset, what: "write", source }),
             (_, Some(Err(source))) => Err(LogError::Io { file, offset, what: "fdatasync", source }),
@@ -152,7 +154,8 @@ impl Appender {
             let path = segment_path(&self.dir, segment);
             let flags = if self.direct { libc::O_DIRECT } else { 0 };
             let file = OpenOptions::new().write(true).custom_flags(flags).open(&path);
-            self.open = Some((segment, file.map_err(|source| LogError::io(&path, "opening for append", source))?));
+            self.open =
+                Some((segment, file.map_err(|source| LogError::io(&path, "opening for append", source))?));
         }
         Ok(&self.open.as_ref().expect("opened above").1)
     }

@@ -91,8 +91,10 @@ fn value<'a>(
     key: &str,
     expected: &'static str,
 ) -> Result<(usize, &'a str), DirError> {
-    let mut pairs = (1usize..).zip(text.lines()).filter_map(|(line, text)| Some((line, text.split_once('=')?)));
-    let found = pairs.find(|(_, (name, _))| name.trim() == key).map(|(line, (_, value))| (line, value.trim()));
+    let mut pairs =
+        (1usize..).zip(text.lines()).filter_map(|(line, text)| Some((line, text.split_once('=')?)));
+    let found =
+        pairs.find(|(_, (name, _))| name.trim() == key).map(|(line, (_, value))| (line, value.trim()));
     found.ok_or_else(|| DirError::NotIdentity {
         file: path.to_owned(),
         line: 0,
@@ -135,7 +137,8 @@ mod tests {
     #[test]
     fn a_directory_of_another_version_is_refused_with_both_versions() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("identity"), "format_version = 7\nwhatever comes = later\n").unwrap();
+        std::fs::write(directory.path().join("identity"), "format_version = 7\nwhatever comes = later\n")
+            .unwrap();
         let refused = Identity::read(directory.path()).unwrap_err();
         assert!(matches!(refused, DirError::OtherVersion { found: 7, ours: FORMAT_VERSION, .. }));
         assert!(refused.to_string().contains("format version 7"), "{refused}");

@@ -13,8 +13,8 @@ mod lock;
 use std::io;
 use std::path::PathBuf;
 
-pub(crate) use appender::Appender;
 pub use appender::Appended;
+pub(crate) use appender::Appender;
 pub use identity::{FORMAT_VERSION, Identity};
 pub use lock::DirLock;
 

@@ -10,9 +10,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::conn::{Conn, Phase, Reading};
 use super::faulty::{Faulty, Piece};
-use super::limits::{
-    CONNECT_WAIT, CONNECTIONS_MAX, LINGER, SEND_BYTES_MAX, SEND_QUEUE_BYTES_HARD,
-};
+use super::limits::{CONNECT_WAIT, CONNECTIONS_MAX, LINGER, SEND_BYTES_MAX, SEND_QUEUE_BYTES_HARD};
 use super::listeners::Listeners;
 use super::{CloseReason, ConnId, How, ListenerTag, NetError, SocketEvent};
 use crate::faults::{Dice, SocketFaults};
@@ -67,8 +65,8 @@ impl Sockets {
         tag: u64,
     ) -> Result<ConnId, NetError> {
         let refused = |source| NetError::Socket { address, source };
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
-            .map_err(refused)?;
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).map_err(refused)?;
         socket.set_tcp_nodelay(true).map_err(refused)?;
         let fd = socket.as_raw_fd();
         let id = self.begin(socket.into(), Phase::Connecting).ok_or(NetError::Full)?;
@@ -137,7 +135,9 @@ impl Sockets {
                 }
                 self.flushed(ring, id);
             }
-            (How::AfterSending, Phase::Connecting) | (How::Now, _) => self.reset(ring, id, CloseReason::Local),
+            (How::AfterSending, Phase::Connecting) | (How::Now, _) => {
+                self.reset(ring, id, CloseReason::Local)
+            }
             (How::AfterSending, _) => {}
         }
     }
@@ -346,7 +346,11 @@ impl Sockets {
                 conn.flying.0 += count;
                 conn.sent_total += u64::try_from(count).expect("a length fits");
                 let total = conn.sent_total;
-                if conn.flying.0 == conn.flying.1 { conn.put_away(bytes) } else { conn.spare = bytes }
+                if conn.flying.0 == conn.flying.1 {
+                    conn.put_away(bytes)
+                } else {
+                    conn.spare = bytes
+                }
                 let told = conn.phase == Phase::Open;
                 if self.faulty.as_mut().is_some_and(|faulty| faulty.spends(id, count)) {
                     self.reset(ring, id, CloseReason::Fault);

@@ -1,4 +1,7 @@
-#![expect(unsafe_code, reason = "the kernel writes into this memory by itself, which no safe type can express")]
+#![expect(
+    unsafe_code,
+    reason = "the kernel writes into this memory by itself, which no safe type can express"
+)]
 //! The buffers that the kernel receives into: a ring of descriptors that both sides see.
 //!
 //! ```text
@@ -53,8 +56,11 @@ impl Buffers {
     ///
     /// The caller keeps the value until the ring is closed: the kernel writes into it until then.
     pub(super) fn register(ring: &IoUring) -> io::Result<Self> {
-        let mut buffers =
-            Self { descriptors: allocate(descriptors_layout()).cast(), memory: allocate(memory_layout()), tail: 0 };
+        let mut buffers = Self {
+            descriptors: allocate(descriptors_layout()).cast(),
+            memory: allocate(memory_layout()),
+            tail: 0,
+        };
         // SAFETY: the descriptors are BUFFERS entries long, aligned to a page, zeroed, and freed only by `drop`, which
         // the ring's owner runs after the ring is closed.
         unsafe {
@@ -80,7 +86,10 @@ impl Buffers {
         // buffer, and the buffer goes back to the kernel only by consuming it; so nobody writes these `len` bytes while
         // the chunk is borrowed. They were written by the kernel (and zeroed before).
         unsafe {
-            core::slice::from_raw_parts(self.memory.as_ptr().add(usize::from(chunk.bid) * BUFFER_BYTES), chunk.len)
+            core::slice::from_raw_parts(
+                self.memory.as_ptr().add(usize::from(chunk.bid) * BUFFER_BYTES),
+                chunk.len,
+            )
         }
     }
 

@@ -1,4 +1,7 @@
-#![expect(unsafe_code, reason = "entries name memory by address; the slots here own that memory until it is answered")]
+#![expect(
+    unsafe_code,
+    reason = "entries name memory by address; the slots here own that memory until it is answered"
+)]
 //! The operations: each takes what the kernel will use into a slot and gives it back with its completion.
 
 use core::ops::Range;
@@ -120,7 +123,9 @@ impl Ring {
             _ => None,
         };
         let held = match (tag.what, &result) {
-            (What::Accept, Ok(fd)) => Held::Socket(queue::own(RawFd::try_from(*fd).expect("a descriptor is an int"))),
+            (What::Accept, Ok(fd)) => {
+                Held::Socket(queue::own(RawFd::try_from(*fd).expect("a descriptor is an int")))
+            }
             _ => held,
         };
         Some(Completion { tag, result, more, chunk, held })
@@ -225,7 +230,10 @@ impl Ring {
     fn answered(&mut self, user_data: u64, more: bool) -> (Tag, Held) {
         let index = usize::try_from(user_data & u64::from(u32::MAX)).expect("32 bits fit");
         let slot = &mut self.slots[index];
-        assert!(slot.busy && u64::from(slot.generation) == user_data >> 32, "the kernel answers what was asked, once");
+        assert!(
+            slot.busy && u64::from(slot.generation) == user_data >> 32,
+            "the kernel answers what was asked, once"
+        );
         if more {
             return (slot.tag, Held::Nothing);
         }

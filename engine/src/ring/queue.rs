@@ -1,4 +1,7 @@
-#![expect(unsafe_code, reason = "io_uring's entries carry raw addresses, and entering its kernel side is a raw call")]
+#![expect(
+    unsafe_code,
+    reason = "io_uring's entries carry raw addresses, and entering its kernel side is a raw call"
+)]
 //! The two queues of io_uring: entries in, completions out, and the flags that make them cheap.
 //!
 //! The ring is made for one thread that enters it itself (`SINGLE_ISSUER`, `DEFER_TASKRUN`): the kernel then does the
@@ -105,7 +108,9 @@ impl Queue {
         match entered {
             Ok(_) => Ok(()),
             // A signal came, or completions must be taken first: the next turn goes on.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)) => Ok(()),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)) => {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -142,7 +147,9 @@ pub(super) fn own(fd: RawFd) -> std::os::fd::OwnedFd {
 pub(super) fn probe() -> Result<(), RingError> {
     let ring = IoUring::new(8).map_err(refused)?;
     let mut probe = Probe::new();
-    ring.submitter().register_probe(&mut probe).map_err(|source| RingError::Setup { what: "probe", source })?;
+    ring.submitter()
+        .register_probe(&mut probe)
+        .map_err(|source| RingError::Setup { what: "probe", source })?;
     let needed = [
         (opcode::AcceptMulti::CODE, "accept"),
         (opcode::RecvMulti::CODE, "receive"),

@@ -24,7 +24,8 @@ use crate::files::{LogError, segment_path};
 
 /// Direct IO wants whole blocks; this suits every device that we know.
 const BLOCK_BYTES: usize = 4096;
-const _: () = assert!(PREPARE_PIECE_BYTES.is_multiple_of(BLOCK_BYTES) && READ_PIECE_BYTES.is_multiple_of(BLOCK_BYTES));
+const _: () =
+    assert!(PREPARE_PIECE_BYTES.is_multiple_of(BLOCK_BYTES) && READ_PIECE_BYTES.is_multiple_of(BLOCK_BYTES));
 
 /// A segment on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,8 @@ impl LogDir {
     pub async fn open(dir: &Path, segment_bytes: u64) -> Result<Self, LogError> {
         let piece = u64::try_from(PREPARE_PIECE_BYTES).expect("a piece is small");
         assert!(segment_bytes > 0 && segment_bytes.is_multiple_of(piece), "a segment is whole pieces");
-        std::fs::create_dir_all(dir).map_err(|source| LogError::io(dir, "creating the log's directory", source))?;
+        std::fs::create_dir_all(dir)
+            .map_err(|source| LogError::io(dir, "creating the log's directory", source))?;
         let direct = takes_direct(dir)?;
         let log_dir = Self { dir: dir.to_owned(), segment_bytes, direct };
         for entry in log_dir.entries()? {
@@ -94,7 +96,8 @@ impl LogDir {
         let mut segments = Vec::new();
         for path in self.entries()? {
             if let Some(seq) = segment_seq(&path) {
-                let meta = path.metadata().map_err(|source| LogError::io(&path, "asking for its size", source))?;
+                let meta =
+                    path.metadata().map_err(|source| LogError::io(&path, "asking for its size", source))?;
                 segments.push(SegmentFile { seq, bytes: meta.len() });
             }
         }
@@ -182,7 +185,8 @@ impl LogDir {
     async fn sync_dir(&self) -> Result<(), LogError> {
         let what = "syncing the directory";
         // A `Directory` of the executor is opened as a path alone, which cannot be synced.
-        let dir = OpenOptions::new().read(true).buffered_open(&self.dir).await.map_err(failed(&self.dir, what))?;
+        let dir =
+            OpenOptions::new().read(true).buffered_open(&self.dir).await.map_err(failed(&self.dir, what))?;
         dir.fdatasync().await.map_err(failed(&self.dir, what))?;
         dir.close().await.map_err(failed(&self.dir, what))
     }

@@ -1,4 +1,7 @@
-#![expect(unsafe_code, reason = "an eventfd is made by a raw call, and glommio takes one only as a raw descriptor")]
+#![expect(
+    unsafe_code,
+    reason = "an eventfd is made by a raw call, and glommio takes one only as a raw descriptor"
+)]
 //! The event that wakes a shard, and the handle that others wake it by.
 //!
 //! An eventfd serves both of the shard's sleepers: the shard's own ring raises it for completions, other threads for

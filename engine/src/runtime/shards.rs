@@ -40,8 +40,10 @@ pub struct Shards<T> {
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// Its executor was not to be had.
-    #[error("shard {shard} on core {core}: {said}. Look at `ulimit -l` (locked memory, at least 8192), and at \
-             whether this process may use that core (`taskset -p`)")]
+    #[error(
+        "shard {shard} on core {core}: {said}. Look at `ulimit -l` (locked memory, at least 8192), and at \
+             whether this process may use that core (`taskset -p`)"
+    )]
     Executor {
         /// Which shard.
         shard: u16,
@@ -84,7 +86,11 @@ where
 {
     let wakers: Result<Vec<_>, _> = cores.iter().map(|_| WakeHandle::new()).collect();
     let wakers: Arc<[WakeHandle]> = wakers.map_err(|source| RuntimeError::Event { source })?.into();
-    let seats = (0u16..).zip(cores).map(|(shard, core)| ShardSeat { shard, core: *core, wakers: Arc::clone(&wakers) });
+    let seats = (0u16..).zip(cores).map(|(shard, core)| ShardSeat {
+        shard,
+        core: *core,
+        wakers: Arc::clone(&wakers),
+    });
     let threads = seats.map(|seat| {
         let (main, shard) = (main.clone(), seat.shard);
         std::thread::Builder::new()

@@ -33,12 +33,11 @@ where
 async fn appended(io: &mut ShardIo) -> Result<Appended, LogError> {
     loop {
         io.turn().unwrap();
-        while let Some(event) = io.poll() {
-            match event {
-                Event::Appended(appended) => return Ok(appended),
-                Event::LogFailed(error) => return Err(error),
-                other => panic!("{other:?}"),
-            }
+        match io.poll() {
+            Some(Event::Appended(appended)) => return Ok(appended),
+            Some(Event::LogFailed(error)) => return Err(error),
+            Some(other) => panic!("{other:?}"),
+            None => {}
         }
         io.park(None, || false).await.unwrap();
     }
@@ -128,7 +127,10 @@ fn a_segment_is_prepared_appended_to_and_read_back() {
             // As after a restart.
             let io = ShardIo::open(&seat, options).await.unwrap();
             let segments = io.log_segments().unwrap();
-            assert_eq!(segments.iter().map(|file| (file.seq, file.bytes)).collect::<Vec<_>>(), [(7, SEGMENT_BYTES)]);
+            assert_eq!(
+                segments.iter().map(|file| (file.seq, file.bytes)).collect::<Vec<_>>(),
+                [(7, SEGMENT_BYTES)]
+            );
             let bytes = io.read_segment(7).await.unwrap();
             assert_eq!(&bytes[..7], b"header\0");
             assert_eq!([bytes[4095], bytes[4096], bytes[8192], bytes[12288], bytes[16384]], [0, 1, 2, 3, 0]);
@@ -153,6 +155,7 @@ fn a_segment_is_prepared_while_the_shard_is_parked_and_while_it_is_busy() {
                         assert!(matches!(event, Event::SegmentReady { segment: ready } if ready == segment));
                     }
                     match segment % 2 {
+                        _ if !io.preparing() => {}
                         0 => io.park(None, || false).await.unwrap(),
                         _ => io.yield_now().await.unwrap(),
                     }
@@ -228,7 +231,8 @@ fn a_write_or_a_sync_that_fails_is_reported_with_file_and_offset() {
     assert_eq!(blocks, [1, 0, 3]);
     let said = ends[1].as_ref().unwrap_err();
     assert!(said.contains("0000000000000000.seg, offset 8192: write failed: Input/output error"), "{said}");
-    let (blocks, ends) = three_appends(FileFaults { fail_sync_after: 2, slow_sync_ms: 1, ..FileFaults::default() });
+    let (blocks, ends) =
+        three_appends(FileFaults { fail_sync_after: 2, slow_sync_ms: 1, ..FileFaults::default() });
     assert_eq!(blocks, [1, 2, 3]);
     let said = ends[1].as_ref().unwrap_err();
     assert!(said.contains("offset 8192: fdatasync failed: Input/output error"), "{said}");
