@@ -119,6 +119,12 @@ impl Cell {
         self.group.as_ref().expect("the shard has been started")
     }
 
+    /// As [`Cell::decide`], for a record about the message of a slot.
+    pub(crate) fn decide_on(&mut self, slot: u32, at: WallMs, record: &Record<'_>) {
+        self.state.messages.expect(slot);
+        self.decide(at, record);
+    }
+
     /// Decides: the record goes into the next entry and changes the state at once.
     pub(crate) fn decide(&mut self, at: WallMs, record: &Record<'_>) {
         assert!(self.decides, "a record was decided by a node that does not decide");

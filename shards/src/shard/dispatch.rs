@@ -123,7 +123,7 @@ impl Shard {
         state.reserve(now.mono, u8::try_from(parts.count_ones()).expect("at most 32 parts"));
         let bind = state.bind;
         let cell = &mut self.cells[place];
-        cell.decide(at, &Record::Attempted(attempted));
+        cell.decide_on(slot, at, &Record::Attempted(attempted));
         cell.after_decided(Output::Transmit { link, bind, slot: waiting.slot, attempt, parts });
         self.counters.attempts += 1;
     }

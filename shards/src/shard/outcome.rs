@@ -58,7 +58,7 @@ impl Shard {
             receipt,
             carrier_id,
         };
-        self.cells[place].decide(at, &Record::Answered(answered));
+        self.cells[place].decide_on(token.slot.slot, at, &Record::Answered(answered));
         self.settle_early_receipts(at, place, token.slot.slot, token.part);
         self.after_change(at, place, token.slot.slot);
     }
@@ -132,7 +132,7 @@ impl Shard {
     pub(super) fn withdraw(&mut self, at: WallMs, place: usize, slot: u32, attempt: u16, parts: u32) {
         let id = self.cells[place].state.messages.at(slot).id;
         let withdrawn = Withdrawn { id, attempt, parts, retry_at_ms: at.0 };
-        self.cells[place].decide(at, &Record::Withdrawn(withdrawn));
+        self.cells[place].decide_on(slot, at, &Record::Withdrawn(withdrawn));
         self.counters.withdrawn += 1;
         self.after_change(at, place, slot);
     }
@@ -160,7 +160,7 @@ impl Shard {
             why: why as u8,
             settle_at_ms: settle_at.0,
         };
-        self.cells[place].decide(at, &Record::Doubted(doubted));
+        self.cells[place].decide_on(slot, at, &Record::Doubted(doubted));
         self.counters.doubted += 1;
         self.after_change(at, place, slot);
     }
@@ -206,7 +206,7 @@ impl Shard {
                     self.cells[place].live(slot).refused = self.refused_with(place, slot, carrier);
                 }
                 let requeued = Requeued { id, attempt, retry_at_ms: at.0 };
-                self.cells[place].decide(at, &Record::Requeued(requeued));
+                self.cells[place].decide_on(slot, at, &Record::Requeued(requeued));
                 self.counters.sent_again += 1;
                 self.after_change(at, place, slot);
             }
@@ -227,7 +227,7 @@ impl Shard {
         let account = message.account;
         let code = if fate == Fate::Delivered { 0 } else { message.code };
         let fated = Fated { id: message.id, fate: fate as u8, why: why as u8, code };
-        cell.decide(at, &Record::Fated(fated));
+        cell.decide_on(slot, at, &Record::Fated(fated));
         cell.live(slot).queued_in = 0;
         cell.wheel.cancel(slot);
         cell.after_decided(Output::Fate { account });

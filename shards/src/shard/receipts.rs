@@ -117,7 +117,7 @@ impl Shard {
             error: receipt.error,
             carrier: receipt.carrier,
         };
-        self.cells[place].decide(at, &Record::Reported(reported));
+        self.cells[place].decide_on(slot, at, &Record::Reported(reported));
         self.after_change(at, place, slot);
     }
 
@@ -155,7 +155,7 @@ impl Shard {
             error: receipt.error,
             carrier: receipt.carrier,
         };
-        self.cells[place].decide(at, &Record::Reported(reported));
+        self.cells[place].decide_on(slot, at, &Record::Reported(reported));
     }
 
     /// Parked receipts whose message never had a name.

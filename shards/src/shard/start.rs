@@ -178,7 +178,7 @@ impl Shard {
                     why: Why::ProcessLost as u8,
                     settle_at_ms: at.plus(wait).0,
                 };
-                self.cells[place].decide(at, &Record::Doubted(doubted));
+                self.cells[place].decide_on(slot, at, &Record::Doubted(doubted));
                 self.counters.doubted += 1;
                 self.after_change(at, place, slot);
             }

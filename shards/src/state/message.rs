@@ -176,7 +176,7 @@ impl Message {
         self.state = State::Queued;
         self.parts = Parts::new(accepted.segments.max(1));
         self.content.set(accepted.sender, accepted.text);
-        self.trace.clear();
+        self.trace.restart();
     }
 
     /// How many segments it has.

@@ -2,8 +2,8 @@
 //!
 //! A message keeps its slot from acceptance until it is forgotten. Slots are used again, buffers and all, so a busy
 //! partition allocates nothing; a slot's *stamp* counts its uses, so that a reference from outside (a queue, a link's
-//! window) shows when its message is gone. The tables hold slots and compare with what the slot holds: four bytes an
-//! entry and one of fingerprint.
+//! window) shows when its message is gone. Slots lie in chunks that never move. The tables hold a slot and half of its
+//! hash, so that a table grows without touching a message.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -23,19 +23,32 @@ pub(crate) struct SlotRef {
 /// Stamps wrap here, since a link's token has 14 bits for one.
 const STAMPS: u16 = 1 << 14;
 
+/// Slots of a chunk: 64 messages are about three pages.
+const CHUNK: usize = 64;
+
+/// A message in the table by id.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    slot: u32,
+    hash: u32,
+}
+
 /// A segment of a message that a carrier named.
 #[derive(Clone, Copy, Debug)]
 struct Receipt {
     slot: u32,
+    hash: u32,
     part: u8,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
-    slots: Vec<Message>,
+    chunks: Vec<Box<[Message]>>,
     stamps: Vec<u16>,
     free: Vec<u32>,
-    by_id: HashTable<u32>,
+    /// The slot that the next record is about, as far as is known.
+    expected: u32,
+    by_id: HashTable<Named>,
     by_receipt: HashTable<Receipt>,
     hasher: FixedState,
     /// Buffers of texts that are no longer needed, for the next messages.
@@ -53,39 +66,59 @@ impl Messages {
 
     /// Takes a slot for a message that `fill` writes.
     pub(crate) fn insert(&mut self, id: MessageId, fill: impl FnOnce(&mut Message)) -> u32 {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Message::vacant());
-            self.stamps.push(0);
-            u32::try_from(self.slots.len() - 1).expect("open messages are bounded far below 2^32")
-        });
-        if let Some(content) = self.spare.pop() {
-            self.slots[slot as usize].content = content;
+        if self.free.is_empty() {
+            self.add_chunk();
         }
-        fill(&mut self.slots[slot as usize]);
-        assert!(self.slots[slot as usize].id == id, "a slot was filled with another message");
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        let hash = hasher.hash_one(id.0);
-        self.by_id.insert_unique(hash, slot, |&other| hasher.hash_one(slots[other as usize].id.0));
+        let slot = self.free.pop().expect("a chunk was added");
+        let spare = self.spare.pop();
+        let message = self.at_mut(slot);
+        if let Some(content) = spare {
+            message.content = content;
+        }
+        fill(message);
+        assert!(message.id == id, "a slot was filled with another message");
+        let hash = half(self.hasher.hash_one(id.0));
+        self.expected = slot;
+        self.by_id.insert_unique(whole(hash), Named { slot, hash }, |entry| whole(entry.hash));
         slot
+    }
+
+    fn add_chunk(&mut self) {
+        let first = u32::try_from(self.stamps.len()).expect("open messages are bounded far below 2^32");
+        self.chunks.push((0..CHUNK).map(|_| Message::vacant()).collect());
+        self.stamps.resize(self.stamps.len() + CHUNK, 0);
+        self.free.extend((first..).take(CHUNK));
+        self.free.reverse();
+    }
+
+    /// Names the slot that the next record is about, so that [`Messages::find`] looks there first.
+    pub(crate) fn expect(&mut self, slot: u32) {
+        self.expected = slot;
     }
 
     /// The slot of a message.
     pub(crate) fn find(&self, id: MessageId) -> Option<u32> {
-        let hash = self.hasher.hash_one(id.0);
-        self.by_id.find(hash, |&slot| self.slots[slot as usize].id == id).copied()
+        if (self.expected as usize) < self.stamps.len() && self.at(self.expected).id == id {
+            return Some(self.expected);
+        }
+        let hash = half(self.hasher.hash_one(id.0));
+        let is_it = |entry: &Named| entry.hash == hash && self.at(entry.slot).id == id;
+        self.by_id.find(whole(hash), is_it).map(|entry| entry.slot)
     }
 
     pub(crate) fn at(&self, slot: u32) -> &Message {
-        &self.slots[slot as usize]
+        let place = slot as usize;
+        &self.chunks[place / CHUNK][place % CHUNK]
     }
 
     pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Message {
-        &mut self.slots[slot as usize]
+        let place = slot as usize;
+        &mut self.chunks[place / CHUNK][place % CHUNK]
     }
 
     /// Gives up the text of a message that needs it no more. It is in the log.
     pub(crate) fn give_up_content(&mut self, slot: u32) {
-        let content = core::mem::take(&mut self.slots[slot as usize].content);
+        let content = core::mem::take(&mut self.at_mut(slot).content);
         if self.spare.len() < SPARE_MAX {
             self.spare.push(content);
         }
@@ -99,21 +132,20 @@ impl Messages {
     /// The message of a reference, if it is still there.
     pub(crate) fn resolve(&self, reference: SlotRef) -> Option<&Message> {
         let alive = self.stamps.get(reference.slot as usize) == Some(&reference.stamp);
-        alive.then(|| &self.slots[reference.slot as usize])
+        alive.then(|| self.at(reference.slot))
     }
 
     /// Gives a segment the name that its carrier will use in receipts: a hash that is not 0.
     pub(crate) fn name_part(&mut self, slot: u32, part: u8, receipt: u64) {
-        let message = &mut self.slots[slot as usize];
+        let message = self.at_mut(slot);
+        let carrier = message.carrier;
         let named = &mut message.parts.all_mut()[usize::from(part)];
         assert!(named.receipt == 0, "a segment was named twice");
         named.receipt = receipt;
-        named.named_by = message.carrier;
-        let key = (message.carrier, receipt, message.recipient);
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_receipt.insert_unique(hash_of(hasher, key), Receipt { slot, part }, |entry| {
-            hash_of(hasher, key_of(slots, entry))
-        });
+        named.named_by = carrier;
+        let key = (carrier, receipt, message.recipient);
+        let hash = self.hash_of(key);
+        self.by_receipt.insert_unique(whole(hash), Receipt { slot, hash, part }, |entry| whole(entry.hash));
     }
 
     /// The segment of a receipt: carrier, hash of the canonical id, and recipient must all fit.
@@ -124,25 +156,22 @@ impl Messages {
         recipient: Msisdn,
     ) -> Option<(u32, u8)> {
         let key = (carrier, receipt, recipient);
-        let hash = hash_of(&self.hasher, key);
-        self.by_receipt
-            .find(hash, |entry| key_of(&self.slots, entry) == key)
-            .map(|entry| (entry.slot, entry.part))
+        let hash = self.hash_of(key);
+        let is_it = |entry: &Receipt| entry.hash == hash && self.key_of(entry) == key;
+        self.by_receipt.find(whole(hash), is_it).map(|entry| (entry.slot, entry.part))
     }
 
     /// Takes back the name of a segment that is to be sent again.
     pub(crate) fn unname_part(&mut self, slot: u32, part: u8) {
-        let message = &self.slots[slot as usize];
+        let message = self.at(slot);
         let named = message.parts.all()[usize::from(part)];
         if named.receipt == 0 {
             return;
         }
-        let hash = hash_of(&self.hasher, (named.named_by, named.receipt, message.recipient));
-        if let Ok(entry) = self.by_receipt.find_entry(hash, |entry| entry.slot == slot && entry.part == part)
-        {
-            entry.remove();
-        }
-        self.slots[slot as usize].parts.all_mut()[usize::from(part)].receipt = 0;
+        let hash = self.hash_of((named.named_by, named.receipt, message.recipient));
+        let is_it = |entry: &Receipt| entry.slot == slot && entry.part == part;
+        self.by_receipt.find_entry(whole(hash), is_it).expect("a named segment is in the table").remove();
+        self.at_mut(slot).parts.all_mut()[usize::from(part)].receipt = 0;
     }
 
     /// Forgets a message and frees its slot.
@@ -150,9 +179,10 @@ impl Messages {
         for part in 0..self.at(slot).segments() {
             self.unname_part(slot, part);
         }
-        let hash = self.hasher.hash_one(self.at(slot).id.0);
-        let entry = self.by_id.find_entry(hash, |&other| other == slot);
+        let hash = half(self.hasher.hash_one(self.at(slot).id.0));
+        let entry = self.by_id.find_entry(whole(hash), |entry| entry.slot == slot);
         entry.expect("a message is in the table while it has a slot").remove();
+        self.at_mut(slot).id = MessageId(0);
         let stamp = &mut self.stamps[slot as usize];
         *stamp = (*stamp + 1) % STAMPS;
         self.free.push(slot);
@@ -160,18 +190,29 @@ impl Messages {
 
     /// The slots in use, in no order that means anything.
     pub(crate) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
-        self.by_id.iter().copied()
+        self.by_id.iter().map(|entry| entry.slot)
+    }
+
+    fn hash_of(&self, key: ReceiptKey) -> u32 {
+        half(self.hasher.hash_one((key.0.0, key.1, key.2.to_word())))
+    }
+
+    fn key_of(&self, entry: &Receipt) -> ReceiptKey {
+        let message = self.at(entry.slot);
+        let named = message.parts.all()[usize::from(entry.part)];
+        (named.named_by, named.receipt, message.recipient)
     }
 }
 
 type ReceiptKey = (CarrierId, u64, Msisdn);
 
-fn hash_of(hasher: &FixedState, key: ReceiptKey) -> u64 {
-    hasher.hash_one((key.0.0, key.1, key.2.to_word()))
+/// The half of a hash that a table's entry keeps.
+fn half(hash: u64) -> u32 {
+    u32::try_from(hash >> 32).expect("half of it")
 }
 
-fn key_of(slots: &[Message], entry: &Receipt) -> ReceiptKey {
-    let message = &slots[entry.slot as usize];
-    let named = message.parts.all()[usize::from(entry.part)];
-    (named.named_by, named.receipt, message.recipient)
+/// A hash for a table, made again from its half: the multiplier (2^64 over the golden ratio) spreads it over the bits
+/// that the table takes its places and its fingerprints from.
+fn whole(half: u32) -> u64 {
+    u64::from(half).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
