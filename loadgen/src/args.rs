@@ -54,6 +54,9 @@ pub(crate) struct Options {
     /// Messages a second, an open loop; without it, as fast as the customers' windows allow.
     #[arg(long, value_parser = positive)]
     pub(crate) rate: Option<f64>,
+    /// Without a rate: messages without a fate, at most. Those whose fate never comes count too.
+    #[arg(long, default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) open_max: u32,
     /// How an open loop's messages arrive.
     #[arg(long, value_enum, default_value = "even")]
     pub(crate) arrivals: Spacing,

@@ -16,8 +16,12 @@ use crate::random::Random;
 /// When messages arrive.
 #[derive(Clone, Debug)]
 pub(crate) enum Arrivals {
-    /// As fast as the customers' windows allow.
-    Closed,
+    /// As fast as the customers' windows allow, while no more than so many messages are without a fate: a daemon that
+    /// accepts faster than its carriers take would else be measured with a backlog that no operator would let grow.
+    Closed {
+        /// Submitted and without a fate, at most.
+        open_max: u32,
+    },
     /// One after each period.
     Even {
         /// The period.
@@ -55,8 +59,10 @@ impl Feed {
 
     /// Lets arrive what is due at `now`.
     pub(crate) fn advance(&mut self, now: Instant, ledger: &mut Ledger) {
-        if matches!(self.arrivals, Arrivals::Closed) {
-            self.due = self.fresh.end;
+        if let Arrivals::Closed { open_max } = self.arrivals {
+            let done = ledger.counts().fated + ledger.counts().refused;
+            let due = u32::try_from(done).unwrap_or(u32::MAX).saturating_add(open_max);
+            self.due = due.clamp(self.due, self.fresh.end);
             return;
         }
         while self.due < self.fresh.end {
@@ -67,7 +73,7 @@ impl Feed {
             ledger.intend(Nonce(self.due), at);
             self.due += 1;
             self.next_ns += match &mut self.arrivals {
-                Arrivals::Closed => 0.0,
+                Arrivals::Closed { .. } => 0.0,
                 Arrivals::Even { period_ns } => *period_ns,
                 Arrivals::Poisson { period_ns, random } => *period_ns * random.exponential(),
             };
@@ -98,7 +104,7 @@ impl Feed {
         }
         let run = self.fresh.start..self.fresh.start + count;
         self.fresh.start = run.end;
-        if matches!(self.arrivals, Arrivals::Closed) {
+        if matches!(self.arrivals, Arrivals::Closed { .. }) {
             run.clone().for_each(|nonce| ledger.intend(Nonce(nonce), now));
         }
         Some(run)
@@ -111,7 +117,7 @@ impl Feed {
 
     /// When the next message arrives; `None` when all have, or when nothing but room is waited for.
     pub(crate) fn timeout(&self) -> Option<Instant> {
-        let open = !matches!(self.arrivals, Arrivals::Closed);
+        let open = !matches!(self.arrivals, Arrivals::Closed { .. });
         (open && self.due < self.fresh.end).then(|| instant(self.next_ns))
     }
 }
@@ -140,6 +146,7 @@ fn instant(ns: f64) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Answer;
 
     #[test]
     fn an_open_loop_counts_from_the_intended_time() {
@@ -161,13 +168,16 @@ mod tests {
     #[test]
     fn a_closed_loop_counts_from_when_a_customer_takes() {
         let mut ledger = Ledger::new(10);
-        let mut feed = Feed::new(4..10, Arrivals::Closed, Instant(0));
+        let mut feed = Feed::new(0..10, Arrivals::Closed { open_max: 7 }, Instant(0));
         feed.advance(Instant(5), &mut ledger);
         assert_eq!(feed.timeout(), None);
-        assert_eq!(feed.take(4, Instant(7), &mut ledger), Some(4..8));
-        assert_eq!(ledger.intended(Nonce(6)), Instant(7));
-        assert_eq!(feed.take(4, Instant(8), &mut ledger), Some(8..10));
-        assert_eq!(feed.take(4, Instant(8), &mut ledger), None);
+        assert_eq!(feed.take(4, Instant(7), &mut ledger), Some(0..4));
+        assert_eq!(ledger.intended(Nonce(3)), Instant(7));
+        assert_eq!(feed.take(4, Instant(8), &mut ledger), Some(4..7));
+        assert_eq!(feed.take(4, Instant(8), &mut ledger), None, "seven are open");
+        ledger.answered(Nonce(2), Answer::Refused, Instant(8));
+        feed.advance(Instant(9), &mut ledger);
+        assert_eq!(feed.take(4, Instant(9), &mut ledger), Some(7..8));
     }
 
     #[test]

@@ -210,9 +210,10 @@ impl<'a> Session<'a> {
 
     /// Prefills, then measures.
     fn drive(&mut self, fdatasync: Option<Percentiles>) -> Result<Measured, RunError> {
-        let Options { messages, prefill, .. } = *self.options;
+        let Options { messages, prefill, open_max, .. } = *self.options;
+        let closed = Arrivals::Closed { open_max };
         if prefill > 0 {
-            self.phase(0..prefill, Arrivals::Closed, 0)?;
+            self.phase(0..prefill, closed.clone(), 0)?;
         }
         self.binds = self.world.carriers.bound();
         self.world.stage.ledger.measure(prefill..prefill + messages);
@@ -220,7 +221,7 @@ impl<'a> Session<'a> {
         let own_before = own_cpu()?;
         let start = self.world.stage.clock.now();
         let arrivals = match (self.options.rate, self.options.arrivals) {
-            (None, _) => Arrivals::Closed,
+            (None, _) => closed,
             (Some(rate), Spacing::Even) => Arrivals::even(rate),
             (Some(rate), Spacing::Poisson) => Arrivals::poisson(rate, Random::of_seed(self.options.seed, 1)),
         };
@@ -419,7 +420,7 @@ fn world(options: &Options) -> Result<World, RunError> {
     let shape = Shape::new(options.class, usize::from(options.text_bytes), options.recipients, &mut tag);
     let stage = Stage {
         clock: Clock::start(),
-        feed: Feed::new(0..0, Arrivals::Closed, Instant::default()),
+        feed: Feed::new(0..0, Arrivals::Closed { open_max: 0 }, Instant::default()),
         ledger: Ledger::new(options.messages.saturating_add(options.prefill)),
         shape,
         later: Wheel::new(),

@@ -371,7 +371,7 @@ mod testing {
     pub(super) fn stage(intents: u32) -> Stage {
         Stage {
             clock: Clock::start(),
-            feed: Feed::new(0..0, Arrivals::Closed, Instant(0)),
+            feed: Feed::new(0..0, Arrivals::Closed { open_max: 0 }, Instant(0)),
             ledger: Ledger::new(intents),
             shape: Shape::new(None, 40, 1000, &mut Random::of_seed(1, 0)),
             later: Wheel::new(),
