@@ -90,6 +90,12 @@ pub(crate) struct Setup {
     pub(crate) window: u32,
     pub(crate) carriers: usize,
     pub(crate) binds: usize,
+    /// Unanswered submissions of a bind, at most, if the daemon is our own.
+    pub(crate) carrier_window: u16,
+    /// Messages without a fate, at most, in a closed loop.
+    pub(crate) open_max: u32,
+    /// Asked for; `null`: the account's.
+    pub(crate) class: Option<&'static str>,
     pub(crate) text_bytes: u16,
     pub(crate) kills: u32,
     pub(crate) seed: u64,
