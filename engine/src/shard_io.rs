@@ -22,8 +22,8 @@ use std::time::Instant;
 use crate::faults::{Dice, Faults};
 use crate::files::{Appended, Appender, LogError};
 use crate::net::{ConnId, How, ListenerTag, NetError, SocketEvent, Sockets};
-use crate::ring::{Notify, Ring, RingError, What};
-use crate::runtime::{LogDir, PASS_EVERY, Parker, Preparer, SegmentFile, ShardSeat};
+use crate::ring::{Notify, Ring, RingError, Tag, What};
+use crate::runtime::{LogDir, PASS_EVERY, Parker, Preparer, SegmentFile, ShardSeat, WakeHandle};
 
 /// What a shard's IO is made of.
 #[derive(Clone, Debug)]
@@ -79,6 +79,9 @@ pub struct ShardIo {
     log_dir: LogDir,
     preparer: Rc<Preparer>,
     parker: Parker,
+    wake: WakeHandle,
+    /// The ring reads the wake-up event.
+    listens_for_wake: bool,
     spin: Duration,
     passed: Instant,
 }
@@ -91,7 +94,7 @@ impl ShardIo {
     /// What is not to be had, and what to do.
     pub async fn open(seat: &ShardSeat, options: IoOptions) -> Result<Self, IoError> {
         let IoOptions { log_dir, segment_bytes, spin, faults } = options;
-        let parker = Parker::new(seat.waker().clone()).map_err(IoError::Event)?;
+        let parker = Parker::new().map_err(IoError::Event)?;
         let mut ring = Ring::new()?;
         ring.register_event(parker.event())?;
         let log_dir = LogDir::open(&log_dir, segment_bytes).await?;
@@ -101,8 +104,19 @@ impl ShardIo {
             faults.sockets.map_or_else(Sockets::default, |faults| Sockets::with_faults(faults, dice));
         let appender = Appender::new(log_dir.path(), log_dir.is_direct(), faults.files);
         let preparer = Preparer::start(log_dir.clone(), parker.signal());
-        let passed = Instant::now();
-        Ok(Self { ring, sockets, appender, failed: None, log_dir, preparer, parker, spin, passed })
+        Ok(Self {
+            ring,
+            sockets,
+            appender,
+            failed: None,
+            log_dir,
+            preparer,
+            parker,
+            wake: seat.waker().clone(),
+            listens_for_wake: false,
+            spin,
+            passed: Instant::now(),
+        })
     }
 
     /// Submits what was asked since the last turn and lets completions come: one call, or none. Never blocks.
@@ -134,6 +148,7 @@ impl ShardIo {
         while let Some(done) = self.ring.next() {
             match done.tag.what {
                 What::Nobody => {}
+                What::Wake => self.listens_for_wake = false,
                 What::LogWrite | What::LogSync | What::LogPause => {
                     if let Some(result) = self.appender.handle(&mut self.ring, done) {
                         return Some(result.map_or_else(Event::LogFailed, Event::Appended));
@@ -190,12 +205,34 @@ impl ShardIo {
             }
             core::hint::spin_loop();
         }
-        self.parker.falls_asleep();
-        self.ring.notify(Notify::On);
-        if self.looks()? || has_work() {
-            self.parker.stays_awake();
+        self.sleep(at_most.map(|at_most| at_most.saturating_sub(since.elapsed())), has_work).await
+    }
+
+    async fn sleep(
+        &mut self,
+        at_most: Option<Duration>,
+        mut has_work: impl FnMut() -> bool,
+    ) -> io::Result<()> {
+        if !self.listens_for_wake {
+            self.ring.read_event(self.wake.raw_fd(), Tag { what: What::Wake, id: 0 });
+            self.listens_for_wake = true;
+        }
+        self.wake.falls_asleep();
+        let slept = if has_work() {
+            Ok(())
+        } else if self.preparer.is_working() {
+            self.sleep_in_executor(at_most).await
         } else {
-            self.parker.sleep(at_most.map(|at_most| at_most.saturating_sub(since.elapsed()))).await?;
+            self.ring.wait(at_most)
+        };
+        self.wake.awakes();
+        slept
+    }
+
+    async fn sleep_in_executor(&mut self, at_most: Option<Duration>) -> io::Result<()> {
+        self.ring.notify(Notify::On);
+        if !self.looks()? {
+            self.parker.sleep(at_most).await?;
             self.passed = Instant::now();
         }
         self.ring.notify(Notify::Off);

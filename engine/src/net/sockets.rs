@@ -229,8 +229,8 @@ impl Sockets {
                 faulty.stall_over(ConnId::from_u64(done.tag.id));
                 None
             }
-            What::LogWrite | What::LogSync | What::LogPause | What::Nobody => {
-                unreachable!("the log's completions do not come here")
+            What::LogWrite | What::LogSync | What::LogPause | What::Wake | What::Nobody => {
+                unreachable!("only the sockets' completions come here")
             }
         }
     }

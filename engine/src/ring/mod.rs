@@ -64,6 +64,8 @@ pub(crate) enum What {
     LogSync,
     /// A pause that a fault asked for before an append counts as done.
     LogPause,
+    /// Another thread woke the shard.
+    Wake,
     /// Nobody waits for it: a cancellation, the timer of a linked operation.
     Nobody,
 }

@@ -39,6 +39,8 @@ pub(crate) enum Held {
     Socket(OwnedFd),
     /// Where a connection goes to.
     Address(#[expect(dead_code, reason = "the kernel reads it")] Box<SockAddr>),
+    /// Where the count of an event goes.
+    Count(#[expect(dead_code, reason = "the kernel writes it")] Box<[u8; 8]>),
     /// How long to wait.
     Time(#[expect(dead_code, reason = "the kernel reads it")] Box<Timespec>),
 }
@@ -102,6 +104,11 @@ impl Ring {
     /// An error is the ring's end (no memory, or a bug): what was asked since the last turn may be lost.
     pub(crate) fn turn(&mut self) -> io::Result<()> {
         self.broken.take().map_or_else(|| self.queue.turn(), Err)
+    }
+
+    /// As [`Ring::turn`], and sleeps until something completes or a time passes. It may end for no reason.
+    pub(crate) fn wait(&mut self, at_most: Option<Duration>) -> io::Result<()> {
+        self.broken.take().map_or_else(|| self.queue.wait(at_most), Err)
     }
 
     /// Whether [`Ring::next`] has something.
@@ -172,6 +179,13 @@ impl Ring {
         let entries = [entry.user_data(op.0).flags(squeue::Flags::IO_LINK), timer.user_data(timer_op.0)];
         self.push(&entries);
         op
+    }
+
+    /// Reads an event: answers when it is raised, and lowers it.
+    pub(crate) fn read_event(&mut self, fd: RawFd, tag: Tag) -> Op {
+        let mut count = Box::new([0; 8]);
+        let entry = opcode::Read::new(Fd(fd), count.as_mut_ptr(), 8).build();
+        self.submit(entry, tag, Held::Count(count))
     }
 
     /// Answers after a while, with ETIME.

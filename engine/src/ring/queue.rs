@@ -10,6 +10,9 @@
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 
+use core::time::Duration;
+
+use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue};
 
 use super::RingError;
@@ -103,16 +106,16 @@ impl Queue {
     pub(super) fn enter(&mut self, at_least: u32) -> io::Result<()> {
         let submit = u32::try_from(self.ring.submission().len()).expect("the queue has 1024 entries");
         // SAFETY: no argument is passed, and the count is that of entries whose pushers vouched for them.
-        let entered =
-            unsafe { self.ring.submitter().enter::<libc::sigset_t>(submit, at_least, ENTER_GETEVENTS, None) };
-        match entered {
-            Ok(_) => Ok(()),
-            // A signal came, or completions must be taken first: the next turn goes on.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)) => {
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        ended(unsafe {
+            self.ring.submitter().enter::<libc::sigset_t>(submit, at_least, ENTER_GETEVENTS, None)
+        })
+    }
+
+    /// Submits, and sleeps until a completion is there or a time passes.
+    pub(super) fn wait(&mut self, at_most: Option<Duration>) -> io::Result<()> {
+        let Some(at_most) = at_most else { return self.enter(1) };
+        let time = Timespec::from(at_most);
+        ended(self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time)))
     }
 
     /// The next completion that is already there.
@@ -133,6 +136,15 @@ pub(crate) enum Notify {
     On,
     /// They do not: the shard looks by itself.
     Off,
+}
+
+fn ended(entered: io::Result<usize>) -> io::Result<()> {
+    // A signal came, the time passed, or completions must be taken first: the next turn goes on.
+    let passes = [libc::EINTR, libc::ETIME, libc::EBUSY, libc::EAGAIN];
+    match entered {
+        Err(error) if !error.raw_os_error().is_some_and(|code| passes.contains(&code)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Takes ownership of a descriptor that a completion handed over.
