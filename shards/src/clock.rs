@@ -37,10 +37,11 @@ impl RecordClock {
         let nanos = u64::try_from(now.mono.since(self.last.mono).as_nanos()).unwrap_or(u64::MAX);
         let nanos = nanos.saturating_add(self.remainder_ns);
         let elapsed = nanos / 1_000_000;
+        self.remainder_ns = nanos % 1_000_000;
+        self.last.mono = self.last.mono.max(now.mono);
         if elapsed == 0 {
             return self.last.wall;
         }
-        self.remainder_ns = nanos % 1_000_000;
         let ideal = self.last.wall.0.saturating_add(elapsed);
         let lean_max = elapsed / SLEW_PARTS;
         let time = if now.wall.0 >= ideal {
@@ -50,7 +51,7 @@ impl RecordClock {
         };
         self.watch(ideal.abs_diff(now.wall.0));
         assert!(time >= self.last.wall.0, "record time went back");
-        self.last = Now { mono: now.mono, wall: WallMs(time) };
+        self.last.wall = WallMs(time);
         self.last.wall
     }
 
@@ -61,7 +62,8 @@ impl RecordClock {
 
     /// When record time will be at `due`, by the last reading.
     pub(crate) fn instant_of(&self, due: WallMs) -> Instant {
-        self.last.mono.plus(due.since(self.last.wall))
+        let whole = self.last.mono.plus(due.since(self.last.wall));
+        Instant(whole.0.saturating_sub(self.remainder_ns)).max(self.last.mono)
     }
 
     /// How often the wall clock was found far away.

@@ -240,12 +240,14 @@ impl Link {
         }
     }
 
-    /// When the link wants to be looked at again.
-    pub(crate) fn timeout(&self, has_queue: bool) -> Option<Instant> {
+    /// When the link wants to be looked at again. What waits for the end of a pause that is over by `now` waits for room
+    /// in the window: an answer will bring that, and no clock.
+    pub(crate) fn timeout(&self, has_queue: bool, now: Instant) -> Option<Instant> {
         let dial = if let Phase::Down { dial_at } = self.phase { Some(dial_at) } else { None };
         let session = self.session.as_ref().and_then(|session| session.timeout());
-        let pace = if has_queue && self.is_up { self.pace.ready_at() } else { None };
-        let pause = Some(self.paused_until).filter(|_| has_queue && self.is_up && self.throttles > 0);
+        let waits = has_queue && self.is_up;
+        let pace = self.pace.ready_at().filter(|&at| waits && at > now);
+        let pause = Some(self.paused_until).filter(|&at| waits && at > now);
         [dial, session, pace, pause].into_iter().flatten().min()
     }
 }

@@ -223,6 +223,8 @@ impl Shard {
 
     /// The log is durable up to `lsn` ([`wal::Write::end`]): what waited for it leaves.
     pub fn handle_durable(&mut self, now: Now, lsn: Lsn) {
+        // What leaves now is timed from now, however long the sync took.
+        self.clock.read(now);
         self.clock.read(now);
         for place in 0..self.cells.len() {
             self.cells[place].handle_durable(lsn);
@@ -249,7 +251,7 @@ impl Shard {
         let messages = due.map(|due| self.clock.instant_of(due));
         let links = self.links.iter().map(|link| {
             let has_queue = !self.carriers[usize::from(link.carrier)].queue.is_empty();
-            link.timeout(has_queue)
+            link.timeout(has_queue, self.clock.last().mono)
         });
         links.chain([messages, Some(self.next_tick)]).flatten().min()
     }

@@ -251,7 +251,11 @@ impl Shard {
                 State::Final(_) => {}
                 State::Queued if sending_is_over => {
                     let partly_sent = message.parts.all().iter().any(|part| part.state != PartState::Waiting);
-                    let fate = if partly_sent { Fate::Failed } else { Fate::Expired };
+                    let fate = match partly_sent {
+                        _ if message.may_have_left => Fate::Unknown,
+                        true => Fate::Failed,
+                        false => Fate::Expired,
+                    };
                     self.fate(at, place, slot, (fate, Why::ValidityOver));
                 }
                 State::Attempting | State::Sent | State::Doubtful if all_is_over => {

@@ -71,9 +71,9 @@ impl Shard {
             self.release();
             return Ok(());
         }
-        self.has_room_for(place, key.is_some())?;
-        plan.routes.find(submission.recipient).ok_or(Refusal::NoRoute)?;
         let at = self.clock.read(now);
+        self.has_room_for(at, place, key)?;
+        plan.routes.find(submission.recipient).ok_or(Refusal::NoRoute)?;
         let id = self.accept(at, place, submission, &checked, key);
         let acceptance = Acceptance { id, known: false };
         self.cells[place].after_decided(Output::Answer { origin, acceptance });
@@ -107,12 +107,12 @@ impl Shard {
         Ok(Checked { class, validity, sender, alphabet: text.alphabet as u8, segments: text.segments, body })
     }
 
-    fn has_room_for(&self, place: usize, has_key: bool) -> Result<(), Refusal> {
+    fn has_room_for(&self, at: WallMs, place: usize, key: Option<KeyHash>) -> Result<(), Refusal> {
         let cell = &self.cells[place];
         if self.open_messages >= self.plan.open_messages_max || cell.state.messages.len() >= SLOTS_MAX {
             return Err(Refusal::QueueFull);
         }
-        if has_key && cell.state.keys.count() >= self.plan.keys_max / self.cells.len() {
+        if key.is_some() && cell.state.keys.count_at(at) >= self.plan.keys_max / self.cells.len() {
             return Err(Refusal::KeysFull);
         }
         if cell.takes_submissions() { Ok(()) } else { Err(Refusal::Busy) }

@@ -150,6 +150,13 @@ impl Keys {
         self.count
     }
 
+    /// How many there will be once [`Keys::expire`] was told this time: records alone expire keys, and a table that is
+    /// full must not wait for a record which it refuses itself.
+    pub(crate) fn count_at(&self, now: WallMs) -> usize {
+        let over = self.generations.iter().take_while(|oldest| oldest.expires_at < now);
+        self.count - over.map(|generation| generation.count).sum::<usize>()
+    }
+
     pub(crate) fn digest(&self, digest: &mut Digest) {
         digest.number(self.count as u64);
         for generation in &self.generations {

@@ -129,6 +129,8 @@ pub(crate) struct Message {
     /// The last error that a carrier named, as a status or in a receipt; 0 is none.
     pub(crate) code: u32,
     pub(crate) state: State,
+    /// An attempt of it was doubtful, and it was queued again: whatever comes, nobody can say that it did not leave.
+    pub(crate) may_have_left: bool,
     pub(crate) parts: Parts,
     pub(crate) content: Content,
     pub(crate) trace: Trace,
@@ -152,6 +154,7 @@ impl Message {
             why: Why::None,
             code: 0,
             state: State::Queued,
+            may_have_left: false,
             parts: Parts::One([Part::default()]),
             content: Content::default(),
             trace: Trace::default(),
@@ -174,6 +177,7 @@ impl Message {
         self.why = Why::None;
         self.code = 0;
         self.state = State::Queued;
+        self.may_have_left = false;
         self.parts = Parts::new(accepted.segments.max(1));
         self.content.set(accepted.sender, accepted.text);
         self.trace.restart();
@@ -238,7 +242,7 @@ impl Message {
         digest.number(
             u64::from(self.attempt) << 32 | u64::from(self.state.code()) << 8 | u64::from(self.alphabet),
         );
-        digest.number(u64::from(self.code) << 8 | self.why as u64);
+        digest.number(u64::from(self.code) << 9 | u64::from(self.may_have_left) << 8 | self.why as u64);
         for part in self.parts.all() {
             let state = match part.state {
                 PartState::Waiting => 0,

@@ -249,6 +249,7 @@ impl PartitionState {
         });
         let mask = message.parts.mask(PartState::InDoubt);
         set_parts(message, mask, PartState::Waiting);
+        message.may_have_left = true;
         message.due = WallMs(requeued.retry_at_ms);
         self.settle_state(slot);
     }
