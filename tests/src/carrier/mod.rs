@@ -1,0 +1,100 @@
+//! A carrier: what it was given, what it calls it, and the receipts that it owes.
+//!
+//! Ids are counted for each recipient, so two recipients' messages have the same id all the time: an engine that looks at
+//! the id alone gives receipts to the wrong message.
+
+pub(crate) mod manners;
+
+use std::collections::BTreeMap;
+
+use wire::msisdn::Msisdn;
+use wire::smpp::carrier_id::IdForm;
+use wire::smpp::state::MessageState;
+
+use manners::{Habit, Kind, Manner as _, Treatment};
+
+use crate::dice::Dice;
+
+/// One carrier. Its sessions are with their connections.
+#[derive(Debug)]
+pub(crate) struct Carrier {
+    pub(crate) habits: Vec<Habit>,
+    forms: (IdForm, IdForm),
+    counts: BTreeMap<Msisdn, u64>,
+    /// Receipts that were not acknowledged yet.
+    pub(crate) jobs: BTreeMap<u64, Job>,
+    next_job: u64,
+    /// Its connections that are bound.
+    pub(crate) bound: Vec<usize>,
+}
+
+/// A receipt to be delivered.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) recipient: Msisdn,
+    pub(crate) id: Vec<u8>,
+    pub(crate) state: MessageState,
+    /// The connection on which it waits for its answer.
+    pub(crate) on: Option<usize>,
+}
+
+impl Carrier {
+    pub(crate) fn new(habits: Vec<Habit>, forms: (IdForm, IdForm)) -> Self {
+        Self { habits, forms, counts: BTreeMap::new(), jobs: BTreeMap::new(), next_job: 0, bound: Vec::new() }
+    }
+
+    pub(crate) fn treat(&self, dice: &mut Dice) -> Treatment {
+        let mut treatment = manners::honest(dice);
+        for habit in &self.habits {
+            if dice.chance(habit.per_mille) {
+                habit.kind.bend(dice, &mut treatment);
+            }
+        }
+        treatment
+    }
+
+    pub(crate) fn refuses_bind(&self, dice: &mut Dice) -> bool {
+        let refuses = self.habits.iter().find(|habit| habit.kind == Kind::RefusesBinds);
+        refuses.is_some_and(|habit| dice.chance(habit.per_mille.max(200)))
+    }
+
+    /// The next number of a recipient's messages.
+    pub(crate) fn name(&mut self, recipient: Msisdn) -> u64 {
+        let count = self.counts.entry(recipient).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// An id as this carrier writes it in responses.
+    pub(crate) fn response_id(&self, number: u64) -> Vec<u8> {
+        written(self.forms.0, number, Side::Response)
+    }
+
+    /// The same id as it writes it in receipts.
+    pub(crate) fn receipt_id(&self, number: u64) -> Vec<u8> {
+        written(self.forms.1, number, Side::Receipt)
+    }
+
+    pub(crate) fn owe(&mut self, job: Job) -> u64 {
+        self.next_job += 1;
+        self.jobs.insert(self.next_job, job);
+        self.next_job
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Response,
+    Receipt,
+}
+
+fn written(form: IdForm, number: u64, side: Side) -> Vec<u8> {
+    match (form, side) {
+        (IdForm::Folded, Side::Response) => format!("00mX{number}"),
+        (IdForm::Folded, Side::Receipt) => format!("MX{number}"),
+        (IdForm::Decimal, _) => format!("{number}"),
+        (IdForm::Hexadecimal, _) => format!("{number:06X}"),
+        (IdForm::Exact, _) => format!("m-{number}"),
+    }
+    .into_bytes()
+}

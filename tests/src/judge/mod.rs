@@ -1,0 +1,171 @@
+//! The judge: what the world did and what the engine said, compared with what was promised.
+//!
+//! It draws no randomness and shares no code with the engine but the formats. Each promise of the contract has its own
+//! checks: intents (1, 3), order (6), and what the log must show (`verdicts`: 1, 2, 3, 4, 8, 11). Replay (10) and the
+//! draining of everything (9) are looked at by the world, which has the shards.
+
+pub(crate) mod chronicle;
+mod intents;
+mod order;
+mod verdicts;
+
+use std::collections::BTreeMap;
+
+use shards::api::{Fate, FateEvent, Refusal};
+use wal::Lsn;
+use wire::id::{Class, MessageId, Partition};
+use wire::msisdn::Msisdn;
+use wire::smpp::state::MessageState;
+
+use crate::parcel::Parcel;
+use order::Seen;
+
+/// The promises, by their numbers in the contract.
+pub(crate) const NEVER_FORGOTTEN: u8 = 1;
+pub(crate) const ONE_FATE: u8 = 2;
+pub(crate) const ONE_MESSAGE_PER_KEY: u8 = 3;
+pub(crate) const NOT_TWICE: u8 = 4;
+pub(crate) const NEVER_BACKWARDS: u8 = 6;
+pub(crate) const OWN_RECEIPTS: u8 = 8;
+pub(crate) const DRAINS: u8 = 9;
+pub(crate) const REPLAYS: u8 = 10;
+pub(crate) const TOLD: u8 = 11;
+/// Not a promise of the contract: an engine that refuses, doubts or spins.
+pub(crate) const DECENCY: u8 = 0;
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which, by its number in the contract; 0: an engine that refuses, doubts or spins without need.
+    pub promise: u8,
+    /// Virtual time, in nanoseconds.
+    pub at: u64,
+    /// What was seen.
+    pub what: String,
+}
+
+/// What a customer wants to have sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Intent {
+    pub(crate) account: usize,
+    pub(crate) recipient: Msisdn,
+    pub(crate) key: Option<String>,
+    pub(crate) text: String,
+    pub(crate) class: Class,
+    pub(crate) validity_ms: Option<u64>,
+    /// It uses the key of this other intent, and must not be taken.
+    pub(crate) rival_of: Option<u64>,
+    /// Sent in a healed world: must be delivered.
+    pub(crate) is_probe: bool,
+    /// When it was first sent.
+    pub(crate) first_sent: Option<u64>,
+    pub(crate) sends: u32,
+    /// The acknowledged id.
+    pub(crate) acked: Option<MessageId>,
+    pub(crate) refused: Option<Refusal>,
+}
+
+/// An acknowledgement that left: the message's id, and how far the log was durable then.
+#[derive(Clone, Copy, Debug)]
+struct Released {
+    nonce: u64,
+    id: MessageId,
+    durable: Lsn,
+    at: u64,
+}
+
+/// What carriers and the kernel saw of one segment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Passage {
+    /// How far the log was durable when the kernel had each copy whole.
+    handed: Vec<Lsn>,
+    /// Copies that a carrier took.
+    pub(crate) taken: u32,
+    /// Copies that a carrier refused for good.
+    pub(crate) refused_for_good: u32,
+    /// Final states in receipts about it.
+    reports: Vec<MessageState>,
+}
+
+/// All that the judge knows.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    /// Only this promise counts.
+    only: Option<u8>,
+    pub(crate) violation: Option<Violation>,
+    pub(crate) intents: Vec<Intent>,
+    released: Vec<Released>,
+    nonce_of: BTreeMap<MessageId, u64>,
+    pub(crate) passages: BTreeMap<(u64, u8), Passage>,
+    seen: BTreeMap<MessageId, Seen>,
+    /// What customers were told: message to fate.
+    pub(crate) told: BTreeMap<MessageId, Fate>,
+    /// What is told under each number.
+    numbered: BTreeMap<(usize, Partition, u64), MessageId>,
+}
+
+impl Judge {
+    pub(crate) fn new(only: Option<u8>) -> Self {
+        Self {
+            only,
+            violation: None,
+            intents: Vec::new(),
+            released: Vec::new(),
+            nonce_of: BTreeMap::new(),
+            passages: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            told: BTreeMap::new(),
+            numbered: BTreeMap::new(),
+        }
+    }
+
+    /// A promise is broken. The first that counts stands.
+    pub(crate) fn fail(&mut self, at: u64, promise: u8, what: String) {
+        let counts = self.only.is_none_or(|only| only == promise);
+        if counts && self.violation.is_none() {
+            self.violation = Some(Violation { promise, at, what });
+        }
+    }
+
+    fn passage(&mut self, parcel: Parcel) -> &mut Passage {
+        self.passages.entry((parcel.nonce, parcel.part)).or_default()
+    }
+
+    /// The kernel has a whole submission.
+    pub(crate) fn handed(&mut self, parcel: Parcel, durable: Lsn) {
+        self.passage(parcel).handed.push(durable);
+    }
+
+    /// A carrier has one and will bring it on.
+    pub(crate) fn taken(&mut self, parcel: Parcel) {
+        self.passage(parcel).taken += 1;
+    }
+
+    pub(crate) fn refused_for_good(&mut self, parcel: Parcel) {
+        self.passage(parcel).refused_for_good += 1;
+    }
+
+    /// A carrier says what became of it.
+    pub(crate) fn reported(&mut self, parcel: Parcel, state: MessageState) {
+        self.passage(parcel).reports.push(state);
+    }
+
+    /// A fate left for a customer of an account.
+    pub(crate) fn fate_released(&mut self, at: u64, account: usize, event: &FateEvent) {
+        let partition = event.id.partition();
+        let first = *self.numbered.entry((account, partition, event.sequence)).or_insert(event.id);
+        if first != event.id {
+            let what = format!(
+                "fate {} of partition {} is told of {} and of {first}",
+                event.sequence, partition.0, event.id
+            );
+            self.fail(at, TOLD, what);
+        }
+        self.fate_seen(at, event.id, event.fate);
+    }
+
+    /// A fate arrived at a customer.
+    pub(crate) fn fate_told(&mut self, event: &FateEvent) {
+        self.told.insert(event.id, event.fate);
+    }
+}

@@ -1,0 +1,194 @@
+//! The log against the world: at each restart and at the end.
+//!
+//! Nothing that left may rest on a record that is not there, and every record must be justified by what happened.
+
+use shards::api::{Fate, Why};
+use shards::plan::Doubt;
+use wire::id::MessageId;
+use wire::smpp::state::MessageState;
+
+use super::chronicle::{Chronicle, FateSeen, Life};
+use super::{DECENCY, Judge, NEVER_FORGOTTEN, NOT_TWICE, ONE_FATE, ONE_MESSAGE_PER_KEY, OWN_RECEIPTS, TOLD};
+use crate::swarm::{Mode, Swarm};
+
+impl Judge {
+    /// Compares what left with what the disks hold.
+    pub(crate) fn check_chronicle(&mut self, at: u64, swarm: &Swarm, chronicle: &Chronicle) {
+        self.check_released(at, chronicle);
+        self.check_keys(at, chronicle);
+        self.check_handed(at, chronicle);
+        self.check_acknowledged(at, chronicle);
+        for (&id, life) in &chronicle.messages {
+            self.is_named_so(at, id, &life.text);
+            self.check_doubts(at, swarm, id, life);
+            self.check_copies(at, id, life);
+            self.check_fates(at, id, life);
+        }
+    }
+
+    /// Promise 1: an answer rests on an acceptance that was durable when it left, and that is still there.
+    fn check_released(&mut self, at: u64, chronicle: &Chronicle) {
+        for released in self.released.clone() {
+            let accepted = chronicle.messages.get(&released.id).map(|life| life.accepted_in);
+            if accepted.is_none_or(|lsn| lsn >= released.durable) {
+                let what = format!(
+                    "intent {} was answered {} at {} ns with a log durable up to {}; its acceptance is at {accepted:?}",
+                    released.nonce, released.id, released.at, released.durable
+                );
+                return self.fail(at, NEVER_FORGOTTEN, what);
+            }
+        }
+    }
+
+    /// Promise 3: one message to an intent, since every repetition has the same key.
+    fn check_keys(&mut self, at: u64, chronicle: &Chronicle) {
+        let mut first = std::collections::BTreeMap::new();
+        for (id, life) in &chronicle.messages {
+            let Some(nonce) = life.nonce else { continue };
+            if let Some(other) = first.insert(nonce, *id) {
+                let what = format!("intent {nonce} led to two messages, {other} and {id}");
+                return self.fail(at, ONE_MESSAGE_PER_KEY, what);
+            }
+        }
+    }
+
+    /// Promise 4: the kernel had no copy whose attempt was not durable then.
+    fn check_handed(&mut self, at: u64, chronicle: &Chronicle) {
+        let lives: std::collections::BTreeMap<u64, &Life> =
+            chronicle.messages.values().filter_map(|life| Some((life.nonce?, life))).collect();
+        let mut wrong = None;
+        for (&(nonce, part), passage) in &self.passages {
+            let attempts = lives.get(&nonce).map_or(&[][..], |life| &life.attempts);
+            let of_part: Vec<_> = attempts.iter().filter(|attempt| attempt.parts & 1 << part != 0).collect();
+            for (copy, &durable) in (1..).zip(&passage.handed) {
+                let decided = of_part.iter().filter(|attempt| attempt.lsn < durable).count();
+                if decided < copy {
+                    wrong.get_or_insert_with(|| {
+                        format!(
+                            "copy {copy} of segment {part} of intent {nonce} left when {decided} attempts were durable"
+                        )
+                    });
+                }
+            }
+        }
+        if let Some(what) = wrong {
+            self.fail(at, NOT_TWICE, what);
+        }
+    }
+
+    /// Promise 11: nobody acknowledges what could not be told.
+    fn check_acknowledged(&mut self, at: u64, chronicle: &Chronicle) {
+        for &(account, partition, sequence, lsn) in &chronicle.acknowledged {
+            let fates = chronicle.fates.get(&(account, partition)).map_or(&[][..], Vec::as_slice);
+            let tellable = fates.iter().filter(|&&fate| fate < lsn).count() as u64;
+            if sequence > tellable {
+                let what = format!(
+                    "partition {}: fate {sequence} is acknowledged and only {tellable} could be told",
+                    partition.0
+                );
+                return self.fail(at, TOLD, what);
+            }
+        }
+    }
+
+    /// Promise 4, the other side: a doubt has a reason in the world.
+    fn check_doubts(&mut self, at: u64, swarm: &Swarm, id: MessageId, life: &Life) {
+        let Some(nonce) = life.nonce else { return };
+        if swarm.mode == Mode::Calm && !life.doubts.is_empty() {
+            return self.fail(at, DECENCY, format!("{id} is doubtful in a calm world: {:?}", life.doubts));
+        }
+        for doubt in &life.doubts {
+            let attempt = life.attempts.iter().find(|attempt| attempt.number == doubt.attempt);
+            let waited = attempt.map_or(0, |attempt| doubt.at.0.saturating_sub(attempt.at.0));
+            let timeout = attempt.map_or(0, |attempt| attempt.timeout_ms);
+            // Record time may be a tenth slower than the clock by which sessions wait.
+            if doubt.why == Why::ResponseTimeout && waited * 10 + 20 < timeout * 9 {
+                let what = format!("{id}: no response is missed after {waited} ms, {timeout} are allowed");
+                return self.fail(at, DECENCY, what);
+            }
+            for part in (0_u8..32).filter(|part| doubt.parts & 1 << part != 0) {
+                let lost = |other: &&super::chronicle::DoubtSeen| {
+                    other.why == Why::ConnectionLost && other.parts & 1 << part != 0
+                };
+                let doubts = life.doubts.iter().filter(lost).count();
+                let handed = self.passages.get(&(nonce, part)).map_or(0, |passage| passage.handed.len());
+                if doubts > handed {
+                    let what = format!("{id}: segment {part} is doubted {doubts} times and left {handed} times");
+                    return self.fail(at, DECENCY, what);
+                }
+            }
+        }
+    }
+
+    /// Promise 4: carriers took one copy, and one more for each doubt that was settled by sending again.
+    fn check_copies(&mut self, at: u64, id: MessageId, life: &Life) {
+        let Some(nonce) = life.nonce else { return };
+        let policy = shards::plan::ClassPolicy::default_of(life.class).doubt;
+        if policy == Doubt::GiveUp && life.requeued > 0 {
+            self.fail(at, NOT_TWICE, format!("{id} of class {:?} was sent again", life.class));
+        }
+        for part in 0..life.segments {
+            let taken = self.passages.get(&(nonce, part)).map_or(0, |passage| passage.taken);
+            if taken > 1 + life.requeued {
+                let what = format!(
+                    "segment {part} of intent {nonce} ({id}) was taken {taken} times and sent again {} times",
+                    life.requeued
+                );
+                self.fail(at, NOT_TWICE, what);
+            }
+        }
+    }
+
+    /// Promises 2 and 8: one fate, and one that the carriers' words allow.
+    fn check_fates(&mut self, at: u64, id: MessageId, life: &Life) {
+        if life.fates.len() > 1 {
+            self.fail(at, ONE_FATE, format!("{id} has {} fates: {:?}", life.fates.len(), life.fates));
+        }
+        let (Some(seen), Some(nonce)) = (life.fates.first(), life.nonce) else { return };
+        if let Err(what) = self.is_justified(nonce, life, *seen) {
+            self.fail(at, OWN_RECEIPTS, format!("{id}, intent {nonce}, ended {seen:?}, and {what}"));
+        }
+        if let Some(other) = self.seen_fate(id).filter(|&other| other != seen.fate) {
+            self.fail(at, super::NEVER_BACKWARDS, format!("{id} was shown {other:?}, the log has {seen:?}"));
+        }
+    }
+
+    /// The reference model: which fates the words of carriers allow.
+    fn is_justified(&self, nonce: u64, life: &Life, seen: FateSeen) -> Result<(), &'static str> {
+        let passages = (0..life.segments).map(|part| self.passages.get(&(nonce, part)));
+        let says = |states: &[MessageState]| {
+            passages.clone().flatten().any(|passage| passage.reports.iter().any(|state| states.contains(state)))
+        };
+        let taken = |passage: Option<&super::Passage>| passage.is_some_and(|passage| passage.taken > 0);
+        match (seen.fate, seen.why) {
+            (Fate::Delivered, _) => {
+                let arrived = |passage: Option<&super::Passage>| {
+                    passage.is_some_and(|passage| passage.reports.contains(&MessageState::Delivered))
+                };
+                if passages.clone().all(arrived) { Ok(()) } else { Err("no carrier said so of every segment") }
+            }
+            (Fate::Failed, Why::Receipt) => {
+                let lost = [
+                    MessageState::Undeliverable,
+                    MessageState::Rejected,
+                    MessageState::Expired,
+                    MessageState::Deleted,
+                    MessageState::Skipped,
+                ];
+                let refused = passages.clone().flatten().any(|passage| passage.refused_for_good > 0);
+                if says(&lost) || refused { Ok(()) } else { Err("no carrier said that it was lost") }
+            }
+            (Fate::Unknown, Why::Receipt) => {
+                if says(&[MessageState::Unknown]) { Ok(()) } else { Err("no receipt said so") }
+            }
+            (Fate::Failed, Why::Response) => {
+                let refused = passages.clone().flatten().any(|passage| passage.refused_for_good > 0);
+                if refused { Ok(()) } else { Err("no carrier refused it for good") }
+            }
+            (Fate::Expired, _) => {
+                if passages.clone().any(taken) { Err("a carrier had taken it") } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+}

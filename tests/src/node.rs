@@ -1,0 +1,171 @@
+//! The node under test: cores with the production machines, their inboxes, and the disks that outlive them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use shards::api::Origin;
+use shards::plan::Plan;
+use shards::{Cross, LinkId, Shard};
+use wal::{Batch, Log, Lsn, Start};
+use wire::id::ShardId;
+use wire::time::{Instant, Now, WallMs};
+
+use crate::disk::Disk;
+use crate::event::Request;
+use crate::recover;
+use crate::swarm::MS;
+
+/// The wall time at which every world begins.
+const EPOCH_MS: u64 = 1_795_402_975_120;
+
+/// The clock of a machine: how fast it is, and how wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    /// Thousandths by which it is fast.
+    pub(crate) drift: i64,
+    /// By how much the wall clock is set wrong.
+    pub(crate) offset_ms: i64,
+}
+
+impl Clock {
+    pub(crate) fn read(self, virtual_ns: u64) -> Now {
+        let mono = i128::from(virtual_ns) * i128::from(1000 + self.drift) / 1000;
+        let mono = u64::try_from(mono).expect("a world is short");
+        let wall = (EPOCH_MS + mono / MS).saturating_add_signed(self.offset_ms);
+        Now { mono: Instant(mono), wall: WallMs(wall) }
+    }
+
+    /// The first virtual time at which the monotonic clock shows this.
+    pub(crate) fn virtual_of(self, mono: Instant) -> u64 {
+        let speed = u128::try_from(1000 + self.drift).expect("a clock goes forward");
+        u64::try_from((u128::from(mono.0) * 1000).div_ceil(speed)).unwrap_or(u64::MAX)
+    }
+}
+
+/// What waits for a core's next turn.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Request { origin: Origin, account: usize, request: Request },
+    Connected(LinkId),
+    ConnectFailed(LinkId),
+    Received(LinkId, usize, Vec<u8>),
+    Written(LinkId, u64),
+    Closed(LinkId),
+    Crossed(ShardId, Cross),
+    Durable(Lsn),
+    Prepared(u64),
+    Drain,
+}
+
+/// One core of a running process.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) brain: Shard,
+    pub(crate) log: Log,
+    pub(crate) batch: Batch,
+    pub(crate) start: Option<Start>,
+    pub(crate) in_flight: bool,
+    pub(crate) preparing: bool,
+    pub(crate) inbox: VecDeque<Input>,
+    pub(crate) turn_at: Option<u64>,
+    pub(crate) paused_until: u64,
+    /// The connection of each link.
+    pub(crate) conns: Vec<Option<usize>>,
+    /// Turns without progress of time.
+    pub(crate) spins: u32,
+    pub(crate) last_turn: u64,
+}
+
+impl Core {
+    /// Whether its state is what its disk holds.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.in_flight && self.start.is_none() && !self.brain.has_something_to_write()
+    }
+}
+
+/// The node: a machine with disks, and at times a process on it.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) life: u32,
+    pub(crate) clock: Clock,
+    pub(crate) disks: Vec<Disk>,
+    /// Empty while no process runs.
+    pub(crate) cores: Vec<Core>,
+    pub(crate) draining: bool,
+    /// Of each shard, its state's digests when its process ended, if that was all on disk.
+    pub(crate) left: Vec<Option<Vec<u64>>>,
+}
+
+impl Node {
+    pub(crate) fn new(plan: Arc<Plan>, drift: i64) -> Self {
+        let shards = usize::from(plan.shards);
+        Self {
+            plan,
+            life: 0,
+            clock: Clock { drift, offset_ms: 0 },
+            disks: (0..shards).map(|_| Disk::default()).collect(),
+            cores: Vec::new(),
+            draining: false,
+            left: vec![None; shards],
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        !self.cores.is_empty()
+    }
+
+    /// Reads every log back and starts every shard; says what an operator would be told.
+    pub(crate) fn start(&mut self, now: u64, seed: u64) -> Result<(), String> {
+        assert!(!self.is_up(), "one process at a time");
+        let now = self.clock.read(now);
+        self.life += 1;
+        let life = u64::from(self.life);
+        let mut cores = Vec::new();
+        for (shard, disk) in (0_u16..).map(ShardId).zip(&mut self.disks) {
+            let config = recover::log_config(&self.plan, shard);
+            let seed = crate::dice::mix(seed ^ life << 8 ^ u64::from(shard.0));
+            let mut brain = recover::new_shard(&self.plan, shard, now.wall.0, seed);
+            let tail = recover::replay(disk, config, &mut brain)?;
+            if let Some(left) = self.left[usize::from(shard.0)].take()
+                && left != brain.state_digests()
+            {
+                return Err(format!("[10] shard {} recovered another state than it left", shard.0));
+            }
+            let mut log = tail.as_ref().map_or_else(|| Log::create(config, seed), |tail| Log::resume(config, tail));
+            disk.durable = tail.as_ref().map_or(Lsn::ZERO, |tail| tail.lsn);
+            if tail.is_none() {
+                let first = log.wanted_segment().ok_or("a new log wants a segment")?;
+                disk.prepare(first, &log.segment_header(first), config.layout.segment_bytes());
+                disk.prepared();
+                log.handle_prepared(first);
+            }
+            let links: u16 = self.plan.carriers.iter().map(|carrier| carrier.binds_per_shard).sum();
+            cores.push(Core {
+                brain,
+                log,
+                batch: Batch::new(),
+                start: Some(Start { node: self.plan.node, shard, process: now.wall.0, wall: now.wall }),
+                in_flight: false,
+                preparing: false,
+                inbox: VecDeque::new(),
+                turn_at: None,
+                paused_until: 0,
+                conns: vec![None; usize::from(links)],
+                spins: 0,
+                last_turn: 0,
+            });
+        }
+        for core in &mut cores {
+            core.brain.handle_start(now).map_err(|error| error.to_string())?;
+        }
+        self.cores = cores;
+        self.draining = false;
+        Ok(())
+    }
+
+    /// Up to where a partition's log is durable, as its disk said.
+    pub(crate) fn durable(&self, partition: wire::id::Partition) -> Lsn {
+        self.disks[usize::from(ShardId::owner_of(partition, self.plan.shards).0)].durable
+    }
+}

@@ -1,0 +1,57 @@
+//! From a simulated disk to a shard, by the production code for scanning and replaying.
+
+use std::sync::Arc;
+
+use shards::plan::Plan;
+use shards::{Shard, ShardConfig};
+use wal::{Identity, Item, Layout, LogConfig, Lsn, Scan, Tail};
+use wire::id::ShardId;
+
+use crate::disk::Disk;
+
+/// The layout of all simulated logs: the least segments, so that they are rolled over.
+pub(crate) fn layout() -> Layout {
+    Layout::new(wal::limits::SEGMENT_BYTES_MIN).expect("the least is allowed")
+}
+
+/// Whose log a shard's is.
+pub(crate) fn log_config(plan: &Plan, shard: ShardId) -> LogConfig {
+    let identity = Identity {
+        cluster: 0x5157_1754,
+        node: plan.node,
+        shard,
+        shards: plan.shards,
+        partitions: plan.partitions.count(),
+    };
+    LogConfig { identity, layout: layout() }
+}
+
+/// A shard that has read nothing yet.
+pub(crate) fn new_shard(plan: &Arc<Plan>, id: ShardId, process: u64, seed: u64) -> Shard {
+    let records_bytes_max = layout().records_bytes_max();
+    Shard::new(ShardConfig { id, process, seed, records_bytes_max }, Arc::clone(plan))
+}
+
+/// Scans a disk; each item comes with the place of its batch. An error is what an operator would be told.
+pub(crate) fn scan(
+    disk: &Disk,
+    config: LogConfig,
+    mut visit: impl FnMut(Lsn, &Item<'_>),
+) -> Result<Option<Tail>, String> {
+    let mut scan = Scan::new(config);
+    for (seq, bytes) in disk.segments() {
+        scan.segment(seq, bytes, |lsn, item| visit(lsn, &item)).map_err(|error| error.to_string())?;
+    }
+    Ok(scan.finish())
+}
+
+/// Reads a disk back into a shard.
+pub(crate) fn replay(disk: &Disk, config: LogConfig, brain: &mut Shard) -> Result<Option<Tail>, String> {
+    let mut refused = None;
+    let tail = scan(disk, config, |_, item| {
+        if refused.is_none() {
+            refused = brain.handle_recovered(item).err();
+        }
+    })?;
+    refused.map_or(Ok(tail), |error| Err(error.to_string()))
+}

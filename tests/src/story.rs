@@ -1,0 +1,1 @@
+//! A world by hand, in a small vocabulary: what a seed once showed becomes a story that anybody can read.

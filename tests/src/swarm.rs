@@ -1,0 +1,297 @@
+//! What a run draws before it begins: which faults exist and how strong, and how large everything is.
+//!
+//! Not every fault in every run (swarm testing): a run in which nothing but the disk is slow finds what a run in which
+//! everything breaks hides. Bounds are drawn small, so that what they bound happens.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use shards::plan::{Account, Carrier, ClassPolicy, Plan, Route};
+use shards::routes::Routes;
+use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount};
+use wire::smpp::carrier_id::IdForm;
+use wire::smpp::receipt::ReceiptSign;
+
+use crate::carrier::manners::{Habit, KINDS};
+use crate::dice::Dice;
+use crate::disk::Honesty;
+use crate::event::Fault;
+
+/// A millisecond of virtual time.
+pub(crate) const MS: u64 = 1_000_000;
+/// A second of virtual time.
+pub(crate) const S: u64 = 1_000 * MS;
+
+/// What kind of world it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// No faults: everything is delivered once.
+    Calm,
+    /// Faults, then healing.
+    Faults,
+}
+
+/// A way to deceive the judge, who must not be deceived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Canary {
+    /// A sync that is acknowledged and not done.
+    SyncLies,
+    /// A network that drops bytes which it acknowledged.
+    BytesDropped,
+}
+
+/// One run's world.
+#[derive(Clone, Debug)]
+pub(crate) struct Swarm {
+    pub(crate) mode: Mode,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) honesty: Honesty,
+    /// Whether the network drops whole PDUs that it acknowledged, per mille.
+    pub(crate) drops: u64,
+    /// How long faults happen.
+    pub(crate) safety: u64,
+    pub(crate) disk: DiskTraits,
+    pub(crate) net: NetTraits,
+    /// Faults that happen from time to time: what, and every how many nanoseconds about.
+    pub(crate) faults: Vec<(Fault, u64)>,
+    /// Thousandths by which the clock is fast.
+    pub(crate) drift: i64,
+    /// How far the wall clock is set.
+    pub(crate) step_ms: u64,
+    /// How long a process is down.
+    pub(crate) down: (u64, u64),
+    pub(crate) habits: Vec<Vec<Habit>>,
+    pub(crate) customers: Vec<CustomerTraits>,
+    /// Digits of recipients, few enough that they are used often.
+    pub(crate) recipients: Vec<String>,
+    pub(crate) intents_max: u64,
+    /// Whether messages are forgotten while the run goes on.
+    pub(crate) forgets: bool,
+}
+
+/// How a disk is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DiskTraits {
+    pub(crate) sync: (u64, u64),
+    pub(crate) slow_per_mille: u64,
+    pub(crate) slow: u64,
+    pub(crate) fail_per_mille: u64,
+}
+
+/// How the network is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NetTraits {
+    pub(crate) delay: (u64, u64),
+    pub(crate) chunk_bytes: u64,
+    pub(crate) kernel_bytes: usize,
+    pub(crate) refuse_per_mille: u64,
+    pub(crate) stall: u64,
+}
+
+/// How a customer is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CustomerTraits {
+    pub(crate) account: usize,
+    pub(crate) gap: (u64, u64),
+    pub(crate) burst: u64,
+    pub(crate) subscribes: bool,
+    pub(crate) credits: u32,
+    pub(crate) disconnects_per_mille: u64,
+    pub(crate) boasts_per_mille: u64,
+}
+
+impl Swarm {
+    /// The world of a seed.
+    pub(crate) fn draw(seed: u64, mode: Mode) -> Self {
+        let mut dice = Dice::stream(seed, "swarm");
+        let dice = &mut dice;
+        let calm = mode == Mode::Calm;
+        let shards = dice.within((1, 3));
+        let forgets = !calm && dice.chance(150);
+        let plan = plan(dice, calm, u16::try_from(shards).unwrap_or(1), forgets);
+        let habits = plan.carriers.iter().map(|_| habits(dice, calm)).collect();
+        let subscribers = dice.within((2, 4));
+        let customers = (0..subscribers).map(|_| customer(dice, calm, plan.accounts.len())).collect();
+        Self {
+            mode,
+            honesty: Honesty::Honest,
+            drops: 0,
+            safety: dice.within((4, 20)) * S,
+            disk: disk(dice, calm),
+            net: net(dice, calm),
+            faults: faults(dice, calm),
+            drift: if calm || dice.chance(600) { 0 } else { dice.pick(&[-50, -10, -1, 1, 10, 50]) },
+            step_ms: dice.pick(&[200, 2_000, 10_000, 3_600_000]),
+            down: dice.pick(&[(20 * MS, 300 * MS), (500 * MS, 5 * S)]),
+            habits,
+            customers,
+            recipients: recipients(dice, plan.partitions),
+            intents_max: dice.skewed((10, 120)),
+            forgets,
+            plan: Arc::new(plan),
+        }
+    }
+
+    /// Deceives the judge.
+    pub(crate) fn deceive(&mut self, canary: Canary) {
+        match canary {
+            Canary::SyncLies => {
+                self.honesty = Honesty::Lies;
+                self.faults.push((Fault::PowerCut, 3 * S));
+            }
+            Canary::BytesDropped => self.drops = 50,
+        }
+    }
+
+    /// How far the wall clock may be wrong, in all.
+    pub(crate) fn clock_slack(&self) -> u64 {
+        let steps = self.faults.iter().any(|(fault, _)| matches!(fault, Fault::ClockStep));
+        if steps { 2 * self.step_ms * MS } else { 0 }
+    }
+}
+
+fn plan(dice: &mut Dice, calm: bool, shards: u16, forgets: bool) -> Plan {
+    let carriers = dice.within((1, 3));
+    let carriers: Vec<_> = (0..carriers).map(|place| carrier(dice, calm, place)).collect();
+    let all: Vec<u16> = (0_u16..).take(carriers.len()).collect();
+    let mut turned = all.clone();
+    turned.rotate_left(1);
+    let routes = vec![
+        Route { prefix: None, carriers: all },
+        Route { prefix: "49152".parse().ok(), carriers: turned },
+    ];
+    let tight = !calm && dice.chance(150);
+    let accounts = ["acme", "beta", "citrus"].map(|name| Account {
+        id: AccountId::of_name(name),
+        name: name.into(),
+        class: Class::Transactional,
+        sender: "Sim".into(),
+    });
+    Plan {
+        node: NodeId(1),
+        shards,
+        partitions: PartitionCount::new(16).expect("the least"),
+        accounts: accounts.into(),
+        carriers,
+        routes: Routes::new(routes),
+        classes: Class::ALL.map(|class| policy(dice, calm, class)),
+        open_messages_max: if tight { 6 } else { 10_000 },
+        keys_max: if tight { 64 } else { 100_000 },
+        retention: Duration::from_secs(if forgets { dice.within((1, 8)) } else { 86_400 }),
+        finished_max: if forgets { dice.pick(&[32, 1_000]) } else { 100_000 },
+    }
+}
+
+fn carrier(dice: &mut Dice, calm: bool, place: u64) -> Carrier {
+    let name = format!("carrier-{place}");
+    let (response_ids, receipt_ids) = dice.pick(&[
+        (IdForm::Exact, IdForm::Exact),
+        (IdForm::Folded, IdForm::Folded),
+        (IdForm::Hexadecimal, IdForm::Decimal),
+    ]);
+    let rate = if dice.chance(300) { Some(dice.within((10, 100))) } else { None };
+    Carrier {
+        id: CarrierId::of_name(&name),
+        name,
+        system_id: "switchyard".into(),
+        password: "secret".into(),
+        system_type: String::new(),
+        binds_per_shard: u16::try_from(dice.within((1, 2))).unwrap_or(1),
+        window_pdus: u16::try_from(dice.skewed((1, 40))).unwrap_or(1),
+        rate_per_shard: rate.and_then(|rate| u32::try_from(rate).ok()),
+        response_timeout: Duration::from_millis(if calm { 10_000 } else { dice.within((400, 3_000)) }),
+        enquire_after: Duration::from_millis(dice.within((500, 5_000))),
+        response_ids,
+        receipt_ids,
+        receipt_sign: dice.pick(&[ReceiptSign::EsmClass, ReceiptSign::EsmClassOrBody]),
+    }
+}
+
+fn policy(dice: &mut Dice, calm: bool, class: Class) -> ClassPolicy {
+    let ms = |dice: &mut Dice, range| Duration::from_millis(dice.within(range));
+    let doubt = ClassPolicy::default_of(class).doubt;
+    if calm {
+        let minute = Duration::from_secs(60);
+        return ClassPolicy { validity: minute, receipt_wait: minute, doubt_wait: minute, doubt };
+    }
+    let doubt_wait = if class == Class::Otp { Duration::ZERO } else { ms(dice, (0, 2_000)) };
+    ClassPolicy { validity: ms(dice, (1_000, 8_000)), receipt_wait: ms(dice, (500, 6_000)), doubt_wait, doubt }
+}
+
+fn habits(dice: &mut Dice, calm: bool) -> Vec<Habit> {
+    if calm || dice.chance(150) {
+        return Vec::new();
+    }
+    let strength = dice.pick(&[20, 80, 250]);
+    let chosen: Vec<_> = KINDS.iter().copied().filter(|_| dice.chance(250)).collect();
+    chosen.into_iter().map(|kind| Habit { kind, per_mille: strength }).collect()
+}
+
+fn customer(dice: &mut Dice, calm: bool, accounts: usize) -> CustomerTraits {
+    CustomerTraits {
+        account: dice.index(accounts),
+        gap: dice.pick(&[(MS, 50 * MS), (20 * MS, 500 * MS)]),
+        burst: dice.skewed((1, 12)),
+        subscribes: dice.chance(700),
+        credits: u32::try_from(dice.skewed((1, 100))).unwrap_or(1),
+        disconnects_per_mille: if calm { 0 } else { dice.pick(&[0, 10, 60]) },
+        boasts_per_mille: if calm { 0 } else { dice.pick(&[0, 100]) },
+    }
+}
+
+fn disk(dice: &mut Dice, calm: bool) -> DiskTraits {
+    let has = |dice: &mut Dice, per_mille| !calm && dice.chance(per_mille);
+    DiskTraits {
+        sync: dice.pick(&[(50_000, 300_000), (MS, 5 * MS), (5 * MS, 30 * MS)]),
+        slow_per_mille: if has(dice, 300) { dice.within((1, 30)) } else { 0 },
+        slow: dice.pick(&[200 * MS, 2 * S, 12 * S]),
+        fail_per_mille: if has(dice, 150) { dice.within((1, 5)) } else { 0 },
+    }
+}
+
+fn net(dice: &mut Dice, calm: bool) -> NetTraits {
+    NetTraits {
+        delay: dice.pick(&[(20_000, 200_000), (MS, 20 * MS), (20 * MS, 150 * MS)]),
+        chunk_bytes: dice.pick(&[7, 64, 1_460, 65_536]),
+        kernel_bytes: dice.pick(&[200, 4_096, 65_536]),
+        refuse_per_mille: if !calm && dice.chance(300) { dice.within((50, 500)) } else { 0 },
+        stall: dice.pick(&[200 * MS, 3 * S, 20 * S]),
+    }
+}
+
+fn faults(dice: &mut Dice, calm: bool) -> Vec<(Fault, u64)> {
+    let every = |dice: &mut Dice| dice.pick(&[800 * MS, 3 * S, 8 * S]);
+    if calm {
+        return if dice.chance(400) { vec![(Fault::Drain, 5 * S)] } else { Vec::new() };
+    }
+    let kinds = [
+        (Fault::Kill, 350),
+        (Fault::PowerCut, 350),
+        (Fault::Drain, 250),
+        (Fault::Pause, 200),
+        (Fault::ClockStep, 200),
+        (Fault::Reset, 450),
+        (Fault::HalfOpen, 200),
+        (Fault::Stall, 300),
+    ];
+    let chosen: Vec<_> = kinds.into_iter().filter(|&(_, per_mille)| dice.chance(per_mille)).collect();
+    chosen.into_iter().map(|(fault, _)| (fault, every(dice))).collect()
+}
+
+/// Numbers of few partitions in half of the worlds, so that much meets in one place.
+fn recipients(dice: &mut Dice, partitions: PartitionCount) -> Vec<String> {
+    let crowded = dice.chance(500);
+    let wanted = dice.index(20) + 5;
+    let mut numbers = Vec::new();
+    for _ in 0..10_000 {
+        let number = format!("4915{}{:07}", dice.within((1, 2)), dice.below(10_000_000));
+        let partition = number.parse().map_or(0, |number| partitions.partition_of(number).0);
+        if !crowded || partition < 2 {
+            numbers.push(number);
+        }
+        if numbers.len() == wanted {
+            break;
+        }
+    }
+    numbers
+}

@@ -1,0 +1,311 @@
+//! Carriers at work: they let links in, take messages, answer, and send receipts until these are acknowledged.
+
+use wire::msisdn::Msisdn;
+use wire::smpp::command::{CommandId, Sequence};
+use wire::smpp::fields::{Address, EsmClass};
+use wire::smpp::header::{Header, encode_header_only};
+use wire::smpp::ReceiptOut;
+use wire::smpp::session::Event as Told;
+use wire::smpp::sm::Sm;
+use wire::smpp::state::MessageState;
+use wire::smpp::status::CommandStatus;
+use wire::smpp::tlv::Tlvs;
+use wire::time::{Instant, WallMs};
+
+use super::World;
+use crate::carrier::Job;
+use crate::carrier::manners::{About, Answer, Then};
+use crate::event::{Act, End, Event, Way};
+use crate::parcel::Parcel;
+use crate::swarm::{MS, S};
+
+/// How long a carrier waits before it sends a receipt again.
+const RECEIPT_AGAIN: u64 = 700 * MS;
+/// Room in the kernel for a carrier's bytes.
+const KERNEL_BYTES: usize = 16 << 10;
+
+/// What a session told, without its borrow.
+enum Heard {
+    Bind,
+    Submit(Sequence, Option<Parcel>),
+    ReceiptTaken(u64, CommandStatus),
+    ReceiptLost(u64),
+    Closed,
+    Nothing,
+}
+
+impl World {
+    /// Lets a carrier's session tell what it has, and acts on it.
+    pub(super) fn pump_carrier(&mut self, conn: usize) {
+        let now = Instant(self.now);
+        loop {
+            let Some(told) = self.conns[conn].session.poll_event(now) else { break };
+            let heard = match told {
+                Told::BindRequested { .. } => Heard::Bind,
+                Told::SubmitRequest { sequence, sm } => Heard::Submit(sequence, Parcel::read(&sm)),
+                Told::DeliverAnswer { token, status } => Heard::ReceiptTaken(token, status),
+                Told::Timeout { token, .. } => Heard::ReceiptLost(token),
+                Told::Closed { .. } => Heard::Closed,
+                _ => Heard::Nothing,
+            };
+            self.heard(conn, heard);
+        }
+        self.flush_carrier(conn);
+        self.arm_carrier_timer(conn);
+    }
+
+    fn heard(&mut self, conn: usize, heard: Heard) {
+        let carrier = self.conns[conn].carrier;
+        match heard {
+            Heard::Bind => self.decide_bind(conn),
+            Heard::Submit(sequence, Some(parcel)) => self.take_submission(conn, sequence, parcel),
+            Heard::Submit(_, None) => {
+                let what = "a carrier was given a text that no customer wrote".into();
+                self.judge.fail(self.now, crate::judge::DECENCY, what);
+            }
+            Heard::ReceiptTaken(job, CommandStatus::ESME_ROK) => {
+                self.carriers[carrier].jobs.remove(&job);
+            }
+            Heard::ReceiptTaken(job, _) | Heard::ReceiptLost(job) => self.receipt_again(carrier, job),
+            Heard::Closed => {
+                self.carriers[carrier].bound.retain(|&bound| bound != conn);
+                self.queue.at(self.now + 20 * MS, Event::Broken { conn, end: End::Carrier });
+                self.queue.at(self.now + 200 * MS, Event::Broken { conn, end: End::Node });
+            }
+            Heard::Nothing => {}
+        }
+    }
+
+    fn decide_bind(&mut self, conn: usize) {
+        let carrier = self.conns[conn].carrier;
+        let refuses = self.carriers[carrier].refuses_bind(&mut self.dice.carriers);
+        if refuses && !self.is_healed() {
+            return self.conns[conn].session.refuse_bind(CommandStatus::ESME_RBINDFAIL);
+        }
+        self.conns[conn].session.accept_bind();
+        self.carriers[carrier].bound.push(conn);
+        let waiting: Vec<u64> =
+            self.carriers[carrier].jobs.iter().filter(|(_, job)| job.on.is_none()).map(|(&job, _)| job).collect();
+        for job in waiting {
+            self.plan_act(carrier, 50 * MS, Act::Receipt { job });
+        }
+    }
+
+    pub(super) fn plan_act(&mut self, carrier: usize, after: u64, act: Act) {
+        self.queue.at(self.now + after, Event::Carrier { carrier, act });
+    }
+
+    fn take_submission(&mut self, conn: usize, sequence: Sequence, parcel: Parcel) {
+        let carrier = self.conns[conn].carrier;
+        self.hash.number(parcel.nonce << 8 | u64::from(parcel.part));
+        let treatment = self.carriers[carrier].treat(&mut self.dice.carriers);
+        let number = self.carriers[carrier].name(parcel.recipient);
+        let response_id = self.carriers[carrier].response_id(number);
+        if treatment.answer.takes() {
+            self.judge.taken(parcel);
+            self.sights.taken += 1;
+        }
+        let answer = |status: CommandStatus, id: Vec<u8>| {
+            Some(Act::Answer { conn, sequence, status, id })
+        };
+        let act = match treatment.answer {
+            Answer::Takes => answer(CommandStatus::ESME_ROK, response_id),
+            Answer::TakesNameless => answer(CommandStatus::ESME_ROK, Vec::new()),
+            Answer::Refuses(status) => {
+                if status.verdict() == wire::smpp::status::Verdict::Permanent {
+                    self.judge.refused_for_good(parcel);
+                }
+                answer(status, Vec::new())
+            }
+            Answer::Nacks => {
+                self.judge.refused_for_good(parcel);
+                Some(Act::Nack { conn, sequence })
+            }
+            Answer::NacksWithoutNumber => Some(Act::Nack { conn, sequence: Sequence(0) }),
+            Answer::TakesSilently | Answer::Drops => None,
+        };
+        if let Some(act) = act {
+            self.plan_act(carrier, treatment.answer_after, act);
+        }
+        match treatment.then {
+            Then::Nothing => {}
+            Then::Unbinds => self.plan_act(carrier, treatment.answer_after / 2, Act::Unbind { conn }),
+            Then::Breaks => self.plan_act(carrier, treatment.answer_after / 2, Act::Break { conn }),
+        }
+        for receipt in treatment.receipts {
+            let job = self.receipt_job(carrier, parcel, number, (receipt.about, receipt.state));
+            let job = self.carriers[carrier].owe(job);
+            self.plan_act(carrier, receipt.after, Act::Receipt { job });
+        }
+    }
+
+    /// Writes a receipt down, and tells the judge what the carrier says of whom.
+    fn receipt_job(
+        &mut self,
+        carrier: usize,
+        parcel: Parcel,
+        number: u64,
+        (about, state): (About, MessageState),
+    ) -> Job {
+        let id = |world: &Self, number| world.carriers[carrier].receipt_id(number);
+        match about {
+            About::This => {
+                self.judge.reported(parcel, state);
+                Job { recipient: parcel.recipient, id: id(self, number), state, on: None }
+            }
+            About::Unknown => Job { recipient: parcel.recipient, id: id(self, number + 500_000), state, on: None },
+            About::AnotherRecipient => {
+                let stranger = Msisdn::parse(format!("3361{:07}", number % 10_000_000).as_bytes());
+                let recipient = stranger.unwrap_or(parcel.recipient);
+                Job { recipient, id: id(self, number), state, on: None }
+            }
+        }
+    }
+
+    pub(super) fn act(&mut self, carrier: usize, act: Act) {
+        match act {
+            Act::Answer { conn, sequence, status, id } => {
+                if self.conns[conn].carrier_has_it {
+                    self.conns[conn].session.answer_submit(sequence, status, &id);
+                    self.pump_carrier(conn);
+                }
+            }
+            Act::Nack { conn, sequence } => self.nack(conn, sequence),
+            Act::Receipt { job } => self.send_receipt(carrier, job),
+            Act::Unbind { conn } => {
+                if self.conns[conn].carrier_has_it {
+                    self.conns[conn].session.unbind(Instant(self.now));
+                    self.pump_carrier(conn);
+                }
+            }
+            Act::Break { conn } => {
+                if self.conns[conn].carrier_has_it {
+                    self.reset(conn);
+                }
+            }
+        }
+    }
+
+    fn nack(&mut self, conn: usize, sequence: Sequence) {
+        let connection = &mut self.conns[conn];
+        if !connection.carrier_has_it || connection.dead {
+            return;
+        }
+        self.flush_carrier(conn);
+        let connection = &mut self.conns[conn];
+        // Between two PDUs, or not at all.
+        if connection.session.pending().is_empty() {
+            let mut bytes = Vec::new();
+            let header =
+                Header { command: CommandId::GENERIC_NACK, status: CommandStatus::ESME_RINVCMDID, sequence };
+            encode_header_only(header, &mut bytes);
+            connection.to_node.bytes.extend(bytes);
+            self.arm_arrival(conn, Way::ToNode);
+        }
+    }
+
+    fn send_receipt(&mut self, carrier: usize, number: u64) {
+        let living: Vec<usize> =
+            self.carriers[carrier].bound.iter().copied().filter(|&conn| self.conns[conn].carrier_has_it).collect();
+        let Some(job) = self.carriers[carrier].jobs.get(&number).filter(|job| job.on.is_none()).cloned() else {
+            return;
+        };
+        if living.is_empty() {
+            return;
+        }
+        let conn = self.dice.carriers.pick(&living);
+        let wall = self.node.clock.read(self.now).wall;
+        let receipt = ReceiptOut {
+            id: &job.id,
+            state: job.state,
+            error: 0,
+            submitted: WallMs(wall.0.saturating_sub(1_000)),
+            done: wall,
+            text: b"",
+        };
+        let (mut text, mut tlvs) = (Vec::new(), Vec::new());
+        receipt.put_text(&mut text);
+        receipt.put_tlvs(&mut tlvs);
+        let mut digits = [0; wire::msisdn::DIGITS_MAX];
+        let sm = Sm {
+            source: Address::international(job.recipient.write_digits(&mut digits)),
+            destination: Address::alphanumeric(b"Sim"),
+            esm_class: EsmClass::RECEIPT,
+            short_message: &text,
+            tlvs: Tlvs::new(&tlvs).expect("just written"),
+            ..Sm::default()
+        };
+        let sent = self.conns[conn].session.deliver(Instant(self.now), number, &sm).is_ok();
+        if sent {
+            if let Some(job) = self.carriers[carrier].jobs.get_mut(&number) {
+                job.on = Some(conn);
+            }
+            self.pump_carrier(conn);
+        } else {
+            self.plan_act(carrier, RECEIPT_AGAIN, Act::Receipt { job: number });
+        }
+    }
+
+    fn receipt_again(&mut self, carrier: usize, number: u64) {
+        if let Some(job) = self.carriers[carrier].jobs.get_mut(&number) {
+            job.on = None;
+            self.plan_act(carrier, RECEIPT_AGAIN, Act::Receipt { job: number });
+        }
+    }
+
+    /// A carrier's end of a connection is gone: receipts without an answer are sent again elsewhere.
+    pub(super) fn carrier_lost(&mut self, conn: usize) {
+        let carrier = self.conns[conn].carrier;
+        let state = &mut self.carriers[carrier];
+        state.bound.retain(|&bound| bound != conn);
+        let lost: Vec<u64> =
+            state.jobs.iter().filter(|(_, job)| job.on == Some(conn)).map(|(&number, _)| number).collect();
+        for number in lost {
+            self.receipt_again(carrier, number);
+        }
+    }
+
+    /// The kernel takes what a carrier's session has to say.
+    pub(super) fn flush_carrier(&mut self, conn: usize) {
+        let connection = &mut self.conns[conn];
+        if !connection.carrier_has_it {
+            return;
+        }
+        let room = KERNEL_BYTES.saturating_sub(connection.to_node.bytes.len());
+        let pending = connection.session.pending();
+        let count = pending.len().min(room);
+        connection.to_node.bytes.extend(&pending[..count]);
+        connection.session.consume(count);
+        self.arm_arrival(conn, Way::ToNode);
+    }
+
+    fn arm_carrier_timer(&mut self, conn: usize) {
+        let connection = &mut self.conns[conn];
+        let Some(due) = connection.session.timeout().filter(|_| connection.carrier_has_it) else { return };
+        let due = due.0.max(self.now + 1_000);
+        if connection.timer_at.is_none_or(|armed| due < armed || armed <= self.now) {
+            connection.timer_at = Some(due);
+            self.queue.at(due, Event::CarrierTimer { conn });
+        }
+    }
+
+    pub(super) fn carrier_timer(&mut self, conn: usize) {
+        let connection = &mut self.conns[conn];
+        if connection.carrier_has_it && connection.timer_at == Some(self.now) {
+            connection.timer_at = None;
+            connection.session.handle_timeout(Instant(self.now));
+            self.pump_carrier(conn);
+        }
+    }
+
+    /// Carriers behave from now on.
+    pub(super) fn heal_carriers(&mut self) {
+        for carrier in 0..self.carriers.len() {
+            self.carriers[carrier].habits.clear();
+            let jobs: Vec<u64> = self.carriers[carrier].jobs.keys().copied().collect();
+            for (place, job) in (0_u64..).zip(jobs) {
+                self.plan_act(carrier, place * MS + S / 10, Act::Receipt { job });
+            }
+        }
+    }
+}

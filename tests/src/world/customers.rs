@@ -1,0 +1,343 @@
+//! Customers: they submit in bursts, repeat what was not answered with the same key, try a used key with another text,
+//! ask, subscribe, acknowledge, and lose their connections.
+
+use std::collections::BTreeMap;
+
+use shards::api::{Origin, Reply};
+use wire::id::{Class, MessageId, Partition, ShardId};
+
+use super::World;
+use crate::event::{Event, Request};
+use crate::judge::Intent;
+use crate::node::Input;
+use crate::parcel;
+use crate::swarm::{CustomerTraits, MS, S};
+
+/// How long a customer waits for an answer before it repeats.
+const PATIENCE: u64 = 1_500 * MS;
+
+/// One customer.
+#[derive(Debug)]
+pub(crate) struct Customer {
+    pub(crate) traits: CustomerTraits,
+    core: usize,
+    /// Counts its connections; 0 is none yet.
+    connection: u64,
+    connected: bool,
+    next_request: u64,
+    /// Requests without a reply.
+    open: BTreeMap<u64, Asked>,
+    /// Its intents.
+    intents: Vec<u64>,
+    /// The last fate of each partition that it was told.
+    received: BTreeMap<Partition, u64>,
+    /// When the last reply arrives that is under way.
+    replies_until: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Submit { nonce: u64 },
+    Query { id: MessageId, at: u64, is_final: bool },
+}
+
+impl Customer {
+    pub(crate) fn new(traits: CustomerTraits) -> Self {
+        Self {
+            traits,
+            core: 0,
+            connection: 0,
+            connected: false,
+            next_request: 0,
+            open: BTreeMap::new(),
+            intents: Vec::new(),
+            received: BTreeMap::new(),
+            replies_until: 0,
+        }
+    }
+
+    /// Whether it is there and waits for nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.connected && self.open.is_empty()
+    }
+}
+
+impl World {
+    /// A customer does something, and will again.
+    pub(super) fn customer(&mut self, customer: usize) {
+        let gap = self.dice.customers.within(self.customers[customer].traits.gap);
+        self.queue.at(self.now + gap, Event::Customer { customer });
+        if !self.customers[customer].connected {
+            return self.connect(customer);
+        }
+        let traits = self.customers[customer].traits;
+        let healed = self.is_healed();
+        let what = self.dice.customers.below(1000);
+        match what {
+            _ if !healed && self.dice.customers.chance(traits.disconnects_per_mille) => self.disconnect(customer),
+            0..300 if !healed && self.stage_allows_intents() => {
+                for _ in 0..=self.dice.customers.below(traits.burst) {
+                    self.submit_new(customer);
+                }
+            }
+            0..600 => self.repeat(customer),
+            600..680 if !healed => self.rival(customer),
+            680..900 => self.query(customer),
+            900..950 if !healed => self.boast(customer),
+            _ => {}
+        }
+    }
+
+    fn stage_allows_intents(&self) -> bool {
+        (self.judge.intents.len() as u64) < self.swarm.intents_max
+    }
+
+    fn connect(&mut self, customer: usize) {
+        if !self.node.is_up() {
+            return;
+        }
+        let core = self.dice.customers.index(self.node.cores.len());
+        let forgets_place = self.dice.customers.chance(500);
+        let state = &mut self.customers[customer];
+        state.core = core;
+        state.connection += 1;
+        state.connected = true;
+        state.open.clear();
+        if state.traits.subscribes {
+            let positions = if forgets_place { Vec::new() } else { state.received.clone().into_iter().collect() };
+            if forgets_place {
+                state.received.clear();
+            }
+            let credits = state.traits.credits;
+            self.send_request(customer, Request::Subscribe { credits, positions });
+        }
+    }
+
+    fn disconnect(&mut self, customer: usize) {
+        self.send_request(customer, Request::Unsubscribe);
+        let state = &mut self.customers[customer];
+        state.connected = false;
+        state.open.clear();
+        // A customer that forgets what it had is told again.
+        if self.dice.customers.chance(300) {
+            self.customers[customer].received.clear();
+        }
+    }
+
+    /// The process is gone, and with it all connections.
+    pub(super) fn lose_customers(&mut self) {
+        for customer in &mut self.customers {
+            customer.connected = false;
+            customer.open.clear();
+        }
+    }
+
+    fn send_request(&mut self, customer: usize, request: Request) {
+        let delay = self.dice.customers.skewed((10_000, 30 * MS));
+        let (life, connection) = (self.node.life, self.customers[customer].connection);
+        self.queue.at(self.now + delay, Event::Request { life, customer, connection, request });
+    }
+
+    /// A request arrives at the core that has the connection.
+    pub(super) fn request(&mut self, life: u32, customer: usize, connection: u64, request: Request) {
+        if !self.is_alive(life) {
+            return;
+        }
+        let state = &self.customers[customer];
+        let number = match request {
+            Request::Submit { request, .. } | Request::Query { request, .. } => request,
+            _ => 0,
+        };
+        let shard = ShardId(u16::try_from(state.core).unwrap_or(0));
+        let origin = Origin { shard, connection: connection << 16 | customer as u64, request: number };
+        let input = Input::Request { origin, account: state.traits.account, request };
+        let core = state.core;
+        if core < self.node.cores.len() {
+            self.give(core, input);
+        }
+    }
+
+    fn submit_new(&mut self, customer: usize) {
+        let account = self.customers[customer].traits.account;
+        let dice = &mut self.dice.customers;
+        let recipient = self.swarm.recipients[dice.index(self.swarm.recipients.len())].clone();
+        let class = dice.pick(&Class::ALL);
+        let has_key = dice.chance(850);
+        let repetitions = if dice.chance(150) { dice.index(60) + 17 } else { dice.index(4) + 1 };
+        let is_wide = dice.chance(100);
+        let calm = self.swarm.mode == crate::swarm::Mode::Calm;
+        let validity_ms = (!calm && dice.chance(300)).then(|| dice.within((1_000, 6_000)));
+        let nonce = self.judge.intend(|nonce| Intent {
+            account,
+            recipient: recipient.parse().expect("drawn from digits"),
+            key: has_key.then(|| format!("key-{nonce}")),
+            text: parcel::text_of(nonce, repetitions, is_wide),
+            class,
+            validity_ms,
+            rival_of: None,
+            is_probe: false,
+            first_sent: None,
+            sends: 0,
+            acked: None,
+            refused: None,
+        });
+        self.customers[customer].intents.push(nonce);
+        self.submit(customer, nonce);
+    }
+
+    pub(super) fn submit(&mut self, customer: usize, nonce: u64) {
+        let now = self.now;
+        let intent = self.judge.intent_mut(nonce);
+        intent.first_sent.get_or_insert(now);
+        intent.sends += 1;
+        let state = &mut self.customers[customer];
+        state.next_request += 1;
+        let request = state.next_request;
+        state.open.insert(request, Asked::Submit { nonce });
+        self.send_request(customer, Request::Submit { request, nonce });
+    }
+
+    /// Sends one of its intents again, if its key still stands for it.
+    fn repeat(&mut self, customer: usize) {
+        let healed = self.is_healed();
+        let state = &self.customers[customer];
+        let in_doubt = |nonce: &&u64| {
+            let intent = self.judge.intent(**nonce);
+            let may = intent.acked.is_none() || !healed;
+            may && self.now - intent.first_sent.unwrap_or(0) > PATIENCE / 8 && self.key_holds(intent)
+        };
+        let candidates: Vec<u64> = state.intents.iter().filter(in_doubt).copied().collect();
+        let waiting =
+            |nonce: &u64| state.open.values().any(|asked| matches!(asked, Asked::Submit { nonce: open } if open == nonce));
+        let candidates: Vec<u64> = candidates.into_iter().filter(|nonce| !waiting(nonce)).collect();
+        if !candidates.is_empty() {
+            let nonce = self.dice.customers.pick(&candidates);
+            self.submit(customer, nonce);
+        }
+    }
+
+    /// Whether a repetition of the key surely comes within its window, whatever the clocks do.
+    fn key_holds(&self, intent: &Intent) -> bool {
+        let (Some(first), Some(_)) = (intent.first_sent, &intent.key) else { return false };
+        let policy = self.swarm.plan.class(intent.class);
+        let validity = intent.validity_ms.map_or(policy.validity, core::time::Duration::from_millis);
+        let window = u64::try_from((validity + policy.receipt_wait).as_nanos()).unwrap_or(u64::MAX);
+        let slack = self.swarm.clock_slack() + S / 2;
+        (self.now - first).saturating_add(slack) < window / 100 * 80
+    }
+
+    /// Tries a key that is taken with another text.
+    fn rival(&mut self, customer: usize) {
+        let taken = |nonce: &&u64| {
+            let intent = self.judge.intent(**nonce);
+            intent.acked.is_some() && intent.rival_of.is_none() && self.key_holds(intent)
+        };
+        let candidates: Vec<u64> = self.customers[customer].intents.iter().filter(taken).copied().collect();
+        if candidates.is_empty() {
+            return;
+        }
+        let other = self.dice.customers.pick(&candidates);
+        let model = self.judge.intent(other).clone();
+        let nonce = self.judge.intend(|nonce| Intent {
+            text: parcel::text_of(nonce, 1, false),
+            rival_of: Some(other),
+            first_sent: None,
+            sends: 0,
+            acked: None,
+            refused: None,
+            ..model
+        });
+        self.submit(customer, nonce);
+    }
+
+    fn query(&mut self, customer: usize) {
+        let known: Vec<MessageId> =
+            self.customers[customer].intents.iter().filter_map(|&nonce| self.judge.intent(nonce).acked).collect();
+        if !known.is_empty() {
+            let id = self.dice.customers.pick(&known);
+            self.ask_about(customer, id, false);
+        }
+    }
+
+    pub(super) fn ask_about(&mut self, customer: usize, id: MessageId, is_final: bool) {
+        let state = &mut self.customers[customer];
+        state.next_request += 1;
+        let request = state.next_request;
+        state.open.insert(request, Asked::Query { id, at: self.now, is_final });
+        self.send_request(customer, Request::Query { request, id });
+    }
+
+    /// Acknowledges more than it was told: a customer's mistake must not cost it fates.
+    fn boast(&mut self, customer: usize) {
+        let traits = self.customers[customer].traits;
+        if !traits.subscribes || !self.dice.customers.chance(traits.boasts_per_mille) {
+            return;
+        }
+        let account = self.node.plan.accounts[traits.account].id;
+        let partition = Partition(u16::try_from(self.dice.customers.below(16)).unwrap_or(0));
+        self.boasts.insert(traits.account);
+        self.send_request(customer, Request::Acknowledge { account, partition, sequence: u64::MAX });
+    }
+
+    /// A reply leaves the engine: what it says counts from here on, whether it arrives or not.
+    pub(super) fn released(&mut self, origin: Origin, reply: Reply) {
+        let customer = usize::try_from(origin.connection & 0xFFFF).unwrap_or(0);
+        let connection = origin.connection >> 16;
+        let state = &self.customers[customer];
+        let asked = state.open.get(&origin.request).copied().filter(|_| state.connection == connection);
+        self.hash.number(origin.connection ^ origin.request);
+        match &reply {
+            Reply::Answer { outcome, .. } => {
+                let nonce = asked.and_then(|asked| if let Asked::Submit { nonce } = asked { Some(nonce) } else { None });
+                if let Some(nonce) = nonce {
+                    let node = &self.node;
+                    let durable = |acceptance: shards::api::Acceptance| node.durable(acceptance.id.partition());
+                    self.judge.answer_released(self.now, nonce, outcome, durable);
+                }
+            }
+            Reply::Message { view, .. } => {
+                let query = asked.and_then(|asked| if let Asked::Query { id, at, .. } = asked { Some((id, at)) } else { None });
+                if let (Some((_, at)), Some(view)) = (query, view) {
+                    self.judge.view_released(self.now, at, view);
+                }
+            }
+            Reply::Fate { event, .. } => {
+                let account = state.traits.account;
+                self.judge.fate_released(self.now, account, event);
+            }
+        }
+        let delay = self.dice.customers.skewed((10_000, 30 * MS));
+        // A connection keeps its order: fates are told in theirs.
+        let at = (self.now + delay).max(self.customers[customer].replies_until + 1);
+        self.customers[customer].replies_until = at;
+        self.queue.at(at, Event::Reply { customer, connection, reply: Box::new(reply) });
+    }
+
+    /// A reply arrives.
+    pub(super) fn hear(&mut self, customer: usize, connection: u64, reply: &Reply) {
+        let state = &mut self.customers[customer];
+        if !state.connected || state.connection != connection {
+            return;
+        }
+        match reply {
+            Reply::Answer { origin, .. } => {
+                state.open.remove(&origin.request);
+            }
+            Reply::Message { origin, view } => {
+                let asked = state.open.remove(&origin.request);
+                if let Some(Asked::Query { id, is_final: true, .. }) = asked {
+                    self.final_view(id, view.as_deref());
+                }
+            }
+            Reply::Fate { event, .. } => {
+                let partition = event.id.partition();
+                let last = state.received.entry(partition).or_default();
+                *last = (*last).max(event.sequence);
+                let account = self.node.plan.accounts[state.traits.account].id;
+                self.judge.fate_told(event);
+                let sequence = event.sequence;
+                self.send_request(customer, Request::Acknowledge { account, partition, sequence });
+            }
+        }
+    }
+}

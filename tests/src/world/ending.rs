@@ -1,0 +1,266 @@
+//! The ending: everything heals, and then everything must come to rest.
+//!
+//! ```text
+//!   living ─▶ settling ─▶ probing ─▶ asking ─▶ over
+//!             all fates    new messages are    every acknowledged message
+//!             are there    delivered at once   is known, told, and in the log
+//! ```
+
+use shards::api::{Fate, MessageView, Refusal, State};
+use wire::id::{Class, MessageId};
+
+use super::World;
+use crate::event::Event;
+use crate::judge::chronicle::Chronicle;
+use crate::judge::{DECENCY, DRAINS, Intent, NEVER_FORGOTTEN, ONE_FATE, TOLD};
+use crate::parcel;
+use crate::swarm::{MS, Mode, S};
+
+/// Within this everything that was accepted has its fate and all links are up: the longest validity and wait for a
+/// receipt that a world draws, on a slow clock, behind the longest pause between two dials.
+const SETTLES_WITHIN: u64 = 100 * S;
+/// Within this a new message is delivered in a world that has settled, however many it waits behind.
+const PROBED_WITHIN: u64 = 80 * S;
+/// Within this all questions are answered and all fates are told.
+const ASKED_WITHIN: u64 = 60 * S;
+/// How often the world is looked at.
+const LOOK_EVERY: u64 = 300 * MS;
+
+/// How far the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Living,
+    Settling { until: u64 },
+    Probing { until: u64 },
+    Asking { until: u64 },
+    Over,
+}
+
+impl World {
+    pub(super) fn heal(&mut self) {
+        self.stage = Stage::Settling { until: self.now + SETTLES_WITHIN };
+        self.heal_network();
+        self.heal_carriers();
+        self.queue.at(self.now + LOOK_EVERY, Event::Watch);
+    }
+
+    pub(super) fn watch(&mut self) {
+        match self.stage {
+            Stage::Living | Stage::Over => return,
+            Stage::Settling { until } => {
+                if self.has_settled() {
+                    self.probe();
+                    self.stage = Stage::Probing { until: self.now + PROBED_WITHIN };
+                } else if until <= self.now {
+                    self.tell_what_is_open();
+                }
+            }
+            Stage::Probing { until } => {
+                if self.probes_arrived() {
+                    self.ask_about_all();
+                    self.stage = Stage::Asking { until: self.now + ASKED_WITHIN };
+                } else if until <= self.now {
+                    self.tell_what_probes_did();
+                }
+            }
+            Stage::Asking { until } => {
+                let is_quiet = self.node.cores.iter().all(crate::node::Core::is_quiet);
+                if is_quiet && self.customers.iter().all(super::Customer::is_idle) && self.untold().is_none() {
+                    self.judge_all();
+                    self.stage = Stage::Over;
+                } else if until <= self.now {
+                    match self.untold() {
+                        Some(what) => self.judge.fail(self.now, TOLD, what),
+                        None => self.judge.fail(self.now, DECENCY, "questions are not answered".into()),
+                    }
+                }
+            }
+        }
+        self.queue.at(self.now + LOOK_EVERY, Event::Watch);
+    }
+
+    fn has_settled(&mut self) -> bool {
+        let is_at_rest = self.node.is_up()
+            && !self.node.draining
+            && self.node.cores.iter_mut().all(|core| {
+                let is_ready = core.brain.is_ready();
+                let counts = core.brain.observe();
+                is_ready && counts.open_messages == 0 && counts.links_up == counts.links
+            });
+        is_at_rest && self.customers.iter().all(super::Customer::is_idle)
+    }
+
+    fn what_is_open(&mut self) -> String {
+        let mut what = Vec::new();
+        for (shard, core) in self.node.cores.iter_mut().enumerate() {
+            let is_ready = core.brain.is_ready();
+            let counts = core.brain.observe();
+            what.push(format!(
+                "shard {shard}: ready {is_ready}, {} open, {} of {} links up",
+                counts.open_messages, counts.links_up, counts.links
+            ));
+        }
+        let waiting = self.customers.iter().map(super::Customer::is_idle).collect::<Vec<_>>();
+        what.push(format!("customers idle: {waiting:?}"));
+        what.join("; ")
+    }
+
+    fn tell_what_is_open(&mut self) {
+        let what = self.what_is_open();
+        let open = Chronicle::read(&self.node.plan, &self.node.disks).map(|chronicle| {
+            let open = chronicle.messages.iter().find(|(_, life)| life.fates.is_empty());
+            open.map(|(id, life)| format!("{id} has no fate, its deadline was {}: {life:?}", life.deadline))
+        });
+        if let Ok(Some(open)) = open {
+            self.judge.fail(self.now, ONE_FATE, open);
+        }
+        let what = format!("the world does not come to rest: {what}");
+        self.judge.fail(self.now, DRAINS, what);
+    }
+
+    /// New messages in a healed world.
+    fn probe(&mut self) {
+        for customer in 0..self.customers.len() {
+            for _ in 0..2 {
+                let dice = &mut self.dice.customers;
+                let recipient = self.swarm.recipients[dice.index(self.swarm.recipients.len())].clone();
+                let class = dice.pick(&Class::ALL);
+                let account = self.customers[customer].traits.account;
+                let nonce = self.judge.intend(|nonce| Intent {
+                    account,
+                    recipient: recipient.parse().expect("drawn from digits"),
+                    key: Some(format!("probe-{nonce}")),
+                    text: parcel::text_of(nonce, 1, false),
+                    class,
+                    validity_ms: Some(60_000),
+                    rival_of: None,
+                    is_probe: true,
+                    first_sent: None,
+                    sends: 0,
+                    acked: None,
+                    refused: None,
+                });
+                self.probes.push((customer, nonce));
+                self.submit(customer, nonce);
+            }
+        }
+    }
+
+    /// Whether all probes have arrived. One that was refused for now is sent again.
+    fn probes_arrived(&mut self) -> bool {
+        for (customer, nonce) in self.probes.clone() {
+            let intent = self.judge.intent_mut(nonce);
+            let is_due = intent.acked.is_none() && self.customers[customer].is_idle();
+            if is_due && matches!(intent.refused.take(), Some(Refusal::QueueFull | Refusal::KeysFull | Refusal::Busy)) {
+                self.submit(customer, nonce);
+            }
+        }
+        let reported = |nonce: u64| {
+            self.judge.passages.get(&(nonce, 0)).is_some_and(|passage| passage.taken > 0)
+        };
+        self.probes.iter().all(|&(_, nonce)| self.judge.intent(nonce).acked.is_some() && reported(nonce))
+            && self.has_settled()
+    }
+
+    fn tell_what_probes_did(&mut self) {
+        let of = |&(_, nonce): &(usize, u64)| {
+            let intent = self.judge.intent(nonce);
+            let taken = self.judge.passages.get(&(nonce, 0)).map_or(0, |passage| passage.taken);
+            format!("intent {nonce}: acknowledged {:?}, refused {:?}, taken {taken}", intent.acked, intent.refused)
+        };
+        let what = self.probes.iter().map(of).collect::<Vec<_>>().join("; ");
+        let rest = self.what_is_open();
+        let what = format!("in a healed world new messages do not arrive: {rest}; {what}");
+        self.judge.fail(self.now, DRAINS, what);
+    }
+
+    fn ask_about_all(&mut self) {
+        let asks: Vec<(usize, MessageId)> = self
+            .judge
+            .intents
+            .iter()
+            .filter_map(|intent| {
+                let of_account = |customer: &super::Customer| customer.traits.account == intent.account;
+                Some((self.customers.iter().position(of_account)?, intent.acked?))
+            })
+            .collect();
+        for (customer, id) in asks {
+            self.ask_about(customer, id, true);
+        }
+    }
+
+    /// The last answer about a message.
+    pub(super) fn final_view(&mut self, id: MessageId, view: Option<&MessageView>) {
+        match view.map(|view| view.state) {
+            None if !self.swarm.forgets => self.judge.view_missing(self.now, id),
+            None | Some(State::Final(_)) => {}
+            Some(state) => {
+                let what = format!("{id} is {state:?} when all should be over");
+                self.judge.fail(self.now, ONE_FATE, what);
+            }
+        }
+    }
+
+    /// An acknowledged message of a subscribing account whose fate was not told, if there is one.
+    fn untold(&self) -> Option<String> {
+        if self.swarm.forgets {
+            return None;
+        }
+        let subscribes =
+            |account| self.customers.iter().any(|c| c.traits.account == account && c.traits.subscribes);
+        self.judge.intents.iter().enumerate().find_map(|(nonce, intent)| {
+            let id = intent.acked?;
+            let is_owed = subscribes(intent.account) && !self.boasts.contains(&intent.account);
+            let is_told = self.judge.told.contains_key(&id);
+            (is_owed && !is_told).then(|| format!("the fate of {id}, intent {nonce}, was never told"))
+        })
+    }
+
+    /// The end: the logs, the shards, and the whole of what was seen.
+    fn judge_all(&mut self) {
+        (0..self.node.cores.len()).for_each(|core| self.check_replay(core));
+        let chronicle = match Chronicle::read(&self.node.plan, &self.node.disks) {
+            Ok(chronicle) => chronicle,
+            Err(what) => return self.judge.fail(self.now, NEVER_FORGOTTEN, what),
+        };
+        self.judge.check_chronicle(self.now, &self.swarm, &chronicle);
+        for (id, life) in &chronicle.messages {
+            let Some(last) = life.fates.last() else {
+                self.judge.fail(self.now, ONE_FATE, format!("{id} has no fate: {life:?}"));
+                continue;
+            };
+            self.sights.fates[Fate::ALL.iter().position(|fate| *fate == last.fate).unwrap_or(0)] += 1;
+            self.sights.doubts += life.doubts.len() as u64;
+            let late = last.at.0.saturating_sub(life.deadline.0);
+            let excuse_ms = (self.excuse + self.swarm.clock_slack()) / MS * 3 / 2 + 1_500 + self.swarm.disk.slow / MS;
+            if late > excuse_ms {
+                let what = format!("{id} ended {late} ms after its deadline; {excuse_ms} are excused: {life:?}");
+                self.judge.fail(self.now, ONE_FATE, what);
+            }
+        }
+        self.judge_calm(&chronicle);
+    }
+
+    /// Nothing was in the way: everything must have arrived, once.
+    fn judge_calm(&mut self, chronicle: &Chronicle) {
+        self.sights.acknowledged = self.judge.intents.iter().filter(|intent| intent.acked.is_some()).count() as u64;
+        let must_arrive = |nonce: Option<u64>| {
+            self.swarm.mode == Mode::Calm || nonce.is_some_and(|nonce| self.judge.intent(nonce).is_probe)
+        };
+        let failed = chronicle.messages.iter().find(|(_, life)| {
+            must_arrive(life.nonce)
+                && (life.fates.last().is_none_or(|last| last.fate != Fate::Delivered) || !life.doubts.is_empty())
+        });
+        if let Some((id, life)) = failed {
+            let what = format!("nothing stood in the way of {id}: {life:?}");
+            self.judge.fail(self.now, DECENCY, what);
+        }
+        if self.swarm.mode == Mode::Calm {
+            let segments: u64 = chronicle.messages.values().map(|life| u64::from(life.segments)).sum();
+            if segments != self.sights.taken {
+                let what = format!("{segments} segments make {} PDUs in a calm world", self.sights.taken);
+                self.judge.fail(self.now, DECENCY, what);
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The process: it starts, dies, is asked to stop, is not scheduled; and its clock is set.
+
+use super::World;
+use crate::disk::Crash;
+use crate::event::{End, Event};
+use crate::judge::chronicle::Chronicle;
+use crate::judge::{DECENCY, NEVER_FORGOTTEN, REPLAYS};
+use crate::node::Input;
+use crate::swarm::{MS, S};
+
+/// How long a process that was asked to stop may take: the time-outs of its carriers, and what comes behind.
+const DRAIN_MAX: u64 = 40 * S;
+
+impl World {
+    pub(super) fn start(&mut self) {
+        if self.node.is_up() {
+            return;
+        }
+        self.excuse += self.now - self.down_since;
+        self.look_at_logs();
+        let seed = self.seed;
+        match self.node.start(self.now, seed) {
+            Err(what) if what.starts_with("[10]") => self.judge.fail(self.now, REPLAYS, what),
+            Err(what) => self.judge.fail(self.now, NEVER_FORGOTTEN, format!("the node cannot start: {what}")),
+            Ok(()) => (0..self.node.cores.len()).for_each(|core| self.wake(core, self.now)),
+        }
+    }
+
+    /// Compares the disks with all that was seen.
+    pub(super) fn look_at_logs(&mut self) {
+        match Chronicle::read(&self.node.plan, &self.node.disks) {
+            Ok(chronicle) => self.judge.check_chronicle(self.now, &self.swarm, &chronicle),
+            Err(what) => self.judge.fail(self.now, NEVER_FORGOTTEN, format!("a log cannot be read: {what}")),
+        }
+    }
+
+    /// The process is gone, or the whole machine.
+    pub(super) fn die(&mut self, crash: Crash) {
+        if !self.node.is_up() {
+            return;
+        }
+        self.sights.deaths += 1;
+        self.down_since = self.now;
+        let cores = std::mem::take(&mut self.node.cores);
+        for (shard, core) in cores.iter().enumerate() {
+            self.node.left[shard] =
+                (core.is_quiet() && self.swarm.honesty == crate::disk::Honesty::Honest)
+                    .then(|| core.brain.state_digests());
+        }
+        drop(cores);
+        for disk in &mut self.node.disks {
+            disk.crash(crash, &mut self.dice.disk);
+        }
+        for conn in 0..self.conns.len() {
+            self.orphan(conn, crash);
+        }
+        self.lose_customers();
+        let (low, high) = self.swarm.down;
+        let down = if self.is_healed() { low } else { self.dice.faults.within((low, high)) };
+        self.queue.at(self.now + down, Event::Start);
+    }
+
+    /// The process's end of a connection is gone. What the kernel had may arrive, or not.
+    fn orphan(&mut self, conn: usize, crash: Crash) {
+        let dice = &mut self.dice.net;
+        let connection = &mut self.conns[conn];
+        if !connection.node_has_it {
+            return;
+        }
+        connection.node_has_it = false;
+        connection.shell.clear();
+        let kept = match crash {
+            Crash::Process if dice.chance(500) => connection.to_carrier.bytes.len(),
+            Crash::Process => dice.index(connection.to_carrier.bytes.len() + 1),
+            Crash::Power => 0,
+        };
+        connection.to_carrier.bytes.truncate(kept);
+        let known_after = match crash {
+            Crash::Process => dice.skewed((MS, 500 * MS)),
+            Crash::Power => dice.skewed((MS, 10 * S)),
+        };
+        self.queue.at(self.now + known_after, Event::Broken { conn, end: End::Carrier });
+    }
+
+    /// The process is asked to stop.
+    pub(super) fn drain(&mut self) {
+        if !self.node.is_up() || self.node.draining {
+            return;
+        }
+        self.node.draining = true;
+        for core in 0..self.node.cores.len() {
+            self.give(core, Input::Drain);
+        }
+        let (life, until) = (self.node.life, self.now + DRAIN_MAX);
+        self.queue.at(self.now + 10 * MS, Event::DrainWatch { life, until });
+    }
+
+    pub(super) fn drain_watch(&mut self, life: u32, until: u64) {
+        if !self.is_alive(life) {
+            return;
+        }
+        let is_over = self.node.cores.iter().all(|core| {
+            core.brain.is_drained() && !core.in_flight && core.inbox.is_empty() && core.is_quiet()
+        });
+        if is_over {
+            return self.die(Crash::Process);
+        }
+        if until <= self.now {
+            if self.is_calm() {
+                self.judge.fail(self.now, DECENCY, "a calm node does not stop when it is asked to".into());
+            }
+            return self.die(Crash::Process);
+        }
+        self.queue.at(self.now + 20 * MS, Event::DrainWatch { life, until });
+    }
+
+    /// A core is not scheduled for a while.
+    pub(super) fn pause(&mut self) {
+        if self.node.is_up() {
+            let core = self.dice.faults.index(self.node.cores.len());
+            let pause = self.dice.faults.skewed((10 * MS, 6 * S));
+            self.excuse += pause;
+            let until = self.now + pause;
+            self.node.cores[core].paused_until = until;
+            self.node.cores[core].turn_at = None;
+            self.wake(core, until);
+        }
+    }
+
+    /// Somebody sets the clock of the machine.
+    pub(super) fn step_clock(&mut self) {
+        let step = i64::try_from(self.dice.faults.within((1, self.swarm.step_ms))).unwrap_or(0);
+        self.node.clock.offset_ms = if self.dice.faults.chance(500) { step } else { -step };
+    }
+}

@@ -1,0 +1,238 @@
+//! The world: one thread, one seed, virtual time.
+//!
+//! ```text
+//!   customers ──▶ cores (production brain and log) ──▶ links ──▶ carriers (production sessions)
+//!        ▲            │  ▲                               │
+//!        └────────────┘  └── disks that outlive them     └── TCP that splits, stalls and breaks
+//! ```
+//!
+//! A loop over what happens next; everything that happens is folded into the run's hash. The parts of the world have
+//! files of their own: a core's `turn`, the process's `life`, the `network`, the `carriers`, the `customers`, and the
+//! `ending`, in which the world is healed and must come to rest.
+
+mod carriers;
+mod customers;
+mod ending;
+mod life;
+mod network;
+mod turn;
+
+use crate::carrier::Carrier;
+use crate::conn::Conn;
+use crate::dice::{Dice, Fold};
+use crate::event::{Event, Fault};
+use crate::judge::{DECENCY, Judge, Violation};
+use crate::node::Node;
+use crate::queue::Queue;
+use crate::swarm::{Mode, S, Swarm};
+use customers::Customer;
+use ending::Stage;
+
+/// Each part of the world has its own randomness.
+#[derive(Debug)]
+struct Streams {
+    net: Dice,
+    disk: Dice,
+    carriers: Dice,
+    customers: Dice,
+    schedule: Dice,
+    faults: Dice,
+}
+
+impl Streams {
+    fn of(seed: u64) -> Self {
+        let stream = |name| Dice::stream(seed, name);
+        Self {
+            net: stream("net"),
+            disk: stream("disk"),
+            carriers: stream("carriers"),
+            customers: stream("customers"),
+            schedule: stream("schedule"),
+            faults: stream("faults"),
+        }
+    }
+}
+
+/// What a run gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The broken promise, if one was.
+    pub violation: Option<Violation>,
+    /// Everything that happened, as one number.
+    pub hash: u64,
+    /// What there was to see.
+    pub sights: Sights,
+}
+
+/// How much happened in a run: a world in which nothing happens proves nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sights {
+    /// Events.
+    pub events: u64,
+    /// Virtual time, in nanoseconds.
+    pub virtual_ns: u64,
+    /// Acknowledged messages.
+    pub acknowledged: u64,
+    /// Copies of segments that carriers took.
+    pub taken: u64,
+    /// Messages by fate, in the order of [`shards::api::Fate::ALL`].
+    pub fates: [u64; 5],
+    /// Doubts in the logs.
+    pub doubts: u64,
+    /// Ends of the process.
+    pub deaths: u64,
+    /// Batches that were synced.
+    pub syncs: u64,
+    /// Receipts that engines gave to no message.
+    pub replays: u64,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) swarm: Swarm,
+    seed: u64,
+    pub(crate) now: u64,
+    queue: Queue,
+    dice: Streams,
+    hash: Fold,
+    pub(crate) node: Node,
+    conns: Vec<Conn>,
+    pub(crate) carriers: Vec<Carrier>,
+    pub(crate) customers: Vec<Customer>,
+    pub(crate) judge: Judge,
+    stage: Stage,
+    pub(crate) sights: Sights,
+    /// Time in which the node could not decide, added up.
+    excuse: u64,
+    down_since: u64,
+    /// Messages of the healed world, and whose they are.
+    probes: Vec<(usize, u64)>,
+    /// Accounts of which a customer acknowledged more than it was told.
+    boasts: std::collections::BTreeSet<usize>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, swarm: Swarm, only: Option<u8>) -> Self {
+        let mut dice = Streams::of(seed);
+        let forms = swarm.plan.carriers.iter().map(|carrier| (carrier.response_ids, carrier.receipt_ids));
+        let carriers =
+            forms.zip(&swarm.habits).map(|(forms, habits)| Carrier::new(habits.clone(), forms)).collect();
+        let customers = swarm.customers.iter().map(|&traits| Customer::new(traits)).collect::<Vec<_>>();
+        let mut queue = Queue::new(dice.schedule.clone());
+        queue.at(0, Event::Start);
+        for customer in 0..customers.len() {
+            queue.at(dice.customers.below(S), Event::Customer { customer });
+        }
+        for &(fault, every) in &swarm.faults {
+            queue.at(dice.faults.within((every / 4, every * 2)), Event::Fault(fault));
+        }
+        queue.at(swarm.safety, Event::Heal);
+        let node = Node::new(std::sync::Arc::clone(&swarm.plan), swarm.drift);
+        Self {
+            seed,
+            now: 0,
+            queue,
+            dice,
+            hash: Fold::default(),
+            node,
+            conns: Vec::new(),
+            carriers,
+            customers,
+            judge: Judge::new(only),
+            stage: Stage::Living,
+            sights: Sights::default(),
+            excuse: 0,
+            down_since: 0,
+            probes: Vec::new(),
+            boasts: std::collections::BTreeSet::new(),
+            swarm,
+        }
+    }
+
+    /// Lets the world run to its end, or to the first broken promise.
+    pub(crate) fn run(mut self) -> Outcome {
+        while self.step() {}
+        self.sights.virtual_ns = self.now;
+        Outcome { violation: self.judge.violation, hash: self.hash.value(), sights: self.sights }
+    }
+
+    /// One thing happens; `false` when it is over.
+    pub(crate) fn step(&mut self) -> bool {
+        if self.judge.violation.is_some() || self.stage == Stage::Over {
+            return false;
+        }
+        let Some((time, event)) = self.queue.pop() else {
+            self.judge.fail(self.now, DECENCY, "nothing will ever happen again".into());
+            return false;
+        };
+        assert!(time >= self.now, "time goes forward");
+        self.now = time;
+        crate::run::watch(self.seed, time);
+        crate::run::happens(time, &event);
+        self.sights.events += 1;
+        self.hash.number(time);
+        self.happen(event);
+        true
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Start => self.start(),
+            Event::Turn { life, core } => {
+                if self.is_alive(life) && self.node.cores[core].turn_at == Some(self.now) {
+                    self.turn(core);
+                }
+            }
+            Event::Synced { life, core, fails } => self.synced(life, core, fails),
+            Event::Prepared { life, core, seq } => self.prepared(life, core, seq),
+            Event::Dialled { life, core, link, carrier } => self.dialled(life, core, link, carrier),
+            Event::Send { conn } => self.send(conn),
+            Event::Arrive { conn, way } => self.arrive(conn, way),
+            Event::Broken { conn, end } => self.broken(conn, end),
+            Event::CarrierTimer { conn } => self.carrier_timer(conn),
+            Event::Carrier { carrier, act } => self.act(carrier, act),
+            Event::Customer { customer } => self.customer(customer),
+            Event::Request { life, customer, connection, request } => {
+                self.request(life, customer, connection, request);
+            }
+            Event::Reply { customer, connection, reply } => self.hear(customer, connection, &reply),
+            Event::Fault(fault) => self.fault(fault),
+            Event::DrainWatch { life, until } => self.drain_watch(life, until),
+            Event::Heal => self.heal(),
+            Event::Watch => self.watch(),
+        }
+    }
+
+    pub(crate) fn is_alive(&self, life: u32) -> bool {
+        self.node.is_up() && self.node.life == life
+    }
+
+    pub(crate) fn is_healed(&self) -> bool {
+        self.stage != Stage::Living
+    }
+
+    fn is_calm(&self) -> bool {
+        self.swarm.mode == Mode::Calm
+    }
+
+    /// Something breaks, and will again.
+    fn fault(&mut self, fault: Fault) {
+        if self.is_healed() {
+            return;
+        }
+        self.hash.number(fault as u64);
+        if let Some(&(_, every)) = self.swarm.faults.iter().find(|(other, _)| *other as u8 == fault as u8) {
+            let next = self.now + self.dice.faults.within((every / 4, every * 2));
+            self.queue.at(next, Event::Fault(fault));
+        }
+        match fault {
+            Fault::Kill => self.die(crate::disk::Crash::Process),
+            Fault::PowerCut => self.die(crate::disk::Crash::Power),
+            Fault::Drain => self.drain(),
+            Fault::Pause => self.pause(),
+            Fault::ClockStep => self.step_clock(),
+            Fault::Reset | Fault::HalfOpen | Fault::Stall => self.break_a_connection(fault),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! A core's turn, as the daemon's shell takes it: what came in, timers, the log, the links, the other cores.
+
+use shards::api::{Origin, Reply, Submission, Subscription};
+use shards::{LinkAction, LinkInput};
+use wire::id::ShardId;
+use wire::time::Now;
+
+use super::World;
+use crate::event::{Event, Fails, Request};
+use crate::judge::{DECENCY, REPLAYS};
+use crate::node::Input;
+use crate::recover;
+use crate::swarm::MS;
+
+/// Turns at one moment that are not a busy loop yet.
+const SPINS_MAX: u32 = 300;
+/// Turns that are closer than this are at one moment.
+const SPIN_SPAN: u64 = MS;
+/// Bytes that the shell keeps for a connection before it takes no more from the brain.
+const SHELL_BYTES_MAX: usize = 64 << 10;
+
+impl World {
+    /// Gives a core something, and lets it take a turn soon.
+    pub(super) fn give(&mut self, core: usize, input: Input) {
+        self.node.cores[core].inbox.push_back(input);
+        let soon = self.now + self.dice.schedule.skewed((500, 300_000));
+        self.wake(core, soon);
+    }
+
+    /// Lets a core take a turn at this time, unless it takes one earlier.
+    pub(super) fn wake(&mut self, core: usize, at: u64) {
+        let life = self.node.life;
+        let state = &mut self.node.cores[core];
+        let at = at.max(state.paused_until).max(self.now);
+        if state.turn_at.is_none_or(|earlier| earlier <= self.now || at < earlier) {
+            state.turn_at = Some(at);
+            self.queue.at(at, Event::Turn { life, core });
+        }
+    }
+
+    pub(super) fn turn(&mut self, core: usize) {
+        let now = self.node.clock.read(self.now);
+        self.node.cores[core].turn_at = None;
+        self.hash.number(core as u64);
+        self.watch_spin(core);
+        while let Some(input) = self.node.cores[core].inbox.pop_front() {
+            self.take_input(core, now, input);
+        }
+        let brain = &mut self.node.cores[core].brain;
+        if brain.timeout().is_some_and(|due| due <= now.mono) {
+            brain.handle_timeout(now);
+        }
+        self.gather(core, now);
+        self.serve_links(core);
+        self.pass_on(core);
+        self.look_at_replay(core);
+        self.prepare_ahead(core);
+        if let Some(due) = self.node.cores[core].brain.timeout() {
+            let due = self.node.clock.virtual_of(due).max(self.now + 1_000);
+            self.wake(core, due);
+        }
+    }
+
+    /// A shell that asks for a turn again and again without anything to do burns a core.
+    fn watch_spin(&mut self, core: usize) {
+        let state = &mut self.node.cores[core];
+        let is_idle = state.inbox.is_empty();
+        if is_idle && self.now - state.last_turn < SPIN_SPAN {
+            state.spins += 1;
+        } else {
+            state.spins = 0;
+            state.last_turn = self.now;
+        }
+        if state.spins > SPINS_MAX {
+            let what = format!("shard {core} wants a turn all the time: {:?}", state.brain.timeout());
+            self.judge.fail(self.now, DECENCY, what);
+        }
+    }
+
+    fn take_input(&mut self, core: usize, now: Now, input: Input) {
+        let brain = &mut self.node.cores[core].brain;
+        match input {
+            Input::Request { origin, account, request } => self.ask(core, now, origin, account, request),
+            Input::Connected(link) => brain.handle_link(now, link, LinkInput::Connected),
+            Input::ConnectFailed(link) => brain.handle_link(now, link, LinkInput::ConnectFailed),
+            Input::Received(link, conn, bytes) => {
+                if self.node.cores[core].conns[usize::from(link.0)] == Some(conn) {
+                    let brain = &mut self.node.cores[core].brain;
+                    brain.handle_link(now, link, LinkInput::Received(&bytes));
+                }
+            }
+            Input::Written(link, total) => brain.handle_link(now, link, LinkInput::Written { total }),
+            Input::Closed(link) => {
+                self.node.cores[core].conns[usize::from(link.0)] = None;
+                self.node.cores[core].brain.handle_link(now, link, LinkInput::Closed);
+            }
+            Input::Crossed(from, message) => brain.handle_cross(now, from, message),
+            Input::Durable(lsn) => brain.handle_durable(now, lsn),
+            Input::Prepared(seq) => self.node.cores[core].log.handle_prepared(seq),
+            Input::Drain => brain.handle_drain(now),
+        }
+    }
+
+    fn ask(&mut self, core: usize, now: Now, origin: Origin, account: usize, request: Request) {
+        let brain = &mut self.node.cores[core].brain;
+        let id = self.node.plan.accounts[account].id;
+        match request {
+            Request::Submit { nonce, .. } => {
+                let intent = self.judge.intent(nonce);
+                let submission = Submission {
+                    account: id,
+                    recipient: intent.recipient,
+                    sender: "",
+                    key: intent.key.as_deref().unwrap_or_default().as_bytes(),
+                    class: Some(intent.class),
+                    validity: intent.validity_ms.map(core::time::Duration::from_millis),
+                    text: &intent.text,
+                };
+                brain.handle_submit(now, origin, &submission);
+            }
+            Request::Query { id: message, .. } => brain.handle_query(now, origin, id, message),
+            Request::Subscribe { credits, positions } => {
+                brain.handle_subscribe(now, origin, &Subscription { account: id, credits, positions });
+            }
+            Request::Unsubscribe => brain.handle_unsubscribe(origin),
+            Request::Acknowledge { account, partition, sequence } => {
+                brain.handle_acknowledge(now, origin, account, partition, sequence);
+            }
+        }
+    }
+
+    /// One batch at a time: what was decided meanwhile is written when the last one is synced.
+    fn gather(&mut self, core: usize, now: Now) {
+        let life = self.node.life;
+        let disk = &mut self.node.disks[core];
+        let state = &mut self.node.cores[core];
+        if state.in_flight || state.log.begin(&mut state.batch).is_err() {
+            return;
+        }
+        if let Some(start) = &state.start {
+            state.batch.push_start(start);
+        }
+        state.brain.poll_append(now, &mut state.batch);
+        if state.batch.is_empty() {
+            return;
+        }
+        state.start = None;
+        state.in_flight = true;
+        let write = state.log.seal(&mut state.batch);
+        self.hash.bytes(write.bytes);
+        disk.write(write.segment, write.offset, write.bytes, write.end);
+        let (took, fails) = self.sync_time();
+        self.queue.at(self.now + took, Event::Synced { life, core, fails });
+    }
+
+    fn sync_time(&mut self) -> (u64, Fails) {
+        let (dice, traits) = (&mut self.dice.disk, self.swarm.disk);
+        let mut took = dice.within(traits.sync);
+        if self.stage != super::Stage::Living {
+            return (took, Fails::No);
+        }
+        if dice.chance(traits.slow_per_mille) {
+            took += dice.within((traits.slow / 4, traits.slow));
+        }
+        (took, if dice.chance(traits.fail_per_mille) { Fails::Yes } else { Fails::No })
+    }
+
+    pub(super) fn synced(&mut self, life: u32, core: usize, fails: Fails) {
+        if !self.is_alive(life) {
+            return;
+        }
+        if fails == Fails::Yes {
+            // The daemon tells the brain, and ends.
+            self.node.cores[core].brain.handle_log_failed();
+            return self.die(crate::disk::Crash::Process);
+        }
+        self.sights.syncs += 1;
+        let end = self.node.disks[core].sync(self.swarm.honesty);
+        self.node.cores[core].in_flight = false;
+        self.give(core, Input::Durable(end));
+    }
+
+    fn prepare_ahead(&mut self, core: usize) {
+        let state = &mut self.node.cores[core];
+        let Some(seq) = state.log.wanted_segment().filter(|_| !state.preparing) else { return };
+        state.preparing = true;
+        let header = state.log.segment_header(seq);
+        self.node.disks[core].prepare(seq, &header, recover::layout().segment_bytes());
+        let took = self.dice.disk.skewed((MS, 300 * MS));
+        self.queue.at(self.now + took, Event::Prepared { life: self.node.life, core, seq });
+    }
+
+    pub(super) fn prepared(&mut self, life: u32, core: usize, seq: u64) {
+        if self.is_alive(life) && self.node.disks[core].prepared() == Some(seq) {
+            self.node.cores[core].preparing = false;
+            self.give(core, Input::Prepared(seq));
+        }
+    }
+
+    fn serve_links(&mut self, core: usize) {
+        while let Some(action) = self.node.cores[core].brain.poll_link() {
+            match action {
+                LinkAction::Connect { link, carrier } => self.dial(core, link, usize::from(carrier)),
+                LinkAction::Close { link } => {
+                    if let Some(conn) = self.node.cores[core].conns[usize::from(link.0)] {
+                        self.close(conn);
+                    }
+                }
+            }
+        }
+        while let Some(link) = self.node.cores[core].brain.poll_transmit() {
+            let state = &mut self.node.cores[core];
+            let Some(conn) = state.conns[usize::from(link.0)] else {
+                let what = format!("shard {core} sends on link {} without a connection", link.0);
+                return self.judge.fail(self.now, DECENCY, what);
+            };
+            let bytes = state.brain.transmit_bytes(link);
+            let room = SHELL_BYTES_MAX.saturating_sub(self.conns[conn].shell.len());
+            let taken = bytes.len().min(room);
+            self.hash.bytes(&bytes[..taken]);
+            self.conns[conn].shell.extend(&bytes[..taken]);
+            state.brain.handle_taken(link, taken);
+            self.arm_send(conn);
+        }
+    }
+
+    fn pass_on(&mut self, core: usize) {
+        let from = ShardId(u16::try_from(core).unwrap_or(0));
+        while let Some((to, message)) = self.node.cores[core].brain.poll_cross() {
+            assert!(to != from, "a shard talks to others");
+            let to = usize::from(to.0);
+            // A ring keeps its order; when it is looked at is up to the other core.
+            self.node.cores[to].inbox.push_back(Input::Crossed(from, message));
+            let soon = self.now + self.dice.schedule.skewed((500, 300_000));
+            self.wake(to, soon);
+        }
+        while let Some(reply) = self.node.cores[core].brain.poll_reply() {
+            self.reply(core, reply);
+        }
+    }
+
+    fn reply(&mut self, core: usize, reply: Reply) {
+        let origin = match &reply {
+            Reply::Answer { origin, .. } | Reply::Message { origin, .. } => *origin,
+            Reply::Fate { subscriber, .. } => *subscriber,
+        };
+        if usize::from(origin.shard.0) != core {
+            let what = format!("shard {core} replies to a connection of shard {}", origin.shard.0);
+            return self.judge.fail(self.now, DECENCY, what);
+        }
+        self.released(origin, reply);
+    }
+
+    /// From time to time: what the disk holds gives the state that the core has.
+    fn look_at_replay(&mut self, core: usize) {
+        if self.node.cores[core].is_quiet() && self.dice.schedule.chance(3) {
+            self.check_replay(core);
+        }
+    }
+
+    /// Promise 10.
+    pub(super) fn check_replay(&mut self, core: usize) {
+        self.sights.replays += 1;
+        let shard = ShardId(u16::try_from(core).unwrap_or(0));
+        let mut fresh = recover::new_shard(&self.node.plan, shard, 0, 0);
+        let config = recover::log_config(&self.node.plan, shard);
+        match recover::replay(&self.node.disks[core], config, &mut fresh) {
+            Err(error) => self.judge.fail(self.now, REPLAYS, format!("shard {core} cannot be read back: {error}")),
+            Ok(_) if fresh.state_digests() != self.node.cores[core].brain.state_digests() => {
+                let what = format!("shard {core}: replaying its log gives another state");
+                self.judge.fail(self.now, REPLAYS, what);
+            }
+            Ok(_) => {}
+        }
+    }
+}
