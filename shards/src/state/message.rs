@@ -215,6 +215,12 @@ impl Message {
         parts.iter().find_map(|part| if let PartState::Lost(fate) = part.state { Some(fate) } else { None })
     }
 
+    /// It may be tried again then; but while a segment is in doubt, not before that is settled.
+    pub(crate) fn retry_at(&mut self, at: WallMs) {
+        let in_doubt = self.parts.mask(PartState::InDoubt) != 0;
+        self.due = if in_doubt { self.due.max(at) } else { at };
+    }
+
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.state, State::Final(_))
     }

@@ -201,7 +201,7 @@ impl PartitionState {
             message.code = answered.status;
         }
         if outcome == Outcome::RefusedForNow {
-            message.due = WallMs(answered.retry_at_ms);
+            message.retry_at(WallMs(answered.retry_at_ms));
         }
         self.settle_state(slot);
         if outcome == Outcome::Accepted && answered.receipt != 0 {
@@ -219,7 +219,7 @@ impl PartitionState {
         });
         if message.attempt == withdrawn.attempt && !message.is_final() {
             set_parts(message, withdrawn.parts, PartState::Waiting);
-            message.due = WallMs(withdrawn.retry_at_ms);
+            message.retry_at(WallMs(withdrawn.retry_at_ms));
             self.settle_state(slot);
         }
     }
