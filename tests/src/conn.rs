@@ -27,9 +27,17 @@ pub(crate) struct Pipe {
     pub(crate) stalled_until: u64,
     /// Whether an arrival is planned.
     pub(crate) armed: bool,
+    /// The stream ends behind what is there: what is sent from now on is taken, and never arrives.
+    pub(crate) cut: bool,
 }
 
 impl Pipe {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if !self.cut {
+            self.bytes.extend(bytes);
+        }
+    }
+
     pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
         let count = count.min(self.bytes.len());
         self.bytes.drain(..count).collect()

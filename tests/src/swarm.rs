@@ -22,6 +22,9 @@ pub(crate) const MS: u64 = 1_000_000;
 /// A second of virtual time.
 pub(crate) const S: u64 = 1_000 * MS;
 
+/// How long a core is not scheduled at most, at a time.
+pub(crate) const PAUSE_MAX: u64 = 6 * S;
+
 /// What kind of world it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -143,6 +146,17 @@ impl Swarm {
         }
     }
 
+    /// Whether virtual time and record time differ.
+    pub(crate) fn clock_is_wrong(&self) -> bool {
+        self.drift != 0 || self.clock_slack() > 0
+    }
+
+    /// How long a core is not scheduled at most.
+    pub(crate) fn pause_max(&self) -> u64 {
+        let pauses = self.faults.iter().any(|(fault, _)| matches!(fault, Fault::Pause));
+        if pauses { PAUSE_MAX } else { 0 }
+    }
+
     /// How far the wall clock may be wrong, in all.
     pub(crate) fn clock_slack(&self) -> u64 {
         let steps = self.faults.iter().any(|(fault, _)| matches!(fault, Fault::ClockStep));
@@ -199,7 +213,7 @@ fn carrier(dice: &mut Dice, calm: bool, place: u64) -> Carrier {
         binds_per_shard: u16::try_from(dice.within((1, 2))).unwrap_or(1),
         window_pdus: u16::try_from(dice.skewed((1, 40))).unwrap_or(1),
         rate_per_shard: rate.and_then(|rate| u32::try_from(rate).ok()),
-        response_timeout: Duration::from_millis(if calm { 10_000 } else { dice.within((400, 3_000)) }),
+        response_timeout: Duration::from_millis(if calm { 10_000 } else { dice.within((800, 3_000)) }),
         enquire_after: Duration::from_millis(dice.within((500, 5_000))),
         response_ids,
         receipt_ids,

@@ -14,6 +14,7 @@ use wire::smpp::state::MessageState;
 use manners::{Habit, Kind, Manner as _, Treatment};
 
 use crate::dice::Dice;
+use crate::parcel::Parcel;
 
 /// One carrier. Its sessions are with their connections.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) recipient: Msisdn,
     pub(crate) id: Vec<u8>,
     pub(crate) state: MessageState,
+    /// The copy that it is about, if that was named in its answer.
+    pub(crate) about: Option<Parcel>,
     /// The connection on which it waits for its answer.
     pub(crate) on: Option<usize>,
 }

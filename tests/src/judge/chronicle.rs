@@ -12,10 +12,14 @@ use crate::disk::Disk;
 use crate::parcel::nonce_of;
 use crate::recover;
 
+/// What is kept of a text: its first nonce.
+const TEXT_CHARS_SHOWN: usize = 10;
+
 /// One message, as its records tell.
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
     pub(crate) nonce: Option<u64>,
+    /// The beginning of its text.
     pub(crate) text: String,
     pub(crate) class: Class,
     pub(crate) segments: u8,
@@ -23,9 +27,13 @@ pub(crate) struct Life {
     /// The batch of its acceptance.
     pub(crate) accepted_in: Lsn,
     pub(crate) attempts: Vec<Attempt>,
+    /// The segments that a carrier has named, one bit each.
+    pub(crate) named: u32,
     pub(crate) doubts: Vec<DoubtSeen>,
     /// How often a doubt was settled by sending again.
     pub(crate) requeued: u32,
+    /// A doubt that was settled before its time: of which attempt, when, and when it should have been.
+    pub(crate) hasty: Option<(u16, WallMs, u64)>,
     pub(crate) fates: Vec<FateSeen>,
 }
 
@@ -46,6 +54,7 @@ pub(crate) struct DoubtSeen {
     pub(crate) parts: u32,
     pub(crate) why: Why,
     pub(crate) at: WallMs,
+    pub(crate) settle_at_ms: u64,
 }
 
 /// A fate in the log.
@@ -54,6 +63,17 @@ pub(crate) struct FateSeen {
     pub(crate) fate: Fate,
     pub(crate) why: Why,
     pub(crate) at: WallMs,
+}
+
+impl Life {
+    /// A doubt about an attempt is settled: not before its time.
+    fn settled(&mut self, attempt: u16, at: WallMs) {
+        let doubts = self.doubts.iter().filter(|doubt| doubt.attempt == attempt);
+        let due = doubts.map(|doubt| doubt.settle_at_ms).min().unwrap_or(0);
+        if at.0 < due {
+            self.hasty = Some((attempt, at, due));
+        }
+    }
 }
 
 /// Everything that the logs tell.
@@ -90,14 +110,16 @@ impl Chronicle {
                 self.accounts.insert(accepted.id, accepted.account);
                 let life = Life {
                     nonce: nonce_of(&text),
-                    text,
+                    text: text.chars().take(TEXT_CHARS_SHOWN).collect(),
                     class: accepted.class,
                     segments: accepted.segments,
                     deadline: WallMs(accepted.deadline_ms),
                     accepted_in: lsn,
                     attempts: Vec::new(),
+                    named: 0,
                     doubts: Vec::new(),
                     requeued: 0,
+                    hasty: None,
                     fates: Vec::new(),
                 };
                 self.messages.insert(accepted.id, life);
@@ -115,16 +137,33 @@ impl Chronicle {
                     });
                 });
             }
+            Record::Answered(answered) if answered.receipt != 0 => {
+                self.change(answered.id, |life| {
+                    if life.fates.is_empty() {
+                        life.named |= 1 << answered.part;
+                    }
+                });
+            }
             Record::Doubted(doubted) => {
                 let why = Why::from_byte(doubted.why);
-                let (attempt, parts) = (doubted.attempt, doubted.parts);
-                self.change(doubted.id, |life| life.doubts.push(DoubtSeen { attempt, parts, why, at }));
+                let (attempt, parts, settle_at_ms) = (doubted.attempt, doubted.parts, doubted.settle_at_ms);
+                self.change(doubted.id, |life| {
+                    life.doubts.push(DoubtSeen { attempt, parts, why, at, settle_at_ms });
+                });
             }
-            Record::Requeued(requeued) => self.change(requeued.id, |life| life.requeued += 1),
+            Record::Requeued(requeued) => self.change(requeued.id, |life| {
+                life.requeued += 1;
+                life.settled(requeued.attempt, at);
+            }),
             Record::Fated(fated) => {
                 let fate = Fate::from_byte(fated.fate).unwrap_or(Fate::Unknown);
                 let why = Why::from_byte(fated.why);
-                self.change(fated.id, |life| life.fates.push(FateSeen { fate, why, at }));
+                self.change(fated.id, |life| {
+                    if let (Why::ClassForbids, Some(last)) = (why, life.doubts.last()) {
+                        life.settled(last.attempt, at);
+                    }
+                    life.fates.push(FateSeen { fate, why, at });
+                });
                 if let Some(account) = self.accounts.get(&fated.id) {
                     self.fates.entry((*account, partition)).or_default().push(lsn);
                 }

@@ -16,6 +16,7 @@ use wal::Lsn;
 use wire::id::{Class, MessageId, Partition};
 use wire::msisdn::Msisdn;
 use wire::smpp::state::MessageState;
+use wire::time::WallMs;
 
 use crate::parcel::Parcel;
 use order::Seen;
@@ -85,6 +86,8 @@ pub(crate) struct Passage {
     pub(crate) refused_for_good: u32,
     /// Final states in receipts about it.
     reports: Vec<MessageState>,
+    /// When the engine had taken a final receipt of a copy that was named to it.
+    confirmed_at: Option<WallMs>,
 }
 
 /// All that the judge knows.
@@ -148,6 +151,13 @@ impl Judge {
     /// A carrier says what became of it.
     pub(crate) fn reported(&mut self, parcel: Parcel, state: MessageState) {
         self.passage(parcel).reports.push(state);
+    }
+
+    /// The engine has acknowledged a receipt about a copy that it was given a name of.
+    pub(crate) fn confirmed(&mut self, at: WallMs, parcel: Parcel, state: MessageState) {
+        if state.is_final() {
+            self.passage(parcel).confirmed_at.get_or_insert(at);
+        }
     }
 
     /// A fate left for a customer of an account.

@@ -23,6 +23,7 @@ impl Judge {
             self.check_doubts(at, swarm, id, life);
             self.check_copies(at, id, life);
             self.check_fates(at, id, life);
+            self.check_receipts(at, swarm, id, life);
         }
     }
 
@@ -97,6 +98,10 @@ impl Judge {
         if swarm.mode == Mode::Calm && !life.doubts.is_empty() {
             return self.fail(at, DECENCY, format!("{id} is doubtful in a calm world: {:?}", life.doubts));
         }
+        if let Some((attempt, at_ms, due)) = life.hasty {
+            let what = format!("{id}: the doubt about attempt {attempt} was settled at {at_ms}, before {due}: {life:?}");
+            return self.fail(at, DECENCY, what);
+        }
         for doubt in &life.doubts {
             let attempt = life.attempts.iter().find(|attempt| attempt.number == doubt.attempt);
             let waited = attempt.map_or(0, |attempt| doubt.at.0.saturating_sub(attempt.at.0));
@@ -150,6 +155,23 @@ impl Judge {
         }
         if let Some(other) = self.seen_fate(id).filter(|&other| other != seen.fate) {
             self.fail(at, super::NEVER_BACKWARDS, format!("{id} was shown {other:?}, the log has {seen:?}"));
+        }
+    }
+
+    /// Promise 8, the other side: a receipt that was taken, of a message that has a name, has reached it.
+    fn check_receipts(&mut self, at: u64, swarm: &Swarm, id: MessageId, life: &Life) {
+        let (Some(nonce), Some(seen)) = (life.nonce, life.fates.first()) else { return };
+        let waited_in_vain = seen.fate == Fate::Unknown && seen.why == Why::ReceiptWaitOver;
+        if !waited_in_vain || !life.doubts.is_empty() || swarm.clock_is_wrong() {
+            return;
+        }
+        let had_all = (0..life.segments).all(|part| {
+            let confirmed = self.passages.get(&(nonce, part)).and_then(|passage| passage.confirmed_at);
+            life.named & 1 << part != 0 && confirmed.is_some_and(|at| at.0 + 500 < life.deadline.0)
+        });
+        if had_all {
+            let what = format!("{id}, intent {nonce}: receipts for all of it were taken, and it ended {seen:?}");
+            self.fail(at, OWN_RECEIPTS, what);
         }
     }
 

@@ -27,7 +27,8 @@ const KERNEL_BYTES: usize = 16 << 10;
 /// What a session told, without its borrow.
 enum Heard {
     Bind,
-    Submit(Sequence, Option<Parcel>),
+    Submit(Sequence, Parcel),
+    Strange(String),
     ReceiptTaken(u64, CommandStatus),
     ReceiptLost(u64),
     Closed,
@@ -42,7 +43,10 @@ impl World {
             let Some(told) = self.conns[conn].session.poll_event(now) else { break };
             let heard = match told {
                 Told::BindRequested { .. } => Heard::Bind,
-                Told::SubmitRequest { sequence, sm } => Heard::Submit(sequence, Parcel::read(&sm)),
+                Told::SubmitRequest { sequence, sm } => match Parcel::read(&sm) {
+                    Some(parcel) => Heard::Submit(sequence, parcel),
+                    None => Heard::Strange(format!("{sm:?}")),
+                },
                 Told::DeliverAnswer { token, status } => Heard::ReceiptTaken(token, status),
                 Told::Timeout { token, .. } => Heard::ReceiptLost(token),
                 Told::Closed { .. } => Heard::Closed,
@@ -58,13 +62,17 @@ impl World {
         let carrier = self.conns[conn].carrier;
         match heard {
             Heard::Bind => self.decide_bind(conn),
-            Heard::Submit(sequence, Some(parcel)) => self.take_submission(conn, sequence, parcel),
-            Heard::Submit(_, None) => {
-                let what = "a carrier was given a text that no customer wrote".into();
+            Heard::Submit(sequence, parcel) => self.take_submission(conn, sequence, parcel),
+            Heard::Strange(sm) => {
+                let what = format!("a carrier was given what no customer wrote: {sm}");
                 self.judge.fail(self.now, crate::judge::DECENCY, what);
             }
             Heard::ReceiptTaken(job, CommandStatus::ESME_ROK) => {
-                self.carriers[carrier].jobs.remove(&job);
+                let done = self.carriers[carrier].jobs.remove(&job);
+                if let Some((job, parcel)) = done.and_then(|job| Some((job.state, job.about?))) {
+                    let wall = self.node.clock.read(self.now).wall;
+                    self.judge.confirmed(wall, parcel, job);
+                }
             }
             Heard::ReceiptTaken(job, _) | Heard::ReceiptLost(job) => self.receipt_again(carrier, job),
             Heard::Closed => {
@@ -133,7 +141,9 @@ impl World {
             Then::Breaks => self.plan_act(carrier, treatment.answer_after / 2, Act::Break { conn }),
         }
         for receipt in treatment.receipts {
-            let job = self.receipt_job(carrier, parcel, number, (receipt.about, receipt.state));
+            let mut job = self.receipt_job(carrier, parcel, number, (receipt.about, receipt.state));
+            let is_named = treatment.answer == Answer::Takes && receipt.about == About::This;
+            job.about = is_named.then_some(parcel);
             let job = self.carriers[carrier].owe(job);
             self.plan_act(carrier, receipt.after, Act::Receipt { job });
         }
@@ -151,18 +161,27 @@ impl World {
         match about {
             About::This => {
                 self.judge.reported(parcel, state);
-                Job { recipient: parcel.recipient, id: id(self, number), state, on: None }
+                Job { recipient: parcel.recipient, id: id(self, number), state, about: None, on: None }
             }
-            About::Unknown => Job { recipient: parcel.recipient, id: id(self, number + 500_000), state, on: None },
+            About::Unknown => Job { recipient: parcel.recipient, id: id(self, number + 500_000), state, about: None, on: None },
             About::AnotherRecipient => {
                 let stranger = Msisdn::parse(format!("3361{:07}", number % 10_000_000).as_bytes());
                 let recipient = stranger.unwrap_or(parcel.recipient);
-                Job { recipient, id: id(self, number), state, on: None }
+                Job { recipient, id: id(self, number), state, about: None, on: None }
             }
         }
     }
 
     pub(super) fn act(&mut self, carrier: usize, act: Act) {
+        // What was planned by a carrier that behaved badly is not done by one that behaves.
+        let is_bad = match &act {
+            Act::Unbind { .. } | Act::Break { .. } => true,
+            Act::Nack { sequence, .. } => *sequence == Sequence(0),
+            Act::Answer { .. } | Act::Receipt { .. } => false,
+        };
+        if is_bad && self.is_healed() {
+            return;
+        }
         match act {
             Act::Answer { conn, sequence, status, id } => {
                 if self.conns[conn].carrier_has_it {
@@ -199,7 +218,7 @@ impl World {
             let header =
                 Header { command: CommandId::GENERIC_NACK, status: CommandStatus::ESME_RINVCMDID, sequence };
             encode_header_only(header, &mut bytes);
-            connection.to_node.bytes.extend(bytes);
+            connection.to_node.push(&bytes);
             self.arm_arrival(conn, Way::ToNode);
         }
     }
@@ -274,7 +293,7 @@ impl World {
         let room = KERNEL_BYTES.saturating_sub(connection.to_node.bytes.len());
         let pending = connection.session.pending();
         let count = pending.len().min(room);
-        connection.to_node.bytes.extend(&pending[..count]);
+        connection.to_node.push(&pending[..count]);
         connection.session.consume(count);
         self.arm_arrival(conn, Way::ToNode);
     }

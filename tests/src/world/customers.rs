@@ -222,7 +222,7 @@ impl World {
         let policy = self.swarm.plan.class(intent.class);
         let validity = intent.validity_ms.map_or(policy.validity, core::time::Duration::from_millis);
         let window = u64::try_from((validity + policy.receipt_wait).as_nanos()).unwrap_or(u64::MAX);
-        let slack = self.swarm.clock_slack() + S / 2;
+        let slack = self.swarm.clock_slack() + self.swarm.pause_max() + S / 2;
         (self.now - first).saturating_add(slack) < window / 100 * 80
     }
 

@@ -6,7 +6,7 @@ use crate::event::{End, Event};
 use crate::judge::chronicle::Chronicle;
 use crate::judge::{DECENCY, NEVER_FORGOTTEN, REPLAYS};
 use crate::node::Input;
-use crate::swarm::{MS, S};
+use crate::swarm::{MS, PAUSE_MAX, S};
 
 /// How long a process that was asked to stop may take: the time-outs of its carriers, and what comes behind.
 const DRAIN_MAX: u64 = 40 * S;
@@ -118,7 +118,7 @@ impl World {
     pub(super) fn pause(&mut self) {
         if self.node.is_up() {
             let core = self.dice.faults.index(self.node.cores.len());
-            let pause = self.dice.faults.skewed((10 * MS, 6 * S));
+            let pause = self.dice.faults.skewed((10 * MS, PAUSE_MAX));
             self.excuse += pause;
             let until = self.now + pause;
             self.node.cores[core].paused_until = until;

@@ -78,7 +78,7 @@ impl World {
             let count = self.dice.net.index(count) + 1;
             let bytes: Vec<u8> = self.conns[conn].shell.drain(..count).collect();
             self.conns[conn].written += count as u64;
-            self.conns[conn].to_carrier.bytes.extend(&bytes);
+            self.conns[conn].to_carrier.push(&bytes);
             self.tell_handed(conn, &bytes);
             self.give(core, Input::Written(link, self.conns[conn].written));
             self.arm_arrival(conn, Way::ToCarrier);
@@ -220,6 +220,7 @@ impl World {
         for pipe in [&mut connection.to_carrier, &mut connection.to_node] {
             let kept = dice.index(pipe.bytes.len() + 1);
             pipe.bytes.truncate(kept);
+            pipe.cut = true;
         }
         connection.dead = dice.chance(500);
         for end in [End::Node, End::Carrier] {
