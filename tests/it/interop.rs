@@ -119,11 +119,11 @@ fn received(events: &[Value]) -> BTreeMap<String, u32> {
     let mut parts: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for event in events.iter().filter(|event| event["event"] == "submit") {
         let text = event["text"].as_str().expect("the peer prints the text").to_owned();
-        // 05 00 03 reference total part, or 06 08 04 with a reference of two octets (3GPP TS 23.040 §9.2.3.24).
+        // 00 03 reference total part, or 08 04 with a reference of two octets (3GPP TS 23.040 §9.2.3.24).
         let udh = event["udh"].as_str().expect("and the header in hexadecimal");
         match udh.len() {
             0 => *whole.entry(text).or_insert(0) += 1,
-            12 | 14 => {
+            10 | 12 => {
                 let (message, part) = udh.split_at(udh.len() - 2);
                 parts.entry(message.to_owned()).or_default().insert(part.to_owned(), text);
             }

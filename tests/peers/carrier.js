@@ -35,7 +35,7 @@ function take(session, pdu) {
     from: pdu.source_addr,
     to: pdu.destination_addr,
     text: message.toString(),
-    udh: udh ? Buffer.from(udh).toString('hex') : '',
+    udh: udh ? Buffer.concat(udh).toString('hex') : '', // its elements, without the length before them
     data_coding: pdu.data_coding,
     esm_class: pdu.esm_class,
     registered_delivery: pdu.registered_delivery,

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wire::id::{Class, MessageId};
 use wire::native::{
@@ -34,6 +34,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Starts a customer whose thread lives as long as the test's process.
 pub(crate) fn start(credentials: Credentials, ledger: Arc<Ledger>) {
     thread::spawn(move || {
+        let _witness = Witness(&ledger);
         let mut unanswered = BTreeMap::new();
         loop {
             let address = ledger.wait_for_daemon();
@@ -41,6 +42,15 @@ pub(crate) fn start(credentials: Credentials, ledger: Arc<Ledger>) {
             println!("customer: {} unanswered when {address} went: {ended:?}", unanswered.len());
         }
     });
+}
+
+/// Tells the test when the customer's thread panics, which would otherwise be a wait for nothing.
+struct Witness<'a>(&'a Ledger);
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        self.0.write(|pages| pages.customer_gone = true);
+    }
 }
 
 /// Which class an intent has: each in turn.
@@ -71,18 +81,18 @@ fn converse(
         });
         let batch: Vec<u64> = to_send.drain(..room.min(to_send.len())).collect();
         session.submit(&batch)?;
-        let mut acks = Vec::new();
+        let (mut acks, mut said) = (Vec::new(), Vec::new());
         session.read(|frame| match frame.kind {
             Kind::Answer => take_answers(frame, ledger, unanswered, &mut to_send),
             Kind::Fate => take_fates(frame, ledger, &mut acks),
-            Kind::Goodbye | Kind::Pong => {}
+            Kind::Ping => Frame::write(Kind::Pong, frame.number, &[], &mut said),
+            Kind::Goodbye => {}
             other => panic!("the daemon sent a customer a {other:?}"),
         })?;
         if !acks.is_empty() {
-            out.clear();
-            Positions::write_ack(&acks, &mut out);
-            session.stream.write_all(&out)?;
+            Positions::write_ack(&acks, &mut said);
         }
+        session.stream.write_all(&said)?;
     }
 }
 
@@ -127,33 +137,47 @@ fn take_fates(frame: Frame<'_>, ledger: &Ledger, acks: &mut Vec<Position>) {
     }
 }
 
-/// Asks what became of each message.
+/// Asks what became of each message; a connection that breaks is opened again.
 pub(crate) fn query(
     address: SocketAddr,
     credentials: &Credentials,
     ids: &[MessageId],
 ) -> BTreeMap<MessageId, Trace> {
-    let mut session =
-        Session::open(address, credentials, SILENCE).expect("a running daemon takes a customer");
     let mut traces = BTreeMap::new();
-    for part in ids.chunks(QUERIES) {
+    let deadline = Instant::now() + SILENCE;
+    while traces.len() < ids.len() {
+        let ended = query_on_one_connection(address, credentials, ids, &mut traces);
+        assert!(ended.is_ok() || Instant::now() < deadline, "the daemon does not answer queries: {ended:?}");
+    }
+    traces
+}
+
+fn query_on_one_connection(
+    address: SocketAddr,
+    credentials: &Credentials,
+    ids: &[MessageId],
+    traces: &mut BTreeMap<MessageId, Trace>,
+) -> io::Result<()> {
+    let mut session = Session::open(address, credentials, SILENCE)?;
+    let open: Vec<MessageId> = ids.iter().filter(|id| !traces.contains_key(id)).copied().collect();
+    for part in open.chunks(QUERIES) {
         let mut out = Vec::new();
         for (number, id) in (0..).zip(part) {
             TraceAnswer::write_query(number, *id, &mut out);
         }
-        session.stream.write_all(&out).expect("the daemon takes queries");
+        session.stream.write_all(&out)?;
         let mut left = part.len();
         while left > 0 {
-            let got = session.read(|frame| {
+            let said_something = session.read(|frame| {
                 let answer = TraceAnswer::read(frame).expect("the daemon's answer to a query can be read");
                 let steps = answer.steps.iter().map(|step| step.kind).collect();
                 traces.insert(answer.id, Trace { state: answer.state, steps });
                 left -= 1;
-            });
-            assert!(got.expect("the daemon answers queries"), "the daemon said nothing for {SILENCE:?}");
+            })?;
+            assert!(said_something, "the daemon said nothing for {SILENCE:?}");
         }
     }
-    traces
+    Ok(())
 }
 
 /// One connection after its hand-shake.

@@ -73,7 +73,10 @@ fn under_kills(kills: u64, dice: &mut Dice, faults: &str) -> Vec<Violation> {
     }
     ledger.write(|pages| pages.intents_end = 0);
     drain(&ledger);
-    judge(&ledger, &carrier, &daemon)
+    let found = judge(&ledger, &carrier, &daemon);
+    // The customer's thread outlives the test; it has nobody to call any more.
+    ledger.write(|pages| pages.daemon = None);
+    found
 }
 
 fn start(setup: &Setup, ledger: &Ledger) -> Daemon {
@@ -99,6 +102,10 @@ fn judge(ledger: &Ledger, carrier: &Carrier, daemon: &Daemon) -> Vec<Violation> 
     ledger.wait_for("all that is known has a fate", PATIENCE, waits);
     let traces = customer::query(daemon.native, &Setup::credentials(), &ids);
     let pages = ledger.pages();
-    println!("{} messages were acknowledged, {} put off", pages.acknowledged.len(), pages.put_off);
-    violations(&Evidence { pages: &pages, traces: &traces, seen: &carrier.seen() })
+    let seen = carrier.seen();
+    let doubted = traces.values().filter(|trace| trace.is_doubted()).count();
+    let twice = seen.values().filter(|times| **times > 1).count();
+    let (acknowledged, put_off) = (pages.acknowledged.len(), pages.put_off);
+    println!("{acknowledged} acknowledged, {put_off} put off, {doubted} doubted, {twice} seen twice or more");
+    violations(&Evidence { pages: &pages, traces: &traces, seen: &seen })
 }

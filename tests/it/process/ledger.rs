@@ -33,6 +33,8 @@ pub(crate) struct Pages {
     pub(crate) fates: BTreeMap<MessageId, BTreeSet<u8>>,
     /// Refusals that said to come back later; the customer does.
     pub(crate) put_off: u64,
+    /// The customer's thread has panicked; its words are in the output.
+    pub(crate) customer_gone: bool,
     /// Refusals for good, with the status: none are expected.
     pub(crate) refused: BTreeMap<u64, u8>,
 }
@@ -54,6 +56,7 @@ impl Ledger {
         let deadline = Instant::now() + at_most;
         let mut pages = self.pages();
         while !done(&pages) {
+            assert!(!pages.customer_gone, "{what}: the customer has panicked, see above");
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(
                 !left.is_zero(),

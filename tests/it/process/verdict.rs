@@ -23,6 +23,13 @@ pub(crate) struct Trace {
     pub(crate) steps: Vec<u8>,
 }
 
+impl Trace {
+    /// Whether it was in doubt at any time.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.steps.contains(&DOUBTED)
+    }
+}
+
 /// Everything that is known when all is over.
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
@@ -86,7 +93,7 @@ fn of_message(evidence: &Evidence<'_>, intent: u64, id: MessageId, found: &mut V
     if told != BTreeSet::from([fate]) {
         found.push(Violation::Fates(intent, told));
     }
-    let doubted = trace.steps.contains(&DOUBTED);
+    let doubted = trace.is_doubted();
     if fate != DELIVERED && !(fate == UNKNOWN && doubted) {
         found.push(Violation::WrongFate(intent, fate));
     }
