@@ -66,20 +66,8 @@ fn life(id: u128) -> [Record<'static>; 5] {
         Record::Accepted(accepted),
         Record::Attempted(attempted),
         Record::Answered(answered),
-        Record::Reported(Reported {
-            id,
-            attempt: 1,
-            part: 0,
-            state: 2,
-            error: 0,
-            carrier,
-        }),
-        Record::Fated(Fated {
-            id,
-            fate: 1,
-            why: 0,
-            code: 0,
-        }),
+        Record::Reported(Reported { id, attempt: 1, part: 0, state: 2, error: 0, carrier }),
+        Record::Fated(Fated { id, fate: 1, why: 0, code: 0 }),
     ]
 }
 
@@ -92,17 +80,8 @@ fn encoded(lives: u128) -> Vec<u8> {
 }
 
 fn config() -> LogConfig {
-    let identity = Identity {
-        cluster: 1,
-        node: NodeId(1),
-        shard: ShardId(0),
-        shards: 1,
-        partitions: 16,
-    };
-    LogConfig {
-        identity,
-        layout: Layout::default(),
-    }
+    let identity = Identity { cluster: 1, node: NodeId(1), shard: ShardId(0), shards: 1, partitions: 16 };
+    LogConfig { identity, layout: Layout::default() }
 }
 
 /// A log whose first segment is prepared.
@@ -115,9 +94,7 @@ fn log() -> Log {
 fn records(c: &mut Criterion) {
     let mut group = c.benchmark_group("record");
     let mut out = Vec::with_capacity(1 << 20);
-    for (name, record) in ["accepted", "attempted", "answered", "reported", "fated"]
-        .into_iter()
-        .zip(life(9))
+    for (name, record) in ["accepted", "attempted", "answered", "reported", "fated"].into_iter().zip(life(9))
     {
         group.bench_function(format!("{name}/encode"), |b| {
             b.iter(|| {
@@ -125,13 +102,8 @@ fn records(c: &mut Criterion) {
                 black_box(&record).encode(WallMs(1), &mut out);
             });
         });
-        assert_eq!(
-            Records::new(&out).collect::<Vec<_>>(),
-            [Ok((WallMs(1), record))]
-        );
-        group.bench_function(format!("{name}/decode"), |b| {
-            b.iter(|| Records::new(black_box(&out)).next())
-        });
+        assert_eq!(Records::new(&out).collect::<Vec<_>>(), [Ok((WallMs(1), record))]);
+        group.bench_function(format!("{name}/decode"), |b| b.iter(|| Records::new(black_box(&out)).next()));
     }
     group.finish();
 }
@@ -149,8 +121,8 @@ fn batches(c: &mut Criterion) {
                 |mut log| {
                     log.begin(&mut batch).expect("a prepared segment");
                     for partition in 0..8 {
-                        let entry = Entry::of_records(Partition(partition), 1, 1, &records)
-                            .expect("whole records");
+                        let entry =
+                            Entry::of_records(Partition(partition), 1, 1, &records).expect("whole records");
                         batch.push_entry(&entry);
                     }
                     log.seal(&mut batch).end
@@ -165,8 +137,7 @@ fn batches(c: &mut Criterion) {
 /// A segment of entries of 100 records, and how many there are.
 fn segment() -> (Vec<u8>, u64) {
     let (records, mut log, mut batch) = (encoded(20), log(), Batch::new());
-    let mut bytes =
-        vec![0; usize::try_from(config().layout.segment_bytes()).expect("a size in memory")];
+    let mut bytes = vec![0; usize::try_from(config().layout.segment_bytes()).expect("a size in memory")];
     bytes[..4096].copy_from_slice(&log.segment_header(0));
     let (mut index, mut count) = (0, 0);
     // A segment of 64 MiB would only make the bench slow.
@@ -174,8 +145,7 @@ fn segment() -> (Vec<u8>, u64) {
         index += 1;
         for partition in 0..8 {
             batch.push_entry(
-                &Entry::of_records(Partition(partition), 1, index, &records)
-                    .expect("whole records"),
+                &Entry::of_records(Partition(partition), 1, index, &records).expect("whole records"),
             );
             count += 100;
         }
@@ -189,10 +159,7 @@ fn segment() -> (Vec<u8>, u64) {
 fn scan(c: &mut Criterion) {
     let (bytes, count) = segment();
     let mut group = c.benchmark_group("scan");
-    group
-        .throughput(Throughput::Elements(count))
-        .measurement_time(Duration::from_secs(2))
-        .sample_size(10);
+    group.throughput(Throughput::Elements(count)).measurement_time(Duration::from_secs(2)).sample_size(10);
     group.bench_function("a segment, every record read", |b| {
         b.iter(|| {
             let (mut scan, mut read) = (Scan::new(config()), 0);

@@ -39,8 +39,7 @@ impl World {
     /// Lets a carrier's session tell what it has, and acts on it.
     pub(super) fn pump_carrier(&mut self, conn: usize) {
         let now = Instant(self.now);
-        loop {
-            let Some(told) = self.conns[conn].session.poll_event(now) else { break };
+        while let Some(told) = self.conns[conn].session.poll_event(now) {
             let heard = match told {
                 Told::BindRequested { .. } => Heard::Bind,
                 Told::SubmitRequest { sequence, sm } => match Parcel::read(&sm) {
