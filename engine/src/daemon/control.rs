@@ -145,3 +145,53 @@ pub(super) fn watch_signals(notices: Sender<Notice>) -> io::Result<()> {
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crossbeam::channel::bounded;
+
+    use super::*;
+
+    /// A control of two shards, the queue by which it hears, and those of its orders.
+    fn control() -> (Control, Sender<Notice>, Vec<Receiver<Command>>) {
+        let wakers = crate::runtime::spawn_shards(&[0, 0], async |_| ()).unwrap().wakers();
+        let (commands, orders) = (0..2).map(|_| bounded(4)).unzip();
+        let (notices, heard) = bounded(16);
+        (Control::new(commands, wakers, heard), notices, orders)
+    }
+
+    fn drained(control: &Control) -> Wait {
+        control.wait_for_all(|notice| matches!(notice, Notice::Drained(_)), None, || true)
+    }
+
+    #[test]
+    fn a_wait_is_over_when_all_shards_have_said_so() {
+        let (control, notices, _orders) = control();
+        for notice in [Notice::Drained(1), Notice::Listening(0), Notice::Drained(0)] {
+            notices.send(notice).unwrap();
+        }
+        assert_eq!(drained(&control), Wait::All);
+    }
+
+    #[test]
+    fn a_signal_a_shard_that_ends_a_dead_thread_and_time_end_a_wait_too() {
+        let (control, notices, _orders) = control();
+        notices.send(Notice::Signal(SIGINT)).unwrap();
+        assert_eq!(drained(&control), Wait::Signal(SIGINT));
+        notices.send(Notice::Ended(0)).unwrap();
+        assert_eq!(drained(&control), Wait::Ended);
+        assert_eq!(control.wait_for_signal(|| false), Wait::Ended);
+        let now = Instant::now();
+        assert_eq!(control.wait_for_all(|_| false, Some(now), || true), Wait::TimeUp);
+    }
+
+    #[test]
+    fn a_stop_drains_first_and_a_second_signal_cuts_it_short() {
+        let (control, notices, orders) = control();
+        notices.send(Notice::Signal(SIGTERM)).unwrap();
+        control.drain_and_stop(|| true);
+        for orders in orders {
+            assert_eq!(orders.try_iter().collect::<Vec<_>>(), [Command::Drain, Command::Stop]);
+        }
+    }
+}

@@ -11,11 +11,11 @@ use wire::time::{Instant, Now};
 
 use crate::customers::ask::Ask;
 use crate::customers::{Customers, Ending, Protocol, Readiness};
+use crate::net::limits::SEND_QUEUE_BYTES_MAX;
 use crate::net::{ConnId, How, ListenerTag, SocketEvent};
 use crate::shard_io::ShardIo;
 
 use super::board::Board;
-use super::limits::{CUSTOMER_QUEUE_BYTES, LINK_QUEUE_BYTES};
 use super::parties::{Parties, Party};
 
 /// The listener of HTTP.
@@ -177,7 +177,7 @@ impl Desk {
     /// Moves a customer's output to its connection, unless much is under way: then the next `Sent` asks again.
     pub(super) fn offer(&mut self, io: &mut ShardIo, now: Now, number: u64) {
         let Some(conn) = self.parties.numbered(number) else { return };
-        if io.queued_bytes(conn) >= CUSTOMER_QUEUE_BYTES {
+        if io.queued_bytes(conn) >= SEND_QUEUE_BYTES_MAX {
             return;
         }
         let Some(buffer) = io.send_buffer(conn) else { return };
@@ -242,7 +242,7 @@ impl Desk {
     /// Moves a link's bytes to its connection, as far as there is room; the rest stays with its session.
     fn fill(&self, brain: &mut Shard, io: &mut ShardIo, link: LinkId) {
         let Some(conn) = self.parties.of_link(link) else { return };
-        let room = LINK_QUEUE_BYTES.saturating_sub(io.queued_bytes(conn));
+        let room = SEND_QUEUE_BYTES_MAX.saturating_sub(io.queued_bytes(conn));
         let bytes = brain.transmit_bytes(link);
         let count = bytes.len().min(room);
         let Some(buffer) = io.send_buffer(conn).filter(|_| count > 0) else { return };

@@ -28,15 +28,5 @@ pub(crate) const RING_MESSAGES: usize = 2 * shards::limits::CROSS_CREDITS;
 /// How often a shard shows its numbers to the others.
 pub(crate) const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 
-/// Bytes under way to a customer from which on more of its output waits with its session, where it can be bounded.
-pub(crate) const CUSTOMER_QUEUE_BYTES: usize = 256 * 1024;
-
-/// Bytes under way to a carrier from which on the session keeps the rest. What is here counts as written only when the
-/// kernel has it, so this is a matter of memory and not of safety.
-pub(crate) const LINK_QUEUE_BYTES: usize = 256 * 1024;
-
 /// Partitions for each core of a new cluster's first node (ARCHITECTURE, Identity).
 pub(crate) const PARTITIONS_PER_SHARD: u16 = 8;
-
-const _: () = assert!(CUSTOMER_QUEUE_BYTES < crate::net::limits::SEND_QUEUE_BYTES_HARD);
-const _: () = assert!(LINK_QUEUE_BYTES < crate::net::limits::SEND_QUEUE_BYTES_HARD);

@@ -103,3 +103,67 @@ impl Rings {
         self.to.iter().flatten().all(|outgoing| outgoing.waiting.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use shards::ShardConfig;
+    use shards::api::{Origin, Refusal, Reply, Submission};
+    use wire::id::{AccountId, PartitionCount};
+    use wire::msisdn::Msisdn;
+
+    use super::*;
+    use crate::config::{Config, Host};
+
+    const FILE: &str = "[[account]]\nname = \"a\"\nkey = \"0123456789abcdef\"\nsender = \"A\"\n\
+        [[carrier]]\nname = \"c\"\naddress = \"127.0.0.1:2775\"\nsystem_id = \"me\"\n\
+        [[route]]\nprefix = \"\"\ncarriers = [\"c\"]\n";
+
+    /// Two brains that have read no log: they refuse, but they speak.
+    fn brains() -> Vec<Shard> {
+        let partitions = PartitionCount::new(16).unwrap();
+        let config = Config::parse("test", FILE).unwrap();
+        let plan = Arc::new(config.plan(Host { shards: 2, partitions, memory_bytes: 1 << 30 }).unwrap());
+        let shard = |id| {
+            let records_bytes_max = wal::Layout::default().records_bytes_max();
+            let config = ShardConfig { id: ShardId(id), process: 1, seed: 1, records_bytes_max };
+            Shard::new(config, Arc::clone(&plan))
+        };
+        (0..2).map(shard).collect()
+    }
+
+    #[test]
+    fn a_question_crosses_to_the_shard_of_its_recipient_and_its_answer_comes_back() {
+        let wakers = crate::runtime::spawn_shards(&[0, 0], async |_| ()).unwrap().wakers();
+        let partitions = PartitionCount::new(16).unwrap();
+        let recipient = (0..)
+            .map(|n| Msisdn::parse(format!("49151{n:07}").as_bytes()).unwrap())
+            .find(|&recipient| partitions.partition_of(recipient).0 % 2 == 1)
+            .unwrap();
+        let submission = Submission {
+            account: AccountId::of_name("a"),
+            recipient,
+            sender: "",
+            key: b"",
+            class: None,
+            validity: None,
+            text: "hello",
+        };
+        let (mut brains, mut rings) = (brains(), mesh(2));
+        let origin = Origin { shard: ShardId(0), connection: 7, request: 9 };
+        brains[0].handle_submit(Now::default(), origin, &submission);
+        assert_eq!(brains[0].poll_reply(), None);
+        rings[0].send(&mut brains[0], &wakers);
+        assert!(rings[1].hold_something() && !rings[0].hold_something() && rings[0].all_sent());
+        assert!(rings[1].receive(&mut brains[1], Now::default(), &wakers));
+        rings[1].send(&mut brains[1], &wakers);
+        assert!(rings[0].receive(&mut brains[0], Now::default(), &wakers));
+        let answer = brains[0].poll_reply();
+        assert!(
+            matches!(answer, Some(Reply::Answer { origin: to, outcome: Err(Refusal::NotHome | Refusal::Stopping) }) if to == origin),
+            "{answer:?}"
+        );
+        assert!(!rings[0].receive(&mut brains[0], Now::default(), &wakers));
+    }
+}
