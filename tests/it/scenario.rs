@@ -1,1 +1,142 @@
 //! Seeds that once failed, as named stories.
+
+use std::time::Duration;
+
+use shards::plan::Doubt;
+use tests::story::{Manner, Story};
+use wire::id::Class;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn in_a_calm_world_everything_is_delivered_once() {
+    let mut world = Story::calm(1).begin();
+    world.submit(40, Class::Transactional);
+    world.submit_long(Class::Marketing);
+    world.run_for(seconds(5));
+    assert_eq!(world.end().to_string(), "delivered 43; 0 doubts");
+}
+
+#[test]
+fn a_power_cut_forgets_nothing_that_was_acknowledged() {
+    let mut world = Story::calm(2).begin();
+    world.submit(20, Class::Transactional);
+    world.run_for(Duration::from_millis(45));
+    world.lose_power();
+    world.run_for(seconds(5));
+    // What was under way is doubtful, and this class allows it to be sent again. What is checked is in the judge.
+    let _ = world.end();
+}
+
+/// The link named a time-out in the past, and the shell took turn after turn until the answer came.
+#[test]
+fn a_link_whose_pace_is_free_and_whose_window_is_full_wants_no_turn() {
+    let story = Story::calm(3).carrier_that(0, Manner::AnswersLate, 1_000);
+    let mut world = story
+        .plan(|plan| {
+            plan.carriers[0].window_pdus = 1;
+            plan.carriers[0].rate_per_shard = Some(20);
+            plan.carriers[0].response_timeout = seconds(20);
+        })
+        .begin();
+    world.submit(6, Class::Transactional);
+    world.run_for(seconds(20));
+    assert_eq!(world.end().to_string(), "delivered 8; 0 doubts");
+}
+
+/// The same after a carrier asked for less: the pause was over, the window was not free.
+#[test]
+fn a_link_whose_pause_is_over_and_whose_window_is_full_wants_no_turn() {
+    let story =
+        Story::calm(4).carrier_that(0, Manner::AnswersLate, 800).carrier_that(0, Manner::Throttles, 300);
+    let mut world = story
+        .plan(|plan| {
+            plan.carriers[0].window_pdus = 2;
+            plan.carriers[0].response_timeout = seconds(20);
+        })
+        .begin();
+    world.submit(20, Class::Transactional);
+    world.run_for(seconds(30));
+    assert_eq!(world.end().to_string(), "delivered 22; 0 doubts");
+}
+
+/// Keys are forgotten when a record is applied; a full table refused every record that would have done it.
+#[test]
+fn a_key_table_that_was_full_takes_keys_again() {
+    let story = Story::calm(5).plan(|plan| {
+        plan.keys_max = 64;
+        plan.classes.iter_mut().for_each(|class| {
+            (class.validity, class.receipt_wait) = (seconds(3), seconds(3));
+        });
+    });
+    let mut world = story.begin();
+    world.submit(100, Class::Transactional);
+    world.run_for(seconds(15));
+    let _ = world.end();
+}
+
+/// It ended as expired, which says that no carrier took it.
+#[test]
+fn a_message_that_was_doubtful_and_found_no_carrier_again_is_unknown() {
+    let story = Story::calm(6).carrier_that(0, Manner::Silent, 1_000).carrier_that(
+        0,
+        Manner::BreaksInMidWindow,
+        1_000,
+    );
+    let mut world = story
+        .carrier_that(0, Manner::RefusesBinds, 700)
+        .plan(|plan| {
+            plan.classes.iter_mut().for_each(|class| {
+                (class.validity, class.receipt_wait, class.doubt_wait) = (seconds(2), seconds(2), seconds(0));
+                class.doubt = Doubt::SendAgain;
+            });
+        })
+        .begin();
+    world.submit(10, Class::Otp);
+    world.run_for(seconds(8));
+    let _ = world.end();
+}
+
+/// The response was timed from the last look at the clock before a slow sync, and missed when it still had time.
+#[test]
+fn a_response_is_timed_from_when_its_request_left() {
+    let mut world = Story::calm(7).sync_takes(seconds(3)).begin();
+    world.run_for(seconds(20));
+    world.submit(3, Class::Transactional);
+    world.run_for(seconds(25));
+    assert_eq!(world.end().to_string(), "delivered 5; 0 doubts");
+}
+
+/// A segment that had not left was free to go at once, and took the doubt about the others with it.
+#[test]
+fn a_segment_that_never_left_does_not_hasten_the_doubt_about_another() {
+    let story = Story::calm(8).carrier_that(0, Manner::BreaksInMidWindow, 300);
+    let mut world = story
+        .plan(|plan| {
+            plan.carriers[0].window_pdus = 2;
+            plan.classes.iter_mut().for_each(|class| class.doubt_wait = seconds(1));
+        })
+        .begin();
+    (0..10).for_each(|_| world.submit_long(Class::Transactional));
+    world.run_for(seconds(20));
+    let _ = world.end();
+}
+
+/// Two carriers share a long message after one refused a segment: receipts of both find it.
+#[test]
+fn a_long_message_that_two_carriers_brought_hears_of_both() {
+    let story = Story::calm(9).carriers(2).carrier_that(0, Manner::HasASystemError, 300);
+    let mut world = story.begin();
+    (0..10).for_each(|_| world.submit_long(Class::Transactional));
+    world.run_for(seconds(20));
+    assert_eq!(world.end().to_string(), "delivered 12; 0 doubts");
+}
+
+#[test]
+fn seeds_of_every_kind_of_world_keep_all_promises() {
+    let report = tests::run::seeds(1, 60, tests::run::Options::default(), 1);
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
+    assert!(report.sights.doubts > 0 && report.sights.deaths > 0 && report.sights.replays > 0);
+}

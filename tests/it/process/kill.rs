@@ -38,6 +38,7 @@ fn kill_nine_under_load_loses_nothing_and_sends_nothing_twice() {
 fn kill_test_sees_a_sync_that_does_nothing() {
     let mut dice = Dice::from_environment("kill_test_sees");
     let found = under_kills(2, &mut dice, &format!("{HELD}sync = \"noop\"\n"));
+    println!("{} broken promises, first {:?}", found.len(), &found[..found.len().min(5)]);
     let lost = found.iter().filter(|violation| matches!(violation, Violation::Lost(_))).count();
     assert!(lost > 0, "nothing is lost without syncs: the judge is blind; it found {found:?}");
 }
@@ -47,9 +48,9 @@ fn split_late_and_reset_connections_lose_nothing_and_send_nothing_twice() {
     let mut dice = Dice::from_environment("split_late_and_reset");
     let seed = dice.next();
     let sockets = format!(
-        "seed = {seed}\n[sockets]\nsplit = 700\nstall_every = 200\nstall_ms = 5\nreset_after_bytes = 200000\n"
+        "seed = {seed}\n[sockets]\nsplit = 700\nstall_every = 200\nstall_ms = 5\nreset_after_bytes = 40000\n"
     );
-    let found = under_kills(1, &mut dice, &sockets);
+    let found = under_kills(3, &mut dice, &sockets);
     assert!(found.is_empty(), "{} broken promises, first {:?}", found.len(), &found[..found.len().min(20)]);
 }
 
