@@ -10,8 +10,11 @@
 //!   memory       |  0  |  1  |  2  |  3  |…   BUFFER_BYTES each
 //! ```
 //!
-//! A buffer belongs either to the kernel (it is in the ring) or to exactly one [`Chunk`], which cannot be copied and is
-//! consumed by [`Buffers::give_back`]. Nothing here reads memory that the kernel may be writing.
+//! A buffer belongs to the kernel (it is in the ring), to the reserve, or to exactly one [`Chunk`], which cannot be copied
+//! and is consumed by [`Buffers::give_back`]. Nothing here reads memory that the kernel may be writing.
+//!
+//! The kernel takes buffers in turn, so each of them goes cold before it is used again. Therefore only a few are offered,
+//! and more only once the kernel has run out: the copy out of the socket is the dearest part of a receive.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -22,7 +25,7 @@ use std::io;
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 
-use super::limits::{BUFFER_BYTES, BUFFERS};
+use super::limits::{BUFFER_BYTES, BUFFERS, BUFFERS_AT_FIRST};
 
 /// The only group of provided buffers.
 pub(super) const GROUP: u16 = 1;
@@ -49,6 +52,10 @@ pub(super) struct Buffers {
     descriptors: NonNull<BufRingEntry>,
     memory: NonNull<u8>,
     tail: u16,
+    /// Buffers that the kernel has, and how many it shall have.
+    offered: u16,
+    wanted: u16,
+    reserve: Vec<u16>,
 }
 
 impl Buffers {
@@ -60,6 +67,9 @@ impl Buffers {
             descriptors: allocate(descriptors_layout()).cast(),
             memory: allocate(memory_layout()),
             tail: 0,
+            offered: 0,
+            wanted: BUFFERS_AT_FIRST,
+            reserve: (0..BUFFERS).rev().collect(),
         };
         // SAFETY: the descriptors are BUFFERS entries long, aligned to a page, zeroed, and freed only by `drop`, which
         // the ring's owner runs after the ring is closed.
@@ -67,16 +77,14 @@ impl Buffers {
             let address = buffers.descriptors.as_ptr().expose_provenance() as u64;
             ring.submitter().register_buf_ring_with_flags(address, BUFFERS, GROUP, 0)?;
         }
-        for bid in 0..BUFFERS {
-            buffers.offer(bid);
-        }
-        buffers.publish();
+        buffers.refill();
         Ok(buffers)
     }
 
     /// The chunk that a completion speaks of.
-    pub(super) fn take(&self, bid: u16, len: usize) -> Chunk {
+    pub(super) fn take(&mut self, bid: u16, len: usize) -> Chunk {
         assert!(bid < BUFFERS && len <= BUFFER_BYTES, "the kernel names a buffer that it was given");
+        self.offered -= 1;
         Chunk { bid, len }
     }
 
@@ -93,9 +101,24 @@ impl Buffers {
         }
     }
 
-    /// The kernel may use the chunk's buffer again.
+    /// The chunk's buffer may be used again.
     pub(super) fn give_back(&mut self, chunk: Chunk) {
-        self.offer(chunk.bid);
+        self.reserve.push(chunk.bid);
+        self.refill();
+    }
+
+    /// The kernel ran out of buffers: it gets more from here on.
+    pub(super) fn ran_out(&mut self) {
+        self.wanted = self.wanted.saturating_mul(2).min(BUFFERS);
+        self.refill();
+    }
+
+    fn refill(&mut self) {
+        while self.offered < self.wanted {
+            let Some(bid) = self.reserve.pop() else { break };
+            self.offer(bid);
+            self.offered += 1;
+        }
         self.publish();
     }
 

@@ -16,7 +16,10 @@ pub(super) const BUFFER_BYTES: usize = 32 * 1024;
 /// their sockets until the next turn. The kernel wants a power of two.
 pub(super) const BUFFERS: u16 = 256;
 
-const _: () = assert!(BUFFERS.is_power_of_two());
+/// How many of them the kernel has at first. It doubles each time the kernel runs out.
+pub(super) const BUFFERS_AT_FIRST: u16 = 16;
+
+const _: () = assert!(BUFFERS.is_power_of_two() && BUFFERS_AT_FIRST <= BUFFERS);
 const _: () = assert!(COMPLETIONS >= 4 * SUBMISSIONS, "a turn's answers fit in the queue");
 
 /// How long a ring that is dropped waits for the kernel to let go of its memory before it leaks it instead.

@@ -125,7 +125,11 @@ impl Ring {
         let chunk = match (&result, cqueue::buffer_select(entry.flags())) {
             (Ok(count), Some(bid)) => {
                 let len = usize::try_from(*count).expect("32 bits fit");
-                Some(self.buffers().take(bid, len))
+                Some(self.buffers_mut().take(bid, len))
+            }
+            (Err(error), _) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                self.buffers_mut().ran_out();
+                None
             }
             _ => None,
         };
@@ -145,7 +149,7 @@ impl Ring {
 
     /// The kernel may receive into this buffer again.
     pub(crate) fn give_back(&mut self, chunk: Chunk) {
-        self.buffers.as_mut().expect("present until drop").give_back(chunk);
+        self.buffers_mut().give_back(chunk);
     }
 
     /// Accepts connections, again and again.
@@ -258,6 +262,10 @@ impl Ring {
 
     fn buffers(&self) -> &Buffers {
         self.buffers.as_ref().expect("present until drop")
+    }
+
+    fn buffers_mut(&mut self) -> &mut Buffers {
+        self.buffers.as_mut().expect("present until drop")
     }
 
     fn in_flight(&self) -> usize {
