@@ -90,7 +90,8 @@ impl Cutter {
         while let Ok(Some((header, body))) = split_pdu(&self.stream[at..], PDU_BYTES_MAX) {
             let whole = wire::smpp::limits::HEADER_BYTES + body.len();
             let is_submission = header.command == CommandId::SUBMIT_SM;
-            let parcel = is_submission.then(|| Sm::decode(body).ok().and_then(|sm| Parcel::read(&sm))).flatten();
+            let parcel =
+                is_submission.then(|| Sm::decode(body).ok().and_then(|sm| Parcel::read(&sm))).flatten();
             each(&self.stream[at..at + whole], parcel);
             at += whole;
         }

@@ -69,12 +69,26 @@ pub(crate) enum End {
 /// What a carrier does later.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
-    Answer { conn: usize, sequence: Sequence, status: CommandStatus, id: Vec<u8> },
+    Answer {
+        conn: usize,
+        sequence: Sequence,
+        status: CommandStatus,
+        id: Vec<u8>,
+    },
     /// `generic_nack`, with the number or with none.
-    Nack { conn: usize, sequence: Sequence },
-    Receipt { job: u64 },
-    Unbind { conn: usize },
-    Break { conn: usize },
+    Nack {
+        conn: usize,
+        sequence: Sequence,
+    },
+    Receipt {
+        job: u64,
+    },
+    Unbind {
+        conn: usize,
+    },
+    Break {
+        conn: usize,
+    },
 }
 
 /// What a customer wants.

@@ -34,7 +34,8 @@ enum Verdict {
 /// # Errors
 /// When the copy cannot be made.
 pub fn run(only: Option<&str>) -> io::Result<ExitCode> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a room of the workspace").to_owned();
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is a room of the workspace").to_owned();
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let copy = target.join("mutants").join("workspace");
     let mut patches: Vec<PathBuf> = fs::read_dir(root.join("tests/mutants"))?
@@ -71,7 +72,11 @@ fn try_one(root: &Path, copy: &Path, patch: &Path) -> io::Result<Verdict> {
     let Some(promise) = text.lines().find_map(|line| line.strip_prefix("promise: ")) else {
         return Ok(Verdict::Unfit("it names no promise".into()));
     };
-    let applied = Command::new("patch").args(["-p1", "--forward", "--batch", "--input"]).arg(patch).current_dir(copy).output()?;
+    let applied = Command::new("patch")
+        .args(["-p1", "--forward", "--batch", "--input"])
+        .arg(patch)
+        .current_dir(copy)
+        .output()?;
     if !applied.status.success() {
         return Ok(Verdict::Unfit(format!("it does not apply: {}", last_line(&applied.stdout))));
     }
@@ -105,7 +110,8 @@ fn verdict_of(judged: &Output) -> Verdict {
         // The engine's own assertions are judges, too.
         None => {
             let told = String::from_utf8_lossy(&judged.stderr).into_owned();
-            let panic = told.lines().skip_while(|line| !line.contains("panicked at")).nth(1).unwrap_or("").to_owned();
+            let panic =
+                told.lines().skip_while(|line| !line.contains("panicked at")).nth(1).unwrap_or("").to_owned();
             Verdict::Caught(format!("by an assertion: {panic}"))
         }
     }

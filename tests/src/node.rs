@@ -132,7 +132,8 @@ impl Node {
             {
                 return Err(format!("[10] shard {} recovered another state than it left", shard.0));
             }
-            let mut log = tail.as_ref().map_or_else(|| Log::create(config, seed), |tail| Log::resume(config, tail));
+            let mut log =
+                tail.as_ref().map_or_else(|| Log::create(config, seed), |tail| Log::resume(config, tail));
             disk.durable = tail.as_ref().map_or(Lsn::ZERO, |tail| tail.lsn);
             if tail.is_none() {
                 let first = log.wanted_segment().ok_or("a new log wants a segment")?;

@@ -41,7 +41,10 @@ pub fn explain_panics() {
     std::panic::set_hook(Box::new(move |panic| {
         let (seed, time) = WHERE.get();
         print(panic);
-        eprintln!("seed {seed} panicked at {} ms of virtual time; repeat: cargo sim -- --seed {seed}", time / 1_000_000);
+        eprintln!(
+            "seed {seed} panicked at {} ms of virtual time; repeat: cargo sim -- --seed {seed}",
+            time / 1_000_000
+        );
     }));
 }
 

@@ -170,10 +170,8 @@ fn plan(dice: &mut Dice, calm: bool, shards: u16, forgets: bool) -> Plan {
     let all: Vec<u16> = (0_u16..).take(carriers.len()).collect();
     let mut turned = all.clone();
     turned.rotate_left(1);
-    let routes = vec![
-        Route { prefix: None, carriers: all },
-        Route { prefix: "49152".parse().ok(), carriers: turned },
-    ];
+    let routes =
+        vec![Route { prefix: None, carriers: all }, Route { prefix: "49152".parse().ok(), carriers: turned }];
     let tight = !calm && dice.chance(150);
     let accounts = ["acme", "beta", "citrus"].map(|name| Account {
         id: AccountId::of_name(name),
@@ -229,7 +227,12 @@ fn policy(dice: &mut Dice, calm: bool, class: Class) -> ClassPolicy {
         return ClassPolicy { validity: minute, receipt_wait: minute, doubt_wait: minute, doubt };
     }
     let doubt_wait = if class == Class::Otp { Duration::ZERO } else { ms(dice, (0, 2_000)) };
-    ClassPolicy { validity: ms(dice, (1_000, 8_000)), receipt_wait: ms(dice, (500, 6_000)), doubt_wait, doubt }
+    ClassPolicy {
+        validity: ms(dice, (1_000, 8_000)),
+        receipt_wait: ms(dice, (500, 6_000)),
+        doubt_wait,
+        doubt,
+    }
 }
 
 fn habits(dice: &mut Dice, calm: bool) -> Vec<Habit> {
@@ -249,7 +252,7 @@ fn customer(dice: &mut Dice, calm: bool, accounts: usize) -> CustomerTraits {
         subscribes: dice.chance(700),
         credits: u32::try_from(dice.skewed((1, 100))).unwrap_or(1),
         disconnects_per_mille: if calm { 0 } else { dice.pick(&[0, 10, 60]) },
-        boasts_per_mille: if calm { 0 } else { dice.pick(&[0, 100]) },
+        boasts_per_mille: if calm { 0 } else { dice.pick(&[0, 600]) },
     }
 }
 

@@ -107,7 +107,11 @@ fn canaries() -> io::Result<ExitCode> {
         match report.failures.first().and_then(|(seed, outcome)| Some((seed, outcome.violation.as_ref()?))) {
             Some((seed, violation)) => {
                 let what = violation.what.get(..160).unwrap_or(&violation.what);
-                writeln!(io::stdout(), "{canary:?}: caught at seed {seed}: promise {}: {what}", violation.promise)?;
+                writeln!(
+                    io::stdout(),
+                    "{canary:?}: caught at seed {seed}: promise {}: {what}",
+                    violation.promise
+                )?;
             }
             None => {
                 all = false;

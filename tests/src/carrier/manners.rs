@@ -82,7 +82,10 @@ macro_rules! zoo {
     ($($name:ident($dice:ident, $treatment:ident) $doc:literal $body:block)*) => {
         /// The kinds of misbehaviour.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Kind { RefusesBinds, $(#[doc = $doc] $name,)* }
+        pub enum Kind {
+            /// Does not let links in.
+            RefusesBinds, $(#[doc = $doc] $name,)*
+        }
 
         /// All of them.
         pub(crate) const KINDS: &[Kind] = &[Kind::RefusesBinds, $(Kind::$name,)*];

@@ -19,6 +19,8 @@ const TEXT_CHARS_SHOWN: usize = 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
     pub(crate) nonce: Option<u64>,
+    /// The batch of each of its records: the steps of its trace.
+    pub(crate) steps: Vec<Lsn>,
     /// The beginning of its text.
     pub(crate) text: String,
     pub(crate) class: Class,
@@ -60,6 +62,7 @@ pub(crate) struct DoubtSeen {
 /// A fate in the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FateSeen {
+    pub(crate) lsn: Lsn,
     pub(crate) fate: Fate,
     pub(crate) why: Why,
     pub(crate) at: WallMs,
@@ -82,8 +85,8 @@ pub(crate) struct Chronicle {
     pub(crate) messages: BTreeMap<MessageId, Life>,
     /// The batches of each account's fates in each partition, in order.
     pub(crate) fates: BTreeMap<(AccountId, Partition), Vec<Lsn>>,
-    /// Acknowledgements by customers: through which fate, in which batch.
-    pub(crate) acknowledged: Vec<(AccountId, Partition, u64, Lsn)>,
+    /// Acknowledgements by customers: through which fate.
+    pub(crate) acknowledged: Vec<(AccountId, Partition, u64)>,
     accounts: BTreeMap<MessageId, AccountId>,
 }
 
@@ -103,13 +106,40 @@ impl Chronicle {
         Ok(chronicle)
     }
 
-    fn record(&mut self, plan: &Plan, (lsn, partition): (Lsn, Partition), (at, record): (WallMs, Record<'_>)) {
+    fn record(
+        &mut self,
+        plan: &Plan,
+        (lsn, partition): (Lsn, Partition),
+        (at, record): (WallMs, Record<'_>),
+    ) {
+        self.record_of(plan, (lsn, partition), (at, record));
+        let id = match record {
+            Record::Accepted(accepted) => accepted.id,
+            Record::Attempted(attempted) => attempted.id,
+            Record::Answered(answered) => answered.id,
+            Record::Withdrawn(withdrawn) => withdrawn.id,
+            Record::Doubted(doubted) => doubted.id,
+            Record::Requeued(requeued) => requeued.id,
+            Record::Reported(reported) => reported.id,
+            Record::Fated(fated) => fated.id,
+            _ => return,
+        };
+        self.change(id, |life| life.steps.push(lsn));
+    }
+
+    fn record_of(
+        &mut self,
+        plan: &Plan,
+        (lsn, partition): (Lsn, Partition),
+        (at, record): (WallMs, Record<'_>),
+    ) {
         match record {
             Record::Accepted(accepted) => {
                 let text = String::from_utf8_lossy(accepted.text).into_owned();
                 self.accounts.insert(accepted.id, accepted.account);
                 let life = Life {
                     nonce: nonce_of(&text),
+                    steps: Vec::new(),
                     text: text.chars().take(TEXT_CHARS_SHOWN).collect(),
                     class: accepted.class,
                     segments: accepted.segments,
@@ -162,14 +192,14 @@ impl Chronicle {
                     if let (Why::ClassForbids, Some(last)) = (why, life.doubts.last()) {
                         life.settled(last.attempt, at);
                     }
-                    life.fates.push(FateSeen { fate, why, at });
+                    life.fates.push(FateSeen { lsn, fate, why, at });
                 });
                 if let Some(account) = self.accounts.get(&fated.id) {
                     self.fates.entry((*account, partition)).or_default().push(lsn);
                 }
             }
             Record::Acknowledged(acknowledged) => {
-                self.acknowledged.push((acknowledged.account, partition, acknowledged.sequence, lsn));
+                self.acknowledged.push((acknowledged.account, partition, acknowledged.sequence));
             }
             _ => {}
         }

@@ -38,7 +38,8 @@ impl Judge {
                 let intent = self.intent_mut(nonce);
                 intent.refused = Some(*refusal);
                 if *refusal == Refusal::KeyConflict && intent.rival_of.is_none() {
-                    let what = format!("intent {nonce} repeated its own key and body, and was told of a conflict");
+                    let what =
+                        format!("intent {nonce} repeated its own key and body, and was told of a conflict");
                     self.fail(at, ONE_MESSAGE_PER_KEY, what);
                 }
             }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use shards::api::{Fate, FateEvent, Refusal};
 use wal::Lsn;
-use wire::id::{Class, MessageId, Partition};
+use wire::id::{AccountId, Class, MessageId, Partition};
 use wire::msisdn::Msisdn;
 use wire::smpp::state::MessageState;
 use wire::time::WallMs;
@@ -105,6 +105,12 @@ pub(crate) struct Judge {
     pub(crate) told: BTreeMap<MessageId, Fate>,
     /// What is told under each number.
     numbered: BTreeMap<(usize, Partition, u64), MessageId>,
+    /// What customers acknowledged: through which fate, and how far the log was durable then.
+    acknowledges: BTreeMap<(AccountId, Partition), Vec<(u64, Lsn)>>,
+    /// Fates that left, and how far the log was durable then.
+    fates_released: Vec<(MessageId, Lsn)>,
+    /// Traces that left: how many steps they had, and how far the log was durable then.
+    views_released: Vec<(MessageId, usize, Lsn)>,
 }
 
 impl Judge {
@@ -119,6 +125,9 @@ impl Judge {
             seen: BTreeMap::new(),
             told: BTreeMap::new(),
             numbered: BTreeMap::new(),
+            acknowledges: BTreeMap::new(),
+            fates_released: Vec::new(),
+            views_released: Vec::new(),
         }
     }
 
@@ -161,8 +170,9 @@ impl Judge {
     }
 
     /// A fate left for a customer of an account.
-    pub(crate) fn fate_released(&mut self, at: u64, account: usize, event: &FateEvent) {
+    pub(crate) fn fate_released(&mut self, at: u64, account: usize, event: &FateEvent, durable: Lsn) {
         let partition = event.id.partition();
+        self.fates_released.push((event.id, durable));
         let first = *self.numbered.entry((account, partition, event.sequence)).or_insert(event.id);
         if first != event.id {
             let what = format!(
@@ -172,6 +182,17 @@ impl Judge {
             self.fail(at, TOLD, what);
         }
         self.fate_seen(at, event.id, event.fate);
+    }
+
+    /// The shard of a partition learns that a customer has its fates.
+    pub(crate) fn acknowledged(
+        &mut self,
+        account: AccountId,
+        partition: Partition,
+        sequence: u64,
+        durable: Lsn,
+    ) {
+        self.acknowledges.entry((account, partition)).or_default().push((sequence, durable));
     }
 
     /// A fate arrived at a customer.

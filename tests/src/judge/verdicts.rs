@@ -8,7 +8,10 @@ use wire::id::MessageId;
 use wire::smpp::state::MessageState;
 
 use super::chronicle::{Chronicle, FateSeen, Life};
-use super::{DECENCY, Judge, NEVER_FORGOTTEN, NOT_TWICE, ONE_FATE, ONE_MESSAGE_PER_KEY, OWN_RECEIPTS, TOLD};
+use super::{
+    DECENCY, Judge, NEVER_BACKWARDS, NEVER_FORGOTTEN, NOT_TWICE, ONE_FATE, ONE_MESSAGE_PER_KEY, OWN_RECEIPTS,
+    TOLD,
+};
 use crate::swarm::{Mode, Swarm};
 
 impl Judge {
@@ -18,6 +21,8 @@ impl Judge {
         self.check_keys(at, chronicle);
         self.check_handed(at, chronicle);
         self.check_acknowledged(at, chronicle);
+        self.check_told(at, chronicle);
+        self.check_views(at, chronicle);
         for (&id, life) in &chronicle.messages {
             self.is_named_so(at, id, &life.text);
             self.check_doubts(at, swarm, id, life);
@@ -79,15 +84,42 @@ impl Judge {
 
     /// Promise 11: nobody acknowledges what could not be told.
     fn check_acknowledged(&mut self, at: u64, chronicle: &Chronicle) {
-        for &(account, partition, sequence, lsn) in &chronicle.acknowledged {
+        for &(account, partition, sequence) in &chronicle.acknowledged {
             let fates = chronicle.fates.get(&(account, partition)).map_or(&[][..], Vec::as_slice);
-            let tellable = fates.iter().filter(|&&fate| fate < lsn).count() as u64;
-            if sequence > tellable {
+            let asked = self.acknowledges.get(&(account, partition)).map_or(&[][..], Vec::as_slice);
+            let tellable = |durable| fates.iter().filter(|&&fate| fate < durable).count() as u64;
+            let allowed = asked.iter().map(|&(through, durable)| through.min(tellable(durable))).max();
+            if allowed.is_none_or(|allowed| sequence > allowed) {
                 let what = format!(
-                    "partition {}: fate {sequence} is acknowledged and only {tellable} could be told",
+                    "partition {}: fate {sequence} is acknowledged when only {allowed:?} could be told",
                     partition.0
                 );
                 return self.fail(at, TOLD, what);
+            }
+        }
+    }
+
+    /// Promise 6: what was told is in the log, and was durable then.
+    fn check_told(&mut self, at: u64, chronicle: &Chronicle) {
+        for (id, durable) in self.fates_released.clone() {
+            let fate = chronicle.messages.get(&id).and_then(|life| life.fates.first());
+            if fate.is_none_or(|fate| fate.lsn >= durable) {
+                let what = format!(
+                    "the fate of {id} was told when the log was durable up to {durable}; it is {fate:?}"
+                );
+                return self.fail(at, NEVER_BACKWARDS, what);
+            }
+        }
+    }
+
+    /// Promise 6: what a query showed was durable then.
+    fn check_views(&mut self, at: u64, chronicle: &Chronicle) {
+        for (id, shown, durable) in self.views_released.clone() {
+            let steps = chronicle.messages.get(&id).map_or(&[][..], |life| &life.steps);
+            let there = steps.iter().filter(|&&lsn| lsn < durable).count();
+            if shown > there {
+                let what = format!("{id} was shown with {shown} steps when {there} were durable");
+                return self.fail(at, NEVER_BACKWARDS, what);
             }
         }
     }
@@ -99,7 +131,9 @@ impl Judge {
             return self.fail(at, DECENCY, format!("{id} is doubtful in a calm world: {:?}", life.doubts));
         }
         if let Some((attempt, at_ms, due)) = life.hasty {
-            let what = format!("{id}: the doubt about attempt {attempt} was settled at {at_ms}, before {due}: {life:?}");
+            let what = format!(
+                "{id}: the doubt about attempt {attempt} was settled at {at_ms}, before {due}: {life:?}"
+            );
             return self.fail(at, DECENCY, what);
         }
         for doubt in &life.doubts {
@@ -118,7 +152,8 @@ impl Judge {
                 let doubts = life.doubts.iter().filter(lost).count();
                 let handed = self.passages.get(&(nonce, part)).map_or(0, |passage| passage.handed.len());
                 if doubts > handed {
-                    let what = format!("{id}: segment {part} is doubted {doubts} times and left {handed} times");
+                    let what =
+                        format!("{id}: segment {part} is doubted {doubts} times and left {handed} times");
                     return self.fail(at, DECENCY, what);
                 }
             }
@@ -154,7 +189,7 @@ impl Judge {
             self.fail(at, OWN_RECEIPTS, format!("{id}, intent {nonce}, ended {seen:?}, and {what}"));
         }
         if let Some(other) = self.seen_fate(id).filter(|&other| other != seen.fate) {
-            self.fail(at, super::NEVER_BACKWARDS, format!("{id} was shown {other:?}, the log has {seen:?}"));
+            self.fail(at, NEVER_BACKWARDS, format!("{id} was shown {other:?}, the log has {seen:?}"));
         }
     }
 
@@ -170,7 +205,8 @@ impl Judge {
             life.named & 1 << part != 0 && confirmed.is_some_and(|at| at.0 + 500 < life.deadline.0)
         });
         if had_all {
-            let what = format!("{id}, intent {nonce}: receipts for all of it were taken, and it ended {seen:?}");
+            let what =
+                format!("{id}, intent {nonce}: receipts for all of it were taken, and it ended {seen:?}");
             self.fail(at, OWN_RECEIPTS, what);
         }
     }
@@ -179,7 +215,10 @@ impl Judge {
     fn is_justified(&self, nonce: u64, life: &Life, seen: FateSeen) -> Result<(), &'static str> {
         let passages = (0..life.segments).map(|part| self.passages.get(&(nonce, part)));
         let says = |states: &[MessageState]| {
-            passages.clone().flatten().any(|passage| passage.reports.iter().any(|state| states.contains(state)))
+            passages
+                .clone()
+                .flatten()
+                .any(|passage| passage.reports.iter().any(|state| states.contains(state)))
         };
         let taken = |passage: Option<&super::Passage>| passage.is_some_and(|passage| passage.taken > 0);
         match (seen.fate, seen.why) {
@@ -187,7 +226,11 @@ impl Judge {
                 let arrived = |passage: Option<&super::Passage>| {
                     passage.is_some_and(|passage| passage.reports.contains(&MessageState::Delivered))
                 };
-                if passages.clone().all(arrived) { Ok(()) } else { Err("no carrier said so of every segment") }
+                if passages.clone().all(arrived) {
+                    Ok(())
+                } else {
+                    Err("no carrier said so of every segment")
+                }
             }
             (Fate::Failed, Why::Receipt) => {
                 let lost = [
@@ -201,14 +244,22 @@ impl Judge {
                 if says(&lost) || refused { Ok(()) } else { Err("no carrier said that it was lost") }
             }
             (Fate::Unknown, Why::Receipt) => {
-                if says(&[MessageState::Unknown]) { Ok(()) } else { Err("no receipt said so") }
+                if says(&[MessageState::Unknown]) {
+                    Ok(())
+                } else {
+                    Err("no receipt said so")
+                }
             }
             (Fate::Failed, Why::Response) => {
                 let refused = passages.clone().flatten().any(|passage| passage.refused_for_good > 0);
                 if refused { Ok(()) } else { Err("no carrier refused it for good") }
             }
             (Fate::Expired, _) => {
-                if passages.clone().any(taken) { Err("a carrier had taken it") } else { Ok(()) }
+                if passages.clone().any(taken) {
+                    Err("a carrier had taken it")
+                } else {
+                    Ok(())
+                }
             }
             _ => Ok(()),
         }

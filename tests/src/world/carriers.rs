@@ -1,10 +1,10 @@
 //! Carriers at work: they let links in, take messages, answer, and send receipts until these are acknowledged.
 
 use wire::msisdn::Msisdn;
+use wire::smpp::ReceiptOut;
 use wire::smpp::command::{CommandId, Sequence};
 use wire::smpp::fields::{Address, EsmClass};
 use wire::smpp::header::{Header, encode_header_only};
-use wire::smpp::ReceiptOut;
 use wire::smpp::session::Event as Told;
 use wire::smpp::sm::Sm;
 use wire::smpp::state::MessageState;
@@ -91,8 +91,12 @@ impl World {
         }
         self.conns[conn].session.accept_bind();
         self.carriers[carrier].bound.push(conn);
-        let waiting: Vec<u64> =
-            self.carriers[carrier].jobs.iter().filter(|(_, job)| job.on.is_none()).map(|(&job, _)| job).collect();
+        let waiting: Vec<u64> = self.carriers[carrier]
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.on.is_none())
+            .map(|(&job, _)| job)
+            .collect();
         for job in waiting {
             self.plan_act(carrier, 50 * MS, Act::Receipt { job });
         }
@@ -112,9 +116,7 @@ impl World {
             self.judge.taken(parcel);
             self.sights.taken += 1;
         }
-        let answer = |status: CommandStatus, id: Vec<u8>| {
-            Some(Act::Answer { conn, sequence, status, id })
-        };
+        let answer = |status: CommandStatus, id: Vec<u8>| Some(Act::Answer { conn, sequence, status, id });
         let act = match treatment.answer {
             Answer::Takes => answer(CommandStatus::ESME_ROK, response_id),
             Answer::TakesNameless => answer(CommandStatus::ESME_ROK, Vec::new()),
@@ -162,7 +164,13 @@ impl World {
                 self.judge.reported(parcel, state);
                 Job { recipient: parcel.recipient, id: id(self, number), state, about: None, on: None }
             }
-            About::Unknown => Job { recipient: parcel.recipient, id: id(self, number + 500_000), state, about: None, on: None },
+            About::Unknown => Job {
+                recipient: parcel.recipient,
+                id: id(self, number + 500_000),
+                state,
+                about: None,
+                on: None,
+            },
             About::AnotherRecipient => {
                 let stranger = Msisdn::parse(format!("3361{:07}", number % 10_000_000).as_bytes());
                 let recipient = stranger.unwrap_or(parcel.recipient);
@@ -223,9 +231,14 @@ impl World {
     }
 
     fn send_receipt(&mut self, carrier: usize, number: u64) {
-        let living: Vec<usize> =
-            self.carriers[carrier].bound.iter().copied().filter(|&conn| self.conns[conn].carrier_has_it).collect();
-        let Some(job) = self.carriers[carrier].jobs.get(&number).filter(|job| job.on.is_none()).cloned() else {
+        let living: Vec<usize> = self.carriers[carrier]
+            .bound
+            .iter()
+            .copied()
+            .filter(|&conn| self.conns[conn].carrier_has_it)
+            .collect();
+        let Some(job) = self.carriers[carrier].jobs.get(&number).filter(|job| job.on.is_none()).cloned()
+        else {
             return;
         };
         if living.is_empty() {

@@ -16,6 +16,9 @@ use crate::swarm::{CustomerTraits, MS, S};
 /// How long a customer waits for an answer before it repeats.
 const PATIENCE: u64 = 1_500 * MS;
 
+/// Partitions of which a customer acknowledges too much at a time.
+const BOASTS_MAX: usize = 6;
+
 /// One customer.
 #[derive(Debug)]
 pub(crate) struct Customer {
@@ -74,7 +77,9 @@ impl World {
         let healed = self.is_healed();
         let what = self.dice.customers.below(1000);
         match what {
-            _ if !healed && self.dice.customers.chance(traits.disconnects_per_mille) => self.disconnect(customer),
+            _ if !healed && self.dice.customers.chance(traits.disconnects_per_mille) => {
+                self.disconnect(customer)
+            }
             0..300 if !healed && self.stage_allows_intents() => {
                 for _ in 0..=self.dice.customers.below(traits.burst) {
                     self.submit_new(customer);
@@ -83,7 +88,7 @@ impl World {
             0..600 => self.repeat(customer),
             600..680 if !healed => self.rival(customer),
             680..900 => self.query(customer),
-            900..950 if !healed => self.boast(customer),
+            900..990 if !healed => self.boast(customer),
             _ => {}
         }
     }
@@ -104,7 +109,8 @@ impl World {
         state.connected = true;
         state.open.clear();
         if state.traits.subscribes {
-            let positions = if forgets_place { Vec::new() } else { state.received.clone().into_iter().collect() };
+            let positions =
+                if forgets_place { Vec::new() } else { state.received.clone().into_iter().collect() };
             if forgets_place {
                 state.received.clear();
             }
@@ -207,8 +213,9 @@ impl World {
             may && self.now - intent.first_sent.unwrap_or(0) > PATIENCE / 8 && self.key_holds(intent)
         };
         let candidates: Vec<u64> = state.intents.iter().filter(in_doubt).copied().collect();
-        let waiting =
-            |nonce: &u64| state.open.values().any(|asked| matches!(asked, Asked::Submit { nonce: open } if open == nonce));
+        let waiting = |nonce: &u64| {
+            state.open.values().any(|asked| matches!(asked, Asked::Submit { nonce: open } if open == nonce))
+        };
         let candidates: Vec<u64> = candidates.into_iter().filter(|nonce| !waiting(nonce)).collect();
         if !candidates.is_empty() {
             let nonce = self.dice.customers.pick(&candidates);
@@ -251,8 +258,11 @@ impl World {
     }
 
     fn query(&mut self, customer: usize) {
-        let known: Vec<MessageId> =
-            self.customers[customer].intents.iter().filter_map(|&nonce| self.judge.intent(nonce).acked).collect();
+        let known: Vec<MessageId> = self.customers[customer]
+            .intents
+            .iter()
+            .filter_map(|&nonce| self.judge.intent(nonce).acked)
+            .collect();
         if !known.is_empty() {
             let id = self.dice.customers.pick(&known);
             self.ask_about(customer, id, false);
@@ -274,9 +284,14 @@ impl World {
             return;
         }
         let account = self.node.plan.accounts[traits.account].id;
-        let partition = Partition(u16::try_from(self.dice.customers.below(16)).unwrap_or(0));
         self.boasts.insert(traits.account);
-        self.send_request(customer, Request::Acknowledge { account, partition, sequence: u64::MAX });
+        // Of the partitions in which something of its own may just come to its end.
+        let own = self.customers[customer].intents.iter().rev().take(BOASTS_MAX);
+        let own: Vec<_> = own.filter_map(|&nonce| self.judge.intent(nonce).acked).collect();
+        for id in own {
+            let (partition, sequence) = (id.partition(), u64::MAX);
+            self.send_request(customer, Request::Acknowledge { account, partition, sequence });
+        }
     }
 
     /// A reply leaves the engine: what it says counts from here on, whether it arrives or not.
@@ -288,22 +303,28 @@ impl World {
         self.hash.number(origin.connection ^ origin.request);
         match &reply {
             Reply::Answer { outcome, .. } => {
-                let nonce = asked.and_then(|asked| if let Asked::Submit { nonce } = asked { Some(nonce) } else { None });
+                let nonce = asked
+                    .and_then(|asked| if let Asked::Submit { nonce } = asked { Some(nonce) } else { None });
                 if let Some(nonce) = nonce {
                     let node = &self.node;
-                    let durable = |acceptance: shards::api::Acceptance| node.durable(acceptance.id.partition());
+                    let durable =
+                        |acceptance: shards::api::Acceptance| node.durable(acceptance.id.partition());
                     self.judge.answer_released(self.now, nonce, outcome, durable);
                 }
             }
             Reply::Message { view, .. } => {
-                let query = asked.and_then(|asked| if let Asked::Query { id, at, .. } = asked { Some((id, at)) } else { None });
+                let query = asked.and_then(|asked| {
+                    if let Asked::Query { id, at, .. } = asked { Some((id, at)) } else { None }
+                });
                 if let (Some((_, at)), Some(view)) = (query, view) {
-                    self.judge.view_released(self.now, at, view);
+                    let durable = self.node.durable(view.id.partition());
+                    self.judge.view_released(self.now, at, view, durable);
                 }
             }
             Reply::Fate { event, .. } => {
                 let account = state.traits.account;
-                self.judge.fate_released(self.now, account, event);
+                let durable = self.node.durable(event.id.partition());
+                self.judge.fate_released(self.now, account, event, durable);
             }
         }
         let delay = self.dice.customers.skewed((10_000, 30 * MS));

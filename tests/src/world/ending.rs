@@ -155,13 +155,17 @@ impl World {
         for (customer, nonce) in self.probes.clone() {
             let intent = self.judge.intent_mut(nonce);
             let is_due = intent.acked.is_none() && self.customers[customer].is_idle();
-            if is_due && matches!(intent.refused.take(), Some(Refusal::QueueFull | Refusal::KeysFull | Refusal::Busy)) {
+            if is_due
+                && matches!(
+                    intent.refused.take(),
+                    Some(Refusal::QueueFull | Refusal::KeysFull | Refusal::Busy)
+                )
+            {
                 self.submit(customer, nonce);
             }
         }
-        let reported = |nonce: u64| {
-            self.judge.passages.get(&(nonce, 0)).is_some_and(|passage| passage.taken > 0)
-        };
+        let reported =
+            |nonce: u64| self.judge.passages.get(&(nonce, 0)).is_some_and(|passage| passage.taken > 0);
         self.probes.iter().all(|&(_, nonce)| self.judge.intent(nonce).acked.is_some() && reported(nonce))
             && self.has_settled()
     }
@@ -170,7 +174,10 @@ impl World {
         let of = |&(_, nonce): &(usize, u64)| {
             let intent = self.judge.intent(nonce);
             let taken = self.judge.passages.get(&(nonce, 0)).map_or(0, |passage| passage.taken);
-            format!("intent {nonce}: acknowledged {:?}, refused {:?}, taken {taken}", intent.acked, intent.refused)
+            format!(
+                "intent {nonce}: acknowledged {:?}, refused {:?}, taken {taken}",
+                intent.acked, intent.refused
+            )
         };
         let what = self.probes.iter().map(of).collect::<Vec<_>>().join("; ");
         let rest = self.what_is_open();
@@ -236,9 +243,11 @@ impl World {
             self.sights.fates[Fate::ALL.iter().position(|fate| *fate == last.fate).unwrap_or(0)] += 1;
             self.sights.doubts += life.doubts.len() as u64;
             let late = last.at.0.saturating_sub(life.deadline.0);
-            let excuse_ms = (self.excuse + self.swarm.clock_slack()) / MS * 3 / 2 + 1_500 + self.swarm.disk.slow / MS;
+            let excuse_ms =
+                (self.excuse + self.swarm.clock_slack()) / MS * 3 / 2 + 1_500 + self.swarm.disk.slow / MS;
             if late > excuse_ms {
-                let what = format!("{id} ended {late} ms after its deadline; {excuse_ms} are excused: {life:?}");
+                let what =
+                    format!("{id} ended {late} ms after its deadline; {excuse_ms} are excused: {life:?}");
                 self.judge.fail(self.now, ONE_FATE, what);
             }
         }
@@ -247,13 +256,15 @@ impl World {
 
     /// Nothing was in the way: everything must have arrived, once.
     fn judge_calm(&mut self, chronicle: &Chronicle) {
-        self.sights.acknowledged = self.judge.intents.iter().filter(|intent| intent.acked.is_some()).count() as u64;
+        self.sights.acknowledged =
+            self.judge.intents.iter().filter(|intent| intent.acked.is_some()).count() as u64;
         let must_arrive = |nonce: Option<u64>| {
             self.swarm.mode == Mode::Calm || nonce.is_some_and(|nonce| self.judge.intent(nonce).is_probe)
         };
         let failed = chronicle.messages.iter().find(|(_, life)| {
             must_arrive(life.nonce)
-                && (life.fates.last().is_none_or(|last| last.fate != Fate::Delivered) || !life.doubts.is_empty())
+                && (life.fates.last().is_none_or(|last| last.fate != Fate::Delivered)
+                    || !life.doubts.is_empty())
         });
         if let Some((id, life)) = failed {
             let what = format!("nothing stood in the way of {id}: {life:?}");

@@ -43,9 +43,8 @@ impl World {
         self.down_since = self.now;
         let cores = std::mem::take(&mut self.node.cores);
         for (shard, core) in cores.iter().enumerate() {
-            self.node.left[shard] =
-                (core.is_quiet() && self.swarm.honesty == crate::disk::Honesty::Honest)
-                    .then(|| core.brain.state_digests());
+            self.node.left[shard] = (core.is_quiet() && self.swarm.honesty == crate::disk::Honesty::Honest)
+                .then(|| core.brain.state_digests());
         }
         drop(cores);
         for disk in &mut self.node.disks {

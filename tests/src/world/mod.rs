@@ -10,6 +10,7 @@
 //! files of their own: a core's `turn`, the process's `life`, the `network`, the `carriers`, the `customers`, and the
 //! `ending`, in which the world is healed and must come to rest.
 
+mod by_hand;
 mod carriers;
 mod customers;
 mod ending;

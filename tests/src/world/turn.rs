@@ -1,7 +1,7 @@
 //! A core's turn, as the daemon's shell takes it: what came in, timers, the log, the links, the other cores.
 
 use shards::api::{Origin, Reply, Submission, Subscription};
-use shards::{LinkAction, LinkInput};
+use shards::{Cross, LinkAction, LinkInput};
 use wire::id::ShardId;
 use wire::time::Now;
 
@@ -78,6 +78,7 @@ impl World {
     }
 
     fn take_input(&mut self, core: usize, now: Now, input: Input) {
+        self.note_acknowledgement(core, &input);
         let brain = &mut self.node.cores[core].brain;
         match input {
             Input::Request { origin, account, request } => self.ask(core, now, origin, account, request),
@@ -98,6 +99,21 @@ impl World {
             Input::Durable(lsn) => brain.handle_durable(now, lsn),
             Input::Prepared(seq) => self.node.cores[core].log.handle_prepared(seq),
             Input::Drain => brain.handle_drain(now),
+        }
+    }
+
+    /// The judge learns what a shard is told to be acknowledged, when it is told.
+    fn note_acknowledgement(&mut self, core: usize, input: &Input) {
+        let (account, partition, sequence) = match *input {
+            Input::Request { request: Request::Acknowledge { account, partition, sequence }, .. }
+            | Input::Crossed(_, Cross::Acknowledge(_, account, partition, sequence)) => {
+                (account, partition, sequence)
+            }
+            _ => return,
+        };
+        if usize::from(ShardId::owner_of(partition, self.node.plan.shards).0) == core {
+            let durable = self.node.durable(partition);
+            self.judge.acknowledged(account, partition, sequence, durable);
         }
     }
 
@@ -265,7 +281,9 @@ impl World {
         let mut fresh = recover::new_shard(&self.node.plan, shard, 0, 0);
         let config = recover::log_config(&self.node.plan, shard);
         match recover::replay(&self.node.disks[core], config, &mut fresh) {
-            Err(error) => self.judge.fail(self.now, REPLAYS, format!("shard {core} cannot be read back: {error}")),
+            Err(error) => {
+                self.judge.fail(self.now, REPLAYS, format!("shard {core} cannot be read back: {error}"))
+            }
             Ok(_) if fresh.state_digests() != self.node.cores[core].brain.state_digests() => {
                 let what = format!("shard {core}: replaying its log gives another state");
                 self.judge.fail(self.now, REPLAYS, what);
