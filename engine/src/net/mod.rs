@@ -5,8 +5,8 @@
 //!
 //! What it promises: each connection that was accepted or made ends with exactly one [`SocketEvent::Closed`], the last
 //! thing said about it, and its place is used again only after that was heard; bytes leave in order, and
-//! [`SocketEvent::Sent`] never counts a byte that the kernel has not taken. Received bytes are in a buffer that the
-//! kernel gets back at the next poll.
+//! [`SocketEvent::Sent`] never counts a byte that the kernel has not taken, and before the end every byte is counted that
+//! it has taken. Received bytes are in a buffer that the kernel gets back at the next poll.
 //!
 //! Bounds are in [`limits`]. A peer that does not read is the owner's to notice ([`Sockets::queued_bytes`]), and is
 //! closed as too slow beyond a hard bound.

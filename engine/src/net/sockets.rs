@@ -351,13 +351,13 @@ impl Sockets {
                 } else {
                     conn.spare = bytes
                 }
-                let told = conn.phase == Phase::Open;
                 if self.faulty.as_mut().is_some_and(|faulty| faulty.spends(id, count)) {
                     self.reset(ring, id, CloseReason::Fault);
                 }
                 self.send(ring, id);
                 self.flushed(ring, id);
-                told.then_some(SocketEvent::Sent { conn: id, total })
+                // Also while the connection closes or dies: its owner must know of every byte that may have left.
+                Some(SocketEvent::Sent { conn: id, total })
             }
             Err(error) => {
                 conn.put_away(bytes);

@@ -217,6 +217,38 @@ fn a_peer_that_resets_is_reported_once() {
 }
 
 #[test]
+fn every_byte_that_the_kernel_took_is_told_before_the_end() {
+    const BYTES: usize = 3 << 20;
+    let (tell, told) = mpsc::channel();
+    let server = thread::spawn(move || {
+        on_shard(None, move |mut io| {
+            let tell = tell.clone();
+            async move {
+                tell.send(io.listen(ANYWHERE, TAG).unwrap()).unwrap();
+                let mut counted = 0;
+                run(&mut io, |io, told| {
+                    match told {
+                        Told::Accepted(conn) => {
+                            io.send_buffer(conn).unwrap().resize(BYTES, 7);
+                            io.close(conn, How::AfterSending);
+                        }
+                        Told::Sent(_, total) => counted = total,
+                        Told::Closed(..) => return false,
+                        other => panic!("{other:?}"),
+                    }
+                    true
+                })
+                .await;
+                counted
+            }
+        })
+    });
+    let mut got = Vec::new();
+    TcpStream::connect(told.recv().unwrap()).unwrap().read_to_end(&mut got).unwrap();
+    assert_eq!((got.len(), server.join().unwrap()), (BYTES, BYTES as u64));
+}
+
+#[test]
 fn a_paused_connection_pushes_back_and_a_resumed_one_has_lost_nothing() {
     let (tell, told) = mpsc::channel();
     let (resume, resumed) = mpsc::channel::<()>();
