@@ -35,8 +35,13 @@ fn no_test_is_skipped_or_sleeps_or_hopes_for_a_panic() {
 }
 
 fn without_head(source: &Source) -> Option<Finding> {
-    // What a file is permitted (`#![expect(unsafe_code, …)]`) may stand above its head.
-    let first = source.text.lines().enumerate().find(|(_, line)| !line.starts_with("#!["));
+    // What a file is permitted (`#![expect(unsafe_code, …)]`) may stand above its head, on one line or several.
+    let mut attribute = false;
+    let first = source.text.lines().enumerate().find(|(_, line)| {
+        let inside = attribute || line.starts_with("#![");
+        attribute = inside && !line.ends_with(']');
+        !inside
+    });
     let (index, first) = first.unwrap_or_default();
     let wrong = source.is_rust() && !first.starts_with("//! ");
     wrong.then(|| source.finding(index + 1, "no `//!` at the beginning that says what this file is"))
@@ -94,10 +99,16 @@ fn weak_tests(source: &Source) -> Vec<Finding> {
 #[test]
 fn files_without_head_or_end_are_found() {
     assert_eq!(without_head(&Source::new("a.rs", "//! What this is.\n")), None);
-    assert_eq!(without_head(&Source::new("a.rs", "#![expect(unsafe_code)]\n//! What this is.\n")), None);
+    assert_eq!(
+        without_head(&Source::new(
+            "a.rs",
+            "#![expect(\n    unsafe_code\n)]\n#![allow(x)]\n//! What this is.\n"
+        )),
+        None
+    );
     assert_eq!(without_head(&Source::new("a.md", "text")), None);
-    for bad in ["", "use std::fmt;\n", "// no\n", "//!\n"] {
-        assert_eq!(without_head(&Source::new("a.rs", bad)).map(|f| f.line), Some(1), "{bad:?}");
+    for bad in ["", "use std::fmt;\n", "// no\n", "//!\n", "#![allow(x)]\nuse y;"] {
+        assert!(without_head(&Source::new("a.rs", bad)).is_some(), "{bad:?}");
     }
     assert_eq!(too_long(&Source::new("a.rs", &"x\n".repeat(800))), None);
     assert_eq!(too_long(&Source::new("a.rs", &"x\n".repeat(801))).map(|f| f.line), Some(801));
