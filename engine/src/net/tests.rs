@@ -6,8 +6,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 
-use super::limits::{CONNECTIONS_MAX, SEND_QUEUE_BYTES_HARD};
+use super::limits::{CONNECTIONS_MAX, LINGER, SEND_QUEUE_BYTES_HARD};
 use super::{CloseReason, ConnId, How, ListenerTag, SocketEvent};
 use crate::faults::{Dice, Faults, SocketFaults};
 use crate::runtime::{ShardSeat, spawn_shards};
@@ -339,6 +340,79 @@ fn a_peer_that_does_not_read_is_closed_as_too_slow() {
     let socket = TcpStream::connect(told.recv().unwrap()).unwrap();
     assert_eq!(server.join().unwrap(), Some(CloseReason::TooSlow));
     drop(socket);
+}
+
+#[test]
+fn a_peer_that_never_reads_does_not_keep_a_closing_connection() {
+    let (tell, told) = mpsc::channel();
+    let server = thread::spawn(move || {
+        on_shard(None, move |mut io| {
+            let tell = tell.clone();
+            async move {
+                tell.send(io.listen(ANYWHERE, TAG).unwrap()).unwrap();
+                let (mut closed, since) = (None, Instant::now());
+                run(&mut io, |io, told| {
+                    match told {
+                        Told::Accepted(conn) => {
+                            io.send_buffer(conn).unwrap().resize(12 << 20, 1);
+                            io.close(conn, How::AfterSending);
+                            assert!(
+                                io.send_buffer(conn).is_none(),
+                                "a closing connection takes nothing more"
+                            );
+                        }
+                        Told::Closed(_, reason) => closed = Some(reason),
+                        other => assert!(matches!(other, Told::Sent(..))),
+                    }
+                    closed.is_none()
+                })
+                .await;
+                assert!(since.elapsed() >= LINGER, "it was given its time");
+                closed
+            }
+        })
+    });
+    let socket = TcpStream::connect(told.recv().unwrap()).unwrap();
+    assert_eq!(server.join().unwrap(), Some(CloseReason::Local));
+    drop(socket);
+}
+
+#[test]
+fn a_listener_that_stopped_turns_callers_away_and_keeps_its_connections() {
+    let (tell, told) = mpsc::channel();
+    let server = thread::spawn(move || {
+        on_shard(None, move |mut io| {
+            let tell = tell.clone();
+            async move {
+                tell.send(io.listen(ANYWHERE, TAG).unwrap()).unwrap();
+                let mut closed = 0;
+                run(&mut io, |io, told| {
+                    match told {
+                        Told::Accepted(_) => io.stop_listening(),
+                        Told::Received(conn, bytes) => {
+                            io.send_buffer(conn).unwrap().extend_from_slice(&bytes)
+                        }
+                        Told::Finished(conn) => io.close(conn, How::AfterSending),
+                        Told::Closed(..) => closed += 1,
+                        other => assert!(matches!(other, Told::Sent(..))),
+                    }
+                    closed == 0
+                })
+                .await;
+            }
+        })
+    });
+    let address = told.recv().unwrap();
+    let mut first = TcpStream::connect(address).unwrap();
+    // Its echo shows that the listener was told to stop, and one turn later it has.
+    for _ in 0..2 {
+        first.write_all(b"here").unwrap();
+        first.read_exact(&mut [0; 4]).unwrap();
+    }
+    let refused = TcpStream::connect(address).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    drop(first);
+    server.join().unwrap();
 }
 
 #[test]

@@ -169,6 +169,50 @@ fn a_segment_is_prepared_while_the_shard_is_parked_and_while_it_is_busy() {
 }
 
 #[test]
+fn a_shard_that_prepares_a_segment_hears_other_threads_and_its_own_ring() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(&directory, None);
+    let queue = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&queue);
+    let shards = spawn_shards(&[0], move |seat: ShardSeat| {
+        let (options, seen) = (options.clone(), Arc::clone(&seen));
+        async move {
+            let mut io = ShardIo::open(&seat, options).await.unwrap();
+            io.prepare_segment(0, b"header").await.unwrap();
+            let (mut taken, mut appends, mut segments) = (0, 0, 1);
+            io.prepare_in_background(segments, b"header");
+            while taken < 200 || appends < 20 || segments < 4 {
+                io.turn().unwrap();
+                while let Some(event) = io.poll() {
+                    match event {
+                        Event::Appended(_) => appends += 1,
+                        Event::SegmentReady { segment } => segments = segment + 1,
+                        other => panic!("{other:?}"),
+                    }
+                }
+                taken += seen.swap(0, Ordering::Relaxed);
+                if !io.appending() {
+                    io.append(0, 4096 * (1 + appends % 100), &[1; 4096]);
+                }
+                if !io.preparing() {
+                    io.prepare_in_background(segments, b"header");
+                }
+                io.park(None, || seen.load(Ordering::Relaxed) > 0).await.unwrap();
+            }
+            taken
+        }
+    });
+    let shards = shards.unwrap();
+    let waker = shards.wakers()[0].clone();
+    for _ in 0..200 {
+        queue.fetch_add(1, Ordering::Relaxed);
+        waker.wake();
+        std::thread::park_timeout(Duration::from_micros(200));
+    }
+    assert_eq!(shards.join().unwrap(), [200]);
+}
+
+#[test]
 fn half_a_segment_of_an_earlier_start_is_removed_and_another_size_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let options = options(&directory, None);
