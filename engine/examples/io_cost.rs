@@ -236,6 +236,7 @@ fn wake() {
             let mut took = Vec::new();
             while took.len() < usize::try_from(WAKES).expect("few") {
                 io.park(None, || asked.load(Ordering::Acquire) > 0).await.expect("a ring");
+                assert!(io.poll().is_none(), "there are no sockets");
                 let at = asked.swap(0, Ordering::AcqRel);
                 if at > 0 {
                     took.push(Duration::from_nanos(now_ns() - at));

@@ -180,8 +180,9 @@ impl ShardIo {
         Ok(())
     }
 
-    /// Sleeps until something happens: to a socket or the log, a [`crate::runtime::WakeHandle`] of this shard, or
-    /// `at_most` passes. Looks around for [`IoOptions::spin`] first. It may return for no reason.
+    /// Sleeps, once everything was polled, until something happens: to a socket or the log, a
+    /// [`crate::runtime::WakeHandle`] of this shard, or `at_most` passes. Looks around for [`IoOptions::spin`] first. It
+    /// may return for no reason.
     ///
     /// `has_work` says whether the shard's own queues hold anything; it is asked again when no wake-up can be missed
     /// any more.

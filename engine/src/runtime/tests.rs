@@ -70,6 +70,7 @@ fn a_parked_shard_wakes_for_every_item_of_another_thread() {
             let mut taken = 0;
             while taken < 1000 {
                 io.park(None, || seen.load(Ordering::Relaxed) > 0).await.unwrap();
+                assert!(io.poll().is_none(), "being woken is no event");
                 taken += seen.swap(0, Ordering::Relaxed);
             }
             taken
