@@ -5,7 +5,8 @@
 //!   all Recovered ─▶ Begin ─▶ all Listening ─▶ … signal … ─▶ Drain ─▶ all Drained, or 10 s, or a second signal ─▶ Stop
 //! ```
 //!
-//! A shard that ends by itself has failed: the others are drained and stopped, since its partitions need a restart.
+//! A shard that ends by itself has failed: the others are drained and stopped, since its partitions need a restart. The
+//! drain is worth its time: what carriers still answer in it is no doubt later.
 
 use std::io;
 use std::sync::Arc;
@@ -88,13 +89,17 @@ impl Control {
 
     /// Waits until every shard has reported what `matches` looks for, or something else ends the wait.
     /// `is_alive` is asked now and then, since a thread may die without a word.
-    pub(super) fn wait_for_all(
+    pub(super) fn wait_for_all(&self, matches: impl Fn(Notice) -> bool, is_alive: impl Fn() -> bool) -> Wait {
+        self.wait_for(self.commands.len(), matches, None, is_alive)
+    }
+
+    fn wait_for(
         &self,
+        mut missing: usize,
         matches: impl Fn(Notice) -> bool,
         until: Option<Instant>,
         is_alive: impl Fn() -> bool,
     ) -> Wait {
-        let mut missing = self.commands.len();
         while missing > 0 {
             let left = until.map_or(WATCH_EVERY, |until| until.saturating_duration_since(Instant::now()));
             match self.notices.recv_timeout(left.min(WATCH_EVERY)) {
@@ -114,14 +119,14 @@ impl Control {
 
     /// Waits for a signal, or for a shard to end.
     pub(super) fn wait_for_signal(&self, is_alive: impl Fn() -> bool) -> Wait {
-        self.wait_for_all(|_| false, None, is_alive)
+        self.wait_for_all(|_| false, is_alive)
     }
 
-    /// Drains all shards, within bounds, and stops them.
-    pub(super) fn drain_and_stop(&self, is_alive: impl Fn() -> bool) {
+    /// Drains so many shards, all or those that are left, within bounds, and stops them.
+    pub(super) fn drain_and_stop(&self, shards: usize) {
         self.order(Command::Drain);
-        let until = Instant::now() + DRAIN_MAX;
-        match self.wait_for_all(|notice| matches!(notice, Notice::Drained(_)), Some(until), is_alive) {
+        let until = Some(Instant::now() + DRAIN_MAX);
+        match self.wait_for(shards, |notice| matches!(notice, Notice::Drained(_)), until, || true) {
             Wait::All => tracing::info!(event = "drained"),
             Wait::TimeUp => tracing::warn!(event = "drain-incomplete", after_s = DRAIN_MAX.as_secs()),
             Wait::Signal(_) => tracing::warn!(event = "drain-cut-short"),
@@ -161,7 +166,7 @@ mod tests {
     }
 
     fn drained(control: &Control) -> Wait {
-        control.wait_for_all(|notice| matches!(notice, Notice::Drained(_)), None, || true)
+        control.wait_for_all(|notice| matches!(notice, Notice::Drained(_)), || true)
     }
 
     #[test]
@@ -182,14 +187,22 @@ mod tests {
         assert_eq!(drained(&control), Wait::Ended);
         assert_eq!(control.wait_for_signal(|| false), Wait::Ended);
         let now = Instant::now();
-        assert_eq!(control.wait_for_all(|_| false, Some(now), || true), Wait::TimeUp);
+        assert_eq!(control.wait_for(1, |_| false, Some(now), || true), Wait::TimeUp);
+    }
+
+    #[test]
+    fn those_that_are_left_are_drained_when_one_has_failed() {
+        let (control, notices, orders) = control();
+        notices.send(Notice::Drained(0)).unwrap();
+        control.drain_and_stop(1);
+        assert_eq!(orders[0].try_iter().collect::<Vec<_>>(), [Command::Drain, Command::Stop]);
     }
 
     #[test]
     fn a_stop_drains_first_and_a_second_signal_cuts_it_short() {
         let (control, notices, orders) = control();
         notices.send(Notice::Signal(SIGTERM)).unwrap();
-        control.drain_and_stop(|| true);
+        control.drain_and_stop(2);
         for orders in orders {
             assert_eq!(orders.try_iter().collect::<Vec<_>>(), [Command::Drain, Command::Stop]);
         }

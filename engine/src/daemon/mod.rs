@@ -201,13 +201,13 @@ fn oversee(
     reserved: Reserved,
 ) -> Result<(), DaemonError> {
     let is_alive = || !threads.any_has_ended();
-    let recovered = control.wait_for_all(|notice| matches!(notice, Notice::Recovered(_)), None, is_alive);
+    let recovered = control.wait_for_all(|notice| matches!(notice, Notice::Recovered(_)), is_alive);
     if recovered != Wait::All {
         control.order(Command::Stop);
         return Ok(());
     }
     control.order(Command::Begin);
-    let listening = control.wait_for_all(|notice| matches!(notice, Notice::Listening(_)), None, is_alive);
+    let listening = control.wait_for_all(|notice| matches!(notice, Notice::Listening(_)), is_alive);
     if listening != Wait::All {
         control.order(Command::Stop);
         return Ok(());
@@ -218,11 +218,17 @@ fn oversee(
         return Err(error);
     }
     welcome(prepared, &ports);
+    let shards = prepared.cores.len();
     match control.wait_for_signal(is_alive) {
-        Wait::Signal(signal) => tracing::info!(event = "stopping", signal),
-        _ => tracing::error!(event = "shard-ended", advice = "the others are drained, then the daemon stops"),
+        Wait::Signal(signal) => {
+            tracing::info!(event = "stopping", signal);
+            control.drain_and_stop(shards);
+        }
+        _ => {
+            tracing::error!(event = "shard-ended", then = "the others are drained, and the daemon stops");
+            control.drain_and_stop(shards - 1);
+        }
     }
-    control.drain_and_stop(is_alive);
     Ok(())
 }
 
