@@ -30,7 +30,7 @@ use crate::runtime::{LogDir, PASS_EVERY, Parker, Preparer, SegmentFile, ShardSea
 pub struct IoOptions {
     /// The directory of this shard's log.
     pub log_dir: PathBuf,
-    /// Bytes of one segment; whole multiples of 1 MiB.
+    /// Bytes of one segment; whole blocks of 4096.
     pub segment_bytes: u64,
     /// How long to look for work before sleeping. Zero sleeps at once.
     pub spin: Duration,

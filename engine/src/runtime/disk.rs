@@ -53,10 +53,10 @@ impl LogDir {
     ///
     /// # Panics
     ///
-    /// When a segment is not whole pieces of [`PREPARE_PIECE_BYTES`]: the configuration checks that.
+    /// When a segment is not whole blocks: the configuration checks that.
     pub async fn open(dir: &Path, segment_bytes: u64) -> Result<Self, LogError> {
-        let piece = u64::try_from(PREPARE_PIECE_BYTES).expect("a piece is small");
-        assert!(segment_bytes > 0 && segment_bytes.is_multiple_of(piece), "a segment is whole pieces");
+        let block = u64::try_from(BLOCK_BYTES).expect("a block is small");
+        assert!(segment_bytes > 0 && segment_bytes.is_multiple_of(block), "a segment is whole blocks");
         std::fs::create_dir_all(dir)
             .map_err(|source| LogError::io(dir, "creating the log's directory", source))?;
         let direct = takes_direct(dir)?;
@@ -158,11 +158,17 @@ impl LogDir {
         let path = segment_path(&self.dir, seq);
         let new = path.with_extension("seg.new");
         let file = File::create(&new, self.direct).await.map_err(failed(&new, "creating"))?;
-        let pieces = self.segment_bytes / u64::try_from(PREPARE_PIECE_BYTES).expect("a piece is small");
+        let piece = u64::try_from(PREPARE_PIECE_BYTES).expect("a piece is small");
+        let whole = self.segment_bytes - self.segment_bytes % piece;
         let zeros = file.piece(PREPARE_PIECE_BYTES, &[]);
-        for piece in 0..pieces {
-            let offset = piece * u64::try_from(PREPARE_PIECE_BYTES).expect("a piece is small");
+        let mut offset = 0;
+        while offset < whole {
             file.write(&zeros, offset).await.map_err(at(&new, offset))?;
+            offset += piece;
+        }
+        let rest = usize::try_from(self.segment_bytes - whole).expect("less than a piece");
+        if rest > 0 {
+            file.write(&file.piece(rest, &[]), whole).await.map_err(at(&new, whole))?;
         }
         file.write(&file.piece(BLOCK_BYTES, header), 0).await.map_err(at(&new, 0))?;
         file.sync().await.map_err(failed(&new, "fdatasync"))?;

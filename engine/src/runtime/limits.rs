@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 
-/// Bytes of one write that prepares a segment. Small enough that an append waits for one of them, not for a segment.
-pub(super) const PREPARE_PIECE_BYTES: usize = 256 * 1024;
+/// Bytes of one write that prepares a segment. Small enough that an append waits half a millisecond for one of them on a
+/// disk of 1 GB/s; large enough that a busy shard, which starts one each [`PASS_EVERY`] or two, prepares faster than it fills.
+pub(super) const PREPARE_PIECE_BYTES: usize = 512 * 1024;
 
 /// Bytes of one read of a segment: large enough that a disk streams.
 pub(super) const READ_PIECE_BYTES: usize = 1 << 20;
@@ -22,4 +23,4 @@ pub(super) const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 pub(super) const OPEN_FILES_WANTED: u64 = 4096;
 
 /// How often a hot shard lets the executor look at its own rings when something slow is in flight there.
-pub(crate) const PASS_EVERY: Duration = Duration::from_millis(1);
+pub(crate) const PASS_EVERY: Duration = Duration::from_micros(500);

@@ -10,7 +10,8 @@ use crate::faults::{Faults, FileFaults, SyncFault};
 use crate::files::{Appended, LogError};
 use crate::shard_io::{Event, IoOptions, ShardIo};
 
-const SEGMENT_BYTES: u64 = 2 << 20;
+/// Three pieces and a bit.
+const SEGMENT_BYTES: u64 = (3 << 19) + 3 * 4096;
 
 fn options(directory: &tempfile::TempDir, files: Option<FileFaults>) -> IoOptions {
     IoOptions {
