@@ -70,8 +70,10 @@ fn converse(
     session.stream.write_all(&out)?;
     // What was not answered before the break is repeated first, under the same numbers and keys.
     let mut to_send: VecDeque<u64> = unanswered.keys().copied().collect();
+    // What the daemon put off is tried again when it has been quiet for a moment, not in the same breath.
+    let mut later = Vec::new();
     loop {
-        let room = WINDOW.min(session.credits) - (unanswered.len() - to_send.len());
+        let room = WINDOW.min(session.credits) - (unanswered.len() - to_send.len() - later.len());
         ledger.write(|pages| {
             while to_send.len() < room && pages.begun < pages.intents_end {
                 unanswered.insert(pages.begun, ());
@@ -82,13 +84,16 @@ fn converse(
         let batch: Vec<u64> = to_send.drain(..room.min(to_send.len())).collect();
         session.submit(&batch)?;
         let (mut acks, mut said) = (Vec::new(), Vec::new());
-        session.read(|frame| match frame.kind {
-            Kind::Answer => take_answers(frame, ledger, unanswered, &mut to_send),
+        let said_something = session.read(|frame| match frame.kind {
+            Kind::Answer => take_answers(frame, ledger, unanswered, &mut later),
             Kind::Fate => take_fates(frame, ledger, &mut acks),
             Kind::Ping => Frame::write(Kind::Pong, frame.number, &[], &mut said),
             Kind::Goodbye => {}
             other => panic!("the daemon sent a customer a {other:?}"),
         })?;
+        if !said_something {
+            to_send.extend(later.drain(..));
+        }
         if !acks.is_empty() {
             Positions::write_ack(&acks, &mut said);
         }
@@ -96,12 +101,7 @@ fn converse(
     }
 }
 
-fn take_answers(
-    frame: Frame<'_>,
-    ledger: &Ledger,
-    unanswered: &mut BTreeMap<u64, ()>,
-    again: &mut VecDeque<u64>,
-) {
+fn take_answers(frame: Frame<'_>, ledger: &Ledger, unanswered: &mut BTreeMap<u64, ()>, later: &mut Vec<u64>) {
     let answers = Answers::read(frame).expect("the daemon's answers can be read");
     ledger.write(|pages| {
         for answer in answers {
@@ -117,7 +117,7 @@ fn take_answers(
                 }
                 _ => {
                     pages.put_off += 1;
-                    again.push_back(intent);
+                    later.push(intent);
                 }
             }
         }

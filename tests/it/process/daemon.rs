@@ -102,6 +102,12 @@ carriers = ["reliable"]
         self
     }
 
+    /// The same, with nothing broken.
+    pub(crate) fn without_faults(mut self) -> Self {
+        self.faults = false;
+        self
+    }
+
     /// Adds a line to the configuration, behind the first that begins like this.
     pub(crate) fn with_line(self, line: &str, behind: &str) -> Self {
         let lines: Vec<String> = self.config().lines().map(str::to_owned).collect();
@@ -177,6 +183,11 @@ impl Daemon {
     pub(crate) fn kill(mut self) {
         self.process.child.kill().expect("our own child can be killed");
         self.process.wait();
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
+        (self.process.wait(), self.process.log())
     }
 
     /// Asks it to stop, as an operator does, and waits until it has.

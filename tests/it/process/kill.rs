@@ -54,14 +54,32 @@ fn split_late_and_reset_connections_lose_nothing_and_send_nothing_twice() {
     assert!(found.is_empty(), "{} broken promises, first {:?}", found.len(), &found[..found.len().min(20)]);
 }
 
+#[test]
+fn a_disk_that_fails_stops_the_daemon_and_no_promise_is_broken() {
+    for fault in ["fail_sync_after", "fail_write_after"] {
+        let place = temporary_dir();
+        let carrier = Carrier::start();
+        let setup =
+            Setup::new(place.path(), carrier.address()).with_faults(&format!("[files]\n{fault} = 200\n"));
+        let ledger = call_customer();
+        let daemon = start(&setup, &ledger);
+        // It must not go on: what a failed sync has left on the disk is not known, and a second one may say that all is well.
+        let (status, words) = daemon.end();
+        ledger.write(|pages| pages.daemon = None);
+        assert_eq!(status.code(), Some(1), "{words}");
+        assert!(words.contains(".seg"), "the daemon does not name the file:\n{words}");
+        let daemon = start(&setup.without_faults(), &ledger);
+        let found = drain_and_judge(&ledger, &carrier, &daemon);
+        assert!(found.is_empty(), "{fault}: {} broken promises, first {:?}", found.len(), found.first());
+    }
+}
+
 /// Kills a daemon so many times under load, lets the last one drain, and judges.
 fn under_kills(kills: u64, dice: &mut Dice, faults: &str) -> Vec<Violation> {
     let dir = temporary_dir();
     let carrier = Carrier::start();
     let setup = Setup::new(dir.path(), carrier.address()).with_faults(faults);
-    let ledger = Arc::new(Ledger::default());
-    customer::start(Setup::credentials(), Arc::clone(&ledger));
-    ledger.write(|pages| pages.intents_end = u64::MAX);
+    let ledger = call_customer();
     let mut daemon = start(&setup, &ledger);
     for kill in 0..kills {
         let enough =
@@ -72,9 +90,21 @@ fn under_kills(kills: u64, dice: &mut Dice, faults: &str) -> Vec<Violation> {
         ledger.write(|pages| pages.daemon = None);
         daemon = start(&setup, &ledger);
     }
+    drain_and_judge(&ledger, &carrier, &daemon)
+}
+
+/// A customer who submits as fast as it goes, as soon as there is a daemon.
+fn call_customer() -> Arc<Ledger> {
+    let ledger = Arc::new(Ledger::default());
+    customer::start(Setup::credentials(), Arc::clone(&ledger));
+    ledger.write(|pages| pages.intents_end = u64::MAX);
+    ledger
+}
+
+fn drain_and_judge(ledger: &Ledger, carrier: &Carrier, daemon: &Daemon) -> Vec<Violation> {
     ledger.write(|pages| pages.intents_end = 0);
-    drain(&ledger);
-    let found = judge(&ledger, &carrier, &daemon);
+    drain(ledger);
+    let found = judge(ledger, carrier, daemon);
     // The customer's thread outlives the test; it has nobody to call any more.
     ledger.write(|pages| pages.daemon = None);
     found
