@@ -276,6 +276,10 @@ impl World {
 
     /// Promise 10.
     pub(super) fn check_replay(&mut self, core: usize) {
+        // What a lying disk holds is no secret to the world; the judge is to notice by what is lost.
+        if self.swarm.honesty == crate::disk::Honesty::Lies {
+            return;
+        }
         self.sights.replays += 1;
         let shard = ShardId(u16::try_from(core).unwrap_or(0));
         let mut fresh = recover::new_shard(&self.node.plan, shard, 0, 0);
