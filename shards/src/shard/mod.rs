@@ -225,7 +225,6 @@ impl Shard {
     pub fn handle_durable(&mut self, now: Now, lsn: Lsn) {
         // What leaves now is timed from now, however long the sync took.
         self.clock.read(now);
-        self.clock.read(now);
         for place in 0..self.cells.len() {
             self.cells[place].handle_durable(lsn);
             self.take_home_if_elected(now, place);
