@@ -1,6 +1,8 @@
 //! What the log costs: records, batches, the scan after a crash, and Raft on one node.
 //!
-//!     cargo bench -p benches --bench wal
+//! ```text
+//! cargo bench -p benches --bench wal
+//! ```
 //!
 //! Budgets: the scan reads 2 million records a second (500 ns each); Raft 1.2 µs an entry on one node.
 

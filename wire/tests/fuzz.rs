@@ -1,6 +1,8 @@
 //! Fuzz targets, which run on stable as ordinary tests for a bounded number of inputs, and for as long as one likes with
 //!
-//!     cargo bolero test -p wire smpp_session
+//! ```text
+//! cargo bolero test -p wire smpp_session
+//! ```
 //!
 //! A failure prints its seed; `BOLERO_RANDOM_SEED` repeats it.
 

@@ -1,7 +1,9 @@
 //! The header of every PDU (SMPP 3.4 §3.2), and where one PDU ends and the next begins.
 //!
-//!     0             4             8                12                16
-//!     command_length  command_id    command_status   sequence_number   body …
+//! ```text
+//! 0             4             8                12                16
+//! command_length  command_id    command_status   sequence_number   body …
+//! ```
 
 use thiserror::Error;
 

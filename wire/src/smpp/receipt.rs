@@ -1,7 +1,9 @@
 //! A carrier's report about a message: three TLVs where the carrier sends them, else the text of SMPP 3.4 Appendix B
 //! in the many ways in which carriers write it.
 //!
-//!     id:IIIIIIIIII sub:SSS dlvrd:DDD submit date:YYMMDDhhmm done date:YYMMDDhhmm stat:DDDDDDD err:E Text: …
+//! ```text
+//! id:IIIIIIIIII sub:SSS dlvrd:DDD submit date:YYMMDDhhmm done date:YYMMDDhhmm stat:DDDDDDD err:E Text: …
+//! ```
 //!
 //! What is asked for is the id, the state and the error; dates and counts are read past. A receipt without an id or
 //! without a state is no receipt: nothing could be done with it.

@@ -1,7 +1,9 @@
 //! Time formats: `validity_period` and `schedule_delivery_time` (SMPP 3.4 §7.1.1), and the dates of receipts.
 //!
-//!     YYMMDDhhmmsstnnp   p = '+' or '-': absolute, local time and its offset from UTC in quarters of an hour
-//!     YYMMDDhhmmsstnnR   p = 'R': from now on
+//! ```text
+//! YYMMDDhhmmsstnnp   p = '+' or '-': absolute, local time and its offset from UTC in quarters of an hour
+//! YYMMDDhhmmsstnnR   p = 'R': from now on
+//! ```
 //!
 //! Fifteen characters are read too (the tenth of a second left out), and absolute times without an offset as UTC.
 

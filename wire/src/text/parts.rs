@@ -1,7 +1,9 @@
 //! Parts of a long text: how they say that they belong together (3GPP TS 23.040 §9.2.3.24).
 //!
-//!     octets  05 00 03 rr tt nn      8-bit reference (IEI 00), 6 octets
-//!             06 08 04 rr rr tt nn   16-bit reference (IEI 08), 7 octets
+//! ```text
+//! octets  05 00 03 rr tt nn      8-bit reference (IEI 00), 6 octets
+//!         06 08 04 rr rr tt nn   16-bit reference (IEI 08), 7 octets
+//! ```
 
 /// How a carrier wants the parts of a long text. One way to a carrier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,11 +1,13 @@
 //! One SMPP session as a pure state machine, in both roles (SMPP 3.4 §2.2).
 //!
-//!     bytes ──▶ handle_bytes      poll_event ──▶ what happened (views into the input)
-//!               handle_timeout    submit · deliver · answer_* · unbind
-//!               timeout           pending ──▶ bytes for the socket, consume(n) when the kernel has them
+//! ```text
+//! bytes ──▶ handle_bytes      poll_event ──▶ what happened (views into the input)
+//!           handle_timeout    submit · deliver · answer_* · unbind
+//!           timeout           pending ──▶ bytes for the socket, consume(n) when the kernel has them
 //!
-//!     Opening ──bind──▶ Deciding (MC) ──▶ Bound ──▶ Draining ──▶ Unbinding ──▶ Closed
-//!                                           └──▶ PeerUnbinding ──────────────────┘
+//! Opening ──bind──▶ Deciding (MC) ──▶ Bound ──▶ Draining ──▶ Unbinding ──▶ Closed
+//!                                       └──▶ PeerUnbinding ──────────────────┘
+//! ```
 //!
 //! It owns what a carrier's dialect cannot change: sequence numbers, the matching of responses by an opaque token, the
 //! protocol's timers, `enquire_link`, `unbind`, `generic_nack`. It never answers `submit_sm` or `deliver_sm` by itself:

@@ -5,9 +5,11 @@
 //! (SMPP 3.4 §3.2). All requests have the same response timer; so the list in order of sending is also the list in
 //! order of deadlines, and no heap is needed. Those whose time is over move to a second list, for late responses.
 //!
-//!     slots   [ 17 | -- | 3 | -- | … ]     index = sequence & mask
-//!     open    3 → 17 → …                    oldest first
-//!     late    …                             oldest first, at most half a window
+//! ```text
+//! slots   [ 17 | -- | 3 | -- | … ]     index = sequence & mask
+//! open    3 → 17 → …                    oldest first
+//! late    …                             oldest first, at most half a window
+//! ```
 
 use crate::time::Instant;
 
