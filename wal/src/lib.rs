@@ -11,8 +11,8 @@
 //! ```
 //!
 //! [`record`] says what can happen to a message and [`entry`] what travels between regions; [`batch`] gathers, [`log`]
-//! says where the next batch goes, [`segment`] heads a file and [`scan`] reads it all back after a crash. `docs/formats.md`
-//! has every byte.
+//! says where the next batch goes, [`segment`] heads a file and [`scan`] reads it all back after a crash. A [`snapshot`]
+//! holds a partition's state, so that the log before it is not needed. `docs/formats.md` has every byte.
 //!
 //! The room is pure: it touches no file. Whoever drives it writes the bytes that it is given, in order, one batch at a
 //! time, and tells it what is durable. That one batch at most is in flight is what lets [`scan`] tell a torn tail (an
@@ -30,6 +30,7 @@ pub mod place;
 pub mod record;
 pub mod scan;
 pub mod segment;
+pub mod snapshot;
 
 pub use batch::Batch;
 pub use entry::{Entry, EntryError, EntryKind};

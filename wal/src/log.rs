@@ -140,6 +140,21 @@ impl Log {
         write
     }
 
+    /// The first segment that is needed while nothing before `needed` is: those before it may be released, and their files
+    /// used again. The one with the last batch stays, since the next batch names that one.
+    #[must_use]
+    pub fn first_needed(&self, needed: Lsn) -> u64 {
+        let segment_of = |lsn: Lsn| lsn.0 / self.config.layout.segment_bytes();
+        segment_of(needed).min(segment_of(self.previous.lsn)).min(self.segment)
+    }
+
+    /// What the prepared segments still hold, in bytes.
+    #[must_use]
+    pub fn room_bytes(&self) -> u64 {
+        let segment_bytes = self.config.layout.segment_bytes();
+        (self.prepared_count * segment_bytes).saturating_sub(self.segment * segment_bytes + self.offset)
+    }
+
     /// Where the log ends: every batch that was sealed lies before this place.
     #[must_use]
     pub fn end(&self) -> Lsn {
