@@ -276,6 +276,7 @@ impl Directory {
     fn options(&self) -> IoOptions {
         IoOptions {
             log_dir: self.0.clone(),
+            snapshot_dir: self.0.join("snapshots"),
             segment_bytes: SEGMENT_BYTES,
             spin: Duration::from_micros(20),
             faults: None,

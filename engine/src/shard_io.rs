@@ -23,13 +23,18 @@ use crate::faults::{Dice, Faults};
 use crate::files::{Appended, Appender, LogError};
 use crate::net::{ConnId, How, ListenerTag, NetError, SocketEvent, Sockets};
 use crate::ring::{Notify, Ring, RingError, Tag, What};
-use crate::runtime::{LogDir, PASS_EVERY, Parker, Preparer, SegmentFile, ShardSeat, WakeHandle};
+use crate::runtime::{
+    LogDir, PASS_EVERY, Parker, SegmentFile, ShardSeat, SnapshotDir, SnapshotWrite, WakeHandle, Worker,
+    read_snapshot,
+};
 
 /// What a shard's IO is made of.
 #[derive(Clone, Debug)]
 pub struct IoOptions {
     /// The directory of this shard's log.
     pub log_dir: PathBuf,
+    /// The directory of the node's snapshots.
+    pub snapshot_dir: PathBuf,
     /// Bytes of one segment; whole blocks of 4096.
     pub segment_bytes: u64,
     /// How long to look for work before sleeping. Zero sleeps at once.
@@ -64,8 +69,33 @@ pub enum Event<'a> {
         /// Its number.
         segment: u64,
     },
+    /// A segment that was asked for could not be prepared: no room, mostly. Ask again later.
+    SegmentFailed(LogError),
+    /// Segments that were to be removed are gone.
+    SegmentRemoved,
+    /// A piece of a snapshot is written; the last one has made it durable.
+    SnapshotWritten {
+        /// Whether it was the last.
+        is_last: bool,
+    },
+    /// A snapshot could not be written, and is given up.
+    SnapshotFailed(LogError),
     /// The log cannot go on: the shard stops.
     LogFailed(LogError),
+}
+
+/// What is done about a segment while the shard works.
+#[derive(Debug)]
+enum SegmentRequest {
+    Prepare { segment: u64, header: Vec<u8>, out_of: Option<u64> },
+    Remove(u64),
+}
+
+/// What was done.
+#[derive(Debug)]
+enum SegmentDone {
+    Prepared(u64),
+    Removed,
 }
 
 /// One shard's IO. It lives on the shard's thread.
@@ -77,7 +107,9 @@ pub struct ShardIo {
     /// An append that failed before the ring had it.
     failed: Option<LogError>,
     log_dir: LogDir,
-    preparer: Rc<Preparer>,
+    snapshot_dir: PathBuf,
+    segments: SegmentWorker,
+    snapshots: SnapshotWorker,
     parker: Parker,
     wake: WakeHandle,
     /// The ring reads the wake-up event.
@@ -93,7 +125,7 @@ impl ShardIo {
     ///
     /// What is not to be had, and what to do.
     pub async fn open(seat: &ShardSeat, options: IoOptions) -> Result<Self, IoError> {
-        let IoOptions { log_dir, segment_bytes, spin, faults } = options;
+        let IoOptions { log_dir, snapshot_dir, segment_bytes, spin, faults } = options;
         let parker = Parker::new().map_err(IoError::Event)?;
         let mut ring = Ring::new()?;
         ring.register_event(parker.event())?;
@@ -103,14 +135,17 @@ impl ShardIo {
         let sockets =
             faults.sockets.map_or_else(Sockets::default, |faults| Sockets::with_faults(faults, dice));
         let appender = Appender::new(log_dir.path(), log_dir.is_direct(), faults.files);
-        let preparer = Preparer::start(log_dir.clone(), parker.signal());
+        let snapshots = SnapshotDir::open(&snapshot_dir, log_dir.is_direct())?;
+        let (segments, snapshots) = workers(log_dir.clone(), snapshots, &parker);
         Ok(Self {
             ring,
             sockets,
             appender,
             failed: None,
             log_dir,
-            preparer,
+            snapshot_dir,
+            segments,
+            snapshots,
             parker,
             wake: seat.waker().clone(),
             listens_for_wake: false,
@@ -162,8 +197,20 @@ impl ShardIo {
                 }
             }
         }
-        let prepared = self.preparer.take()?;
-        Some(prepared.map_or_else(Event::LogFailed, |segment| Event::SegmentReady { segment }))
+        if let Some(done) = self.segments.take() {
+            return Some(match done {
+                Ok(SegmentDone::Prepared(segment)) => Event::SegmentReady { segment },
+                Ok(SegmentDone::Removed) => Event::SegmentRemoved,
+                Err(error) => Event::SegmentFailed(error),
+            });
+        }
+        let written = self.snapshots.take()?;
+        Some(written.map_or_else(Event::SnapshotFailed, |is_last| Event::SnapshotWritten { is_last }))
+    }
+
+    /// Whether the executor has something to do for us.
+    fn executor_works(&self) -> bool {
+        self.segments.is_working() || self.snapshots.is_working()
     }
 
     /// Lets the executor go on with what is slow, if there is anything; otherwise it returns at once. For a shard that
@@ -173,7 +220,7 @@ impl ShardIo {
     ///
     /// As [`ShardIo::turn`].
     pub async fn yield_now(&mut self) -> io::Result<()> {
-        if self.preparer.is_working() && self.passed.elapsed() >= PASS_EVERY {
+        if self.executor_works() && self.passed.elapsed() >= PASS_EVERY {
             self.parker.pass().await?;
             self.passed = Instant::now();
         }
@@ -221,7 +268,7 @@ impl ShardIo {
         self.wake.falls_asleep();
         let slept = if has_work() {
             Ok(())
-        } else if self.preparer.is_working() {
+        } else if self.executor_works() {
             self.sleep_in_executor(at_most).await
         } else {
             self.ring.wait(at_most)
@@ -246,7 +293,8 @@ impl ShardIo {
         Ok(self.ring.has_completions()
             || self.sockets.has_events()
             || self.failed.is_some()
-            || self.preparer.is_done())
+            || self.segments.is_done()
+            || self.snapshots.is_done())
     }
 }
 
@@ -338,28 +386,53 @@ impl ShardIo {
         self.log_dir.prepare(segment, header).await
     }
 
-    /// Prepares a segment while the shard works; [`Event::SegmentReady`] follows.
+    /// Prepares a segment while the shard works, of zeros or out of one that is no longer needed;
+    /// [`Event::SegmentReady`] or [`Event::SegmentFailed`] follows.
     ///
     /// # Panics
     ///
-    /// While [`ShardIo::preparing`].
-    pub fn prepare_in_background(&mut self, segment: u64, header: &[u8]) {
-        self.preparer.ask(segment, header);
+    /// While [`ShardIo::works_on_segments`].
+    pub fn prepare_in_background(&mut self, segment: u64, header: &[u8], out_of: Option<u64>) {
+        self.segments.ask(SegmentRequest::Prepare { segment, header: header.to_owned(), out_of });
     }
 
-    /// Whether a segment was asked for and its event has not been heard.
+    /// Removes a segment while the shard works; [`Event::SegmentRemoved`] or [`Event::SegmentFailed`] follows.
+    ///
+    /// # Panics
+    ///
+    /// While [`ShardIo::works_on_segments`].
+    pub fn remove_in_background(&mut self, segment: u64) {
+        self.segments.ask(SegmentRequest::Remove(segment));
+    }
+
+    /// Whether something is done about a segment and its event has not been heard.
     #[must_use]
-    pub fn preparing(&self) -> bool {
-        self.preparer.is_busy()
+    pub fn works_on_segments(&self) -> bool {
+        self.segments.is_busy()
     }
 
-    /// Removes a segment, durably.
+    /// The snapshot of a partition, for recovery; `None` when there is none.
     ///
     /// # Errors
     ///
-    /// When a file operation fails.
-    pub async fn remove_segment(&mut self, segment: u64) -> Result<(), LogError> {
-        self.log_dir.remove(segment).await
+    /// When it cannot be read.
+    pub fn read_snapshot(&self, partition: u16) -> Result<Option<Vec<u8>>, LogError> {
+        read_snapshot(&self.snapshot_dir, partition)
+    }
+
+    /// Writes a piece of a snapshot while the shard works; [`Event::SnapshotWritten`] or [`Event::SnapshotFailed`] follows.
+    ///
+    /// # Panics
+    ///
+    /// While [`ShardIo::writes_snapshot`].
+    pub fn write_snapshot(&mut self, piece: SnapshotWrite) {
+        self.snapshots.ask(piece);
+    }
+
+    /// Whether a piece of a snapshot is written and its event has not been heard.
+    #[must_use]
+    pub fn writes_snapshot(&self) -> bool {
+        self.snapshots.is_busy()
     }
 
     /// Appends whole blocks to a prepared segment: copies them, writes, then syncs. [`Event::Appended`] follows when
@@ -383,6 +456,30 @@ impl ShardIo {
 
 impl Drop for ShardIo {
     fn drop(&mut self) {
-        self.preparer.end();
+        self.segments.end();
+        self.snapshots.end();
     }
+}
+
+type SegmentWorker = Rc<Worker<SegmentRequest, Result<SegmentDone, LogError>>>;
+type SnapshotWorker = Rc<Worker<SnapshotWrite, Result<bool, LogError>>>;
+
+/// The tasks for what is slow: one for segments, one for snapshots, since the log must not wait for those.
+fn workers(
+    log_dir: LogDir,
+    mut snapshot_dir: SnapshotDir,
+    parker: &Parker,
+) -> (SegmentWorker, SnapshotWorker) {
+    let segments = async move |request| match request {
+        SegmentRequest::Prepare { segment, header, out_of: None } => {
+            log_dir.prepare(segment, &header).await.map(|()| SegmentDone::Prepared(segment))
+        }
+        SegmentRequest::Prepare { segment, header, out_of: Some(old) } => {
+            log_dir.recycle(old, segment, &header).await.map(|()| SegmentDone::Prepared(segment))
+        }
+        SegmentRequest::Remove(segment) => log_dir.remove(segment).await.map(|()| SegmentDone::Removed),
+    };
+    let snapshots =
+        async move |piece: SnapshotWrite| snapshot_dir.write(&piece).await.map(|()| piece.is_last);
+    (Worker::start(segments, parker.signal()), Worker::start(snapshots, parker.signal()))
 }

@@ -141,6 +141,11 @@ impl Restored {
         if last_term > written.term {
             return Err(GroupError::Term { partition, entries: last_term, hard_state: written.term });
         }
+        // What is left of the log reaches to its end: if it has any entry of the snapshot, it has the last one.
+        if recovery.known_index != 0 && recovery.known_index < recovery.snapshot_index {
+            let (commit, last) = (recovery.snapshot_index, recovery.known_index);
+            return Err(GroupError::Short { partition, commit, last });
+        }
         if written.commit > last_index {
             return Err(GroupError::Short { partition, commit: written.commit, last: last_index });
         }

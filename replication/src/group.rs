@@ -164,6 +164,25 @@ impl Group {
         self.partition
     }
 
+    /// The latest hard state; its term and vote are on disk or in a batch. A snapshot begins with it.
+    #[must_use]
+    pub const fn hard_state(&self) -> wal::HardState {
+        self.hard_state
+    }
+
+    /// Term and index of the last entry, once it is in a batch and all before it.
+    #[must_use]
+    pub fn sealed_through(&self) -> Option<(u64, u64)> {
+        let log = &self.raw.raft.raft_log;
+        log.unstable_entries().is_empty().then(|| (log.last_term(), log.last_index()))
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        NodeId(u32::try_from(self.raw.raft.id).expect("made from a node's number"))
+    }
+
     /// The latest term that this node has seen.
     #[must_use]
     pub fn term(&self) -> u64 {

@@ -17,7 +17,7 @@ use crate::limits::KEPT_BYTES_MAX;
 pub enum Recovered {
     /// The snapshot that recovery began with has it already.
     Known,
-    /// It follows the last one: apply its records.
+    /// It is new; an entry follows the last one: apply its records.
     Next,
     /// It replaces entries from this index on, which another home overruled: the partition's state is to be rebuilt
     /// without them. A group of one voter never does this.
@@ -65,24 +65,36 @@ pub struct Recovery {
     /// How many bytes of committed entries are held.
     kept_bytes_max: usize,
     /// The index of the snapshot that recovery began with; 0 is none.
-    snapshot_index: u64,
+    pub(crate) snapshot_index: u64,
+    /// The last entry of the log that the snapshot has too; 0 is none.
+    pub(crate) known_index: u64,
 }
 
 impl Recovery {
     /// A group of which nothing has been found.
     #[must_use]
     pub const fn new(partition: Partition) -> Self {
-        Self::behind(partition, 0, 0)
+        Self::behind(wal::HardState { partition, term: 0, vote: 0, commit: 0 }, 0, 0)
     }
 
-    /// A group whose state is known up to the entry of this term and index, from a snapshot. A log may still hold
-    /// entries before it.
+    /// A group whose state is known up to the entry of this term and index, from a snapshot, with the hard state of that
+    /// moment. A log may still hold entries before it.
     #[must_use]
-    pub const fn behind(partition: Partition, term: u64, index: u64) -> Self {
-        let hard_state = wal::HardState { partition, term, vote: 0, commit: index };
+    pub const fn behind(state: wal::HardState, term: u64, index: u64) -> Self {
+        let partition = state.partition;
+        let hard_state = wal::HardState { commit: index, ..state };
         let before = (term, index);
         let held = VecDeque::new();
-        Self { partition, hard_state, before, held, held_bytes: 0, kept_bytes_max: 0, snapshot_index: index }
+        Self {
+            partition,
+            hard_state,
+            before,
+            held,
+            held_bytes: 0,
+            kept_bytes_max: 0,
+            snapshot_index: index,
+            known_index: 0,
+        }
     }
 
     /// Holds the latest committed entries too, for a group with peers that may lag.
@@ -98,17 +110,22 @@ impl Recovery {
         self.held.back().map_or(self.before, |entry| (entry.term, entry.index))
     }
 
-    /// A hard state of this partition.
+    /// A hard state of this partition: [`Recovered::Known`] when the snapshot says the same.
     ///
     /// # Errors
     /// When term or commit go backwards.
-    pub fn handle_hard_state(&mut self, state: &wal::HardState) -> Result<(), RecoveryError> {
+    pub fn handle_hard_state(&mut self, state: &wal::HardState) -> Result<Recovered, RecoveryError> {
         assert_eq!(state.partition, self.partition, "an item of another partition");
         let partition = self.partition;
         let back = |what, before, found| Err(RecoveryError::Backwards { partition, what, before, found });
-        if state.commit < self.snapshot_index {
-            // Written before the snapshot was taken.
-            return Ok(());
+        if state.commit <= self.snapshot_index {
+            // Written before the snapshot was taken, or behind it with a vote that counts.
+            let known = (self.hard_state.term, self.hard_state.vote);
+            if (state.term, state.vote) <= known {
+                return Ok(Recovered::Known);
+            }
+            (self.hard_state.term, self.hard_state.vote) = (state.term, state.vote);
+            return Ok(Recovered::Next);
         }
         if state.term < self.hard_state.term {
             return back("the term", self.hard_state.term, state.term);
@@ -117,7 +134,7 @@ impl Recovery {
             return back("the commit", self.hard_state.commit, state.commit);
         }
         self.hard_state = *state;
-        Ok(())
+        Ok(Recovered::Next)
     }
 
     /// An entry of this partition. Its bytes are held only until it is known to be committed.
@@ -128,6 +145,7 @@ impl Recovery {
         assert_eq!(entry.partition, self.partition, "an item of another partition");
         let partition = self.partition;
         if entry.index <= self.snapshot_index {
+            self.known_index = entry.index;
             return Ok(Recovered::Known);
         }
         let (_, last_index) = self.last();
@@ -242,13 +260,17 @@ mod tests {
 
     #[test]
     fn a_log_may_begin_before_its_snapshot_and_not_behind_it() {
-        let mut recovery = Recovery::behind(PARTITION, 4, 40);
+        let mut recovery = Recovery::behind(state(4, 40), 4, 40);
         recovery.handle_hard_state(&state(3, 38)).unwrap();
         assert_eq!(recovery.handle_entry(&entry(3, 39)), Ok(Recovered::Known));
         assert_eq!(recovery.handle_entry(&entry(4, 40)), Ok(Recovered::Known));
         assert_eq!(recovery.last(), (4, 40));
         assert_eq!(recovery.handle_entry(&entry(5, 41)), Ok(Recovered::Next));
         assert_eq!(recovery.last(), (5, 41));
+        recovery.handle_hard_state(&wal::HardState { vote: 2, ..state(6, 40) }).unwrap();
+        recovery.handle_hard_state(&state(3, 39)).unwrap();
+        let kept = wal::HardState { partition: PARTITION, term: 6, vote: 2, commit: 40 };
+        assert_eq!(recovery.hard_state, kept, "a vote that was cast behind the snapshot counts");
         let gap = RecoveryError::Gap { partition: PARTITION, expected: 1, found: 2 };
         assert_eq!(Recovery::new(PARTITION).handle_entry(&entry(1, 2)), Err(gap));
     }

@@ -72,6 +72,9 @@ pub enum Refusal {
     /// More is waiting for the disk, or for another core, than is allowed.
     #[error("the node is busy")]
     Busy,
+    /// The disk has no room for more log.
+    #[error("the disk of this node is full")]
+    DiskFull,
     /// The node is stopping, or its log failed.
     #[error("the node takes no new messages")]
     Stopping,
@@ -106,7 +109,7 @@ impl Refusal {
             Self::QueueFull => Retry::Later(Duration::from_secs(1)),
             Self::KeysFull => Retry::Later(Duration::from_secs(60)),
             Self::Busy => Retry::Later(Duration::from_millis(100)),
-            Self::Stopping | Self::NotHome => Retry::Elsewhere,
+            Self::DiskFull | Self::Stopping | Self::NotHome => Retry::Elsewhere,
         }
     }
 
@@ -126,6 +129,7 @@ impl Refusal {
             Self::Busy => 34,
             Self::Stopping => 48,
             Self::NotHome => 49,
+            Self::DiskFull => 50,
         }
     }
 
@@ -142,6 +146,7 @@ impl Refusal {
             Self::Account => "account",
             Self::QueueFull => "queue-full",
             Self::KeysFull => "keys-full",
+            Self::DiskFull => "disk-full",
             Self::Busy => "busy",
             Self::Stopping => "stopping",
             Self::NotHome => "not-home",
@@ -149,7 +154,7 @@ impl Refusal {
     }
 
     /// All of them, for tables and metrics.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::KeyConflict,
         Self::NoRoute,
         Self::Text,
@@ -159,6 +164,7 @@ impl Refusal {
         Self::Account,
         Self::QueueFull,
         Self::KeysFull,
+        Self::DiskFull,
         Self::Busy,
         Self::Stopping,
         Self::NotHome,
@@ -258,6 +264,18 @@ impl State {
             Self::Sent => 4,
             Self::Final(fate) => 16 + fate as u8,
         }
+    }
+
+    /// The state of a byte.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            1 => Self::Queued,
+            2 => Self::Attempting,
+            3 => Self::Doubtful,
+            4 => Self::Sent,
+            _ => Self::Final(Fate::from_byte(code.checked_sub(16)?)?),
+        })
     }
 }
 

@@ -77,6 +77,9 @@ counters! {
     link_losses: Counter "switchyard_link_losses" ("", "") "Connections to carriers that ended or were not to be had.";
     session_faults: Counter "switchyard_link_faults" ("", "") "PDUs of carriers that could not be read or matched.";
     clock_jumps: Counter "switchyard_clock_jumps" ("", "") "Times when the wall clock was found more than a minute off.";
+    snapshots: Counter "switchyard_snapshots" ("outcome", "published") "Snapshots of partitions.";
+    snapshots_failed: Counter "switchyard_snapshots" ("outcome", "failed") "Snapshots of partitions.";
+    snapshot_bytes: Counter "switchyard_snapshot_bytes" ("", "") "Bytes of the snapshots that were published.";
     open_messages: Gauge "switchyard_messages_open" ("", "") "Messages that are not over.";
     kept_messages: Gauge "switchyard_messages_kept" ("", "") "Messages in memory, open and over.";
     keys: Gauge "switchyard_keys" ("", "") "Idempotency keys that are remembered.";

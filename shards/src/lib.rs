@@ -26,4 +26,6 @@ mod wheel;
 pub use shard::cell::ReceiptOrigin;
 pub use shard::cross::{Cross, OwnedSubmission, Receipt};
 pub use shard::links::{LinkAction, LinkId, LinkInput};
-pub use shard::{RecoveryError, Shard, ShardConfig};
+pub use shard::snapshots::SnapshotPiece;
+pub use shard::{LogRoom, RecoveryError, Shard, ShardConfig};
+pub use state::restore::RestoreError;

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use shards::SnapshotPiece;
 use wal::Lsn;
+use wire::id::Partition;
 
 use crate::dice::Dice;
 
@@ -17,6 +19,12 @@ const SECTOR_BYTES: usize = 512;
 pub(crate) struct Disk {
     /// What a power cut leaves.
     segments: BTreeMap<u64, Vec<u8>>,
+    /// Segments that the node has released. Only the judge still reads them.
+    released: BTreeMap<u64, Vec<u8>>,
+    /// Snapshots that have their name, by partition.
+    snapshots: BTreeMap<Partition, Vec<u8>>,
+    /// A snapshot that is being written, and whether its last piece is.
+    writing: Option<(Partition, Vec<u8>, bool)>,
     /// Written and not synced.
     pending: Option<Pending>,
     /// A segment that is being prepared.
@@ -69,10 +77,50 @@ impl Disk {
         self.durable
     }
 
-    pub(crate) fn prepare(&mut self, seq: u64, header: &[u8], segment_bytes: u64) {
-        let mut file = header.to_vec();
+    /// A file of zeros, or that of a released segment.
+    pub(crate) fn prepare(&mut self, seq: u64, header: &[u8], segment_bytes: u64, again: bool) {
+        let released = self.released.last_key_value().filter(|_| again).map(|(_, file)| file.clone());
+        let mut file = released.unwrap_or_default();
         file.resize(usize::try_from(segment_bytes).expect("segments are small"), 0);
+        file[..header.len()].copy_from_slice(header);
         self.preparing = Some((seq, file));
+    }
+
+    /// No room for the segment that is being prepared.
+    pub(crate) fn give_up_segment(&mut self) {
+        self.preparing = None;
+    }
+
+    /// The node needs no segment before this one; says how many are released.
+    pub(crate) fn release(&mut self, first_needed: u64) -> u64 {
+        let kept = self.segments.split_off(&first_needed);
+        let mut gone = std::mem::replace(&mut self.segments, kept);
+        let count = gone.len() as u64;
+        self.released.append(&mut gone);
+        count
+    }
+
+    /// A piece of a snapshot is written behind the one before it.
+    pub(crate) fn write_snapshot(&mut self, piece: SnapshotPiece) {
+        if piece.is_first {
+            self.writing = Some((piece.partition, Vec::new(), false));
+        }
+        let (partition, bytes, is_whole) = self.writing.as_mut().expect("a first piece begins it");
+        assert!(*partition == piece.partition && !*is_whole, "one snapshot is written at a time");
+        bytes.extend(piece.bytes);
+        *is_whole = piece.is_last;
+    }
+
+    /// The snapshot that was written is synced and gets its name.
+    pub(crate) fn publish(&mut self) {
+        let whole = self.writing.take().filter(|(_, _, is_whole)| *is_whole);
+        let (partition, bytes, _) = whole.expect("its last piece was written");
+        self.snapshots.insert(partition, bytes);
+    }
+
+    /// No room for the snapshot that is being written.
+    pub(crate) fn give_up_snapshot(&mut self) {
+        self.writing = None;
     }
 
     pub(crate) fn prepared(&mut self) -> Option<u64> {
@@ -87,6 +135,10 @@ impl Disk {
             self.prepared();
         }
         self.preparing = None;
+        if self.writing.as_ref().is_some_and(|(_, _, is_whole)| *is_whole) && dice.chance(500) {
+            self.publish();
+        }
+        self.writing = None;
         let lied = std::mem::take(&mut self.lied);
         if crash == Crash::Process {
             lied.iter().for_each(|write| self.put(write, |_| true));
@@ -109,13 +161,24 @@ impl Disk {
     }
 
     fn put(&mut self, write: &Pending, mut keeps: impl FnMut(usize) -> bool) {
-        let file = self.segments.get_mut(&write.segment).expect("a segment is prepared before it is written");
+        let file = self.segments.get_mut(&write.segment).or_else(|| self.released.get_mut(&write.segment));
+        let file = file.expect("a segment is prepared before it is written");
         for (sector, bytes) in write.bytes.chunks(SECTOR_BYTES).enumerate() {
             if keeps(sector) {
                 let at = write.offset + sector * SECTOR_BYTES;
                 file[at..at + bytes.len()].copy_from_slice(bytes);
             }
         }
+    }
+
+    /// The snapshots, as a process that starts finds them.
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = (Partition, &[u8])> {
+        self.snapshots.iter().map(|(partition, bytes)| (*partition, bytes.as_slice()))
+    }
+
+    /// All segments that there ever were, in their order.
+    pub(crate) fn history(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.released.iter().map(|(seq, bytes)| (*seq, bytes.as_slice())).chain(self.segments())
     }
 
     /// The segments in their order, as a process that starts finds them.

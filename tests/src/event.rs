@@ -16,7 +16,11 @@ pub(crate) enum Event {
     /// The batch in flight of a core is written and synced, or it fails.
     Synced { life: u32, core: usize, fails: Fails },
     /// A segment of a core is prepared.
-    Prepared { life: u32, core: usize, seq: u64 },
+    Prepared { life: u32, core: usize, seq: u64, fails: Fails },
+    /// A core tries again to have a segment prepared.
+    PrepareAgain { life: u32, core: usize },
+    /// A piece of a snapshot of a core is written, or there is no room for it; the last one is synced and named.
+    Snapshot { life: u32, core: usize, is_last: bool, fails: Fails },
     /// A carrier takes a connection, or not.
     Dialled { life: u32, core: usize, link: LinkId, carrier: usize },
     /// The kernel takes bytes of a connection from the process.
@@ -45,7 +49,7 @@ pub(crate) enum Event {
     Watch,
 }
 
-/// Whether a sync fails.
+/// Whether a sync or a write fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fails {
     No,

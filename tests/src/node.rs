@@ -12,7 +12,7 @@ use wire::time::{Instant, Now, WallMs};
 
 use crate::disk::Disk;
 use crate::event::Request;
-use crate::recover;
+use crate::recover::{self, Snapshots};
 use crate::swarm::MS;
 
 /// The wall time at which every world begins.
@@ -45,7 +45,11 @@ impl Clock {
 /// What waits for a core's next turn.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Request { origin: Origin, account: usize, request: Request },
+    Request {
+        origin: Origin,
+        account: usize,
+        request: Request,
+    },
     Connected(LinkId),
     ConnectFailed(LinkId),
     Received(LinkId, usize, Vec<u8>),
@@ -54,6 +58,9 @@ pub(crate) enum Input {
     Crossed(ShardId, Cross),
     Durable(Lsn),
     Prepared(u64),
+    /// A piece of a snapshot, and whether the whole has its name now.
+    SnapshotWritten(bool),
+    SnapshotFailed,
     Drain,
 }
 
@@ -66,6 +73,9 @@ pub(crate) struct Core {
     pub(crate) start: Option<Start>,
     pub(crate) in_flight: bool,
     pub(crate) preparing: bool,
+    /// There was no room for the next segment.
+    pub(crate) no_room: bool,
+    pub(crate) snapshotting: bool,
     pub(crate) inbox: VecDeque<Input>,
     pub(crate) turn_at: Option<u64>,
     pub(crate) paused_until: u64,
@@ -87,6 +97,7 @@ impl Core {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) plan: Arc<Plan>,
+    pub(crate) snapshots: Snapshots,
     pub(crate) life: u32,
     pub(crate) clock: Clock,
     pub(crate) disks: Vec<Disk>,
@@ -98,10 +109,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(plan: Arc<Plan>, drift: i64) -> Self {
+    pub(crate) fn new(plan: Arc<Plan>, snapshots: Snapshots, drift: i64) -> Self {
         let shards = usize::from(plan.shards);
         Self {
             plan,
+            snapshots,
             life: 0,
             clock: Clock { drift, offset_ms: 0 },
             disks: (0..shards).map(|_| Disk::default()).collect(),
@@ -125,7 +137,7 @@ impl Node {
         for (shard, disk) in (0_u16..).map(ShardId).zip(&mut self.disks) {
             let config = recover::log_config(&self.plan, shard);
             let seed = crate::dice::mix(seed ^ life << 8 ^ u64::from(shard.0));
-            let mut brain = recover::new_shard(&self.plan, shard, now.wall.0, seed);
+            let mut brain = recover::new_shard(&self.plan, shard, now.wall.0, self.snapshots, seed);
             let tail = recover::replay(disk, config, &mut brain)?;
             if let Some(left) = self.left[usize::from(shard.0)].take()
                 && left != brain.state_digests()
@@ -137,7 +149,7 @@ impl Node {
             disk.durable = tail.as_ref().map_or(Lsn::ZERO, |tail| tail.lsn);
             if tail.is_none() {
                 let first = log.wanted_segment().ok_or("a new log wants a segment")?;
-                disk.prepare(first, &log.segment_header(first), config.layout.segment_bytes());
+                disk.prepare(first, &log.segment_header(first), config.layout.segment_bytes(), false);
                 disk.prepared();
                 log.handle_prepared(first);
             }
@@ -149,6 +161,8 @@ impl Node {
                 start: Some(Start { node: self.plan.node, shard, process: now.wall.0, wall: now.wall }),
                 in_flight: false,
                 preparing: false,
+                no_room: false,
+                snapshotting: false,
                 inbox: VecDeque::new(),
                 turn_at: None,
                 paused_until: 0,

@@ -26,20 +26,51 @@ pub(crate) fn log_config(plan: &Plan, shard: ShardId) -> LogConfig {
     LogConfig { identity, layout: layout() }
 }
 
-/// A shard that has read nothing yet.
-pub(crate) fn new_shard(plan: &Arc<Plan>, id: ShardId, process: u64, seed: u64) -> Shard {
-    let records_bytes_max = layout().records_bytes_max();
-    Shard::new(ShardConfig { id, process, seed, records_bytes_max }, Arc::clone(plan))
+/// How a shard takes snapshots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshots {
+    /// After how many bytes of log.
+    pub(crate) every_bytes: u64,
+    /// How large a piece is, about.
+    pub(crate) piece_bytes: usize,
 }
 
-/// Scans a disk; each item comes with the place of its batch. An error is what an operator would be told.
-pub(crate) fn scan(
-    disk: &Disk,
+impl Snapshots {
+    /// Never.
+    pub(crate) const NONE: Self = Self { every_bytes: 1 << 40, piece_bytes: 1 << 20 };
+}
+
+/// A shard that has read nothing yet.
+pub(crate) fn new_shard(
+    plan: &Arc<Plan>,
+    id: ShardId,
+    process: u64,
+    snapshots: Snapshots,
+    seed: u64,
+) -> Shard {
+    let records_bytes_max = layout().records_bytes_max();
+    let cluster = log_config(plan, id).identity.cluster;
+    let Snapshots { every_bytes: snapshot_every_bytes, piece_bytes: snapshot_piece_bytes } = snapshots;
+    let config = ShardConfig {
+        id,
+        process,
+        seed,
+        records_bytes_max,
+        cluster,
+        snapshot_every_bytes,
+        snapshot_piece_bytes,
+    };
+    Shard::new(config, Arc::clone(plan))
+}
+
+/// Scans segments; each item comes with the place of its batch. An error is what an operator would be told.
+pub(crate) fn scan<'a>(
+    segments: impl Iterator<Item = (u64, &'a [u8])>,
     config: LogConfig,
     mut visit: impl FnMut(Lsn, &Item<'_>),
 ) -> Result<Option<Tail>, String> {
     let mut scan = Scan::new(config);
-    for (seq, bytes) in disk.segments() {
+    for (seq, bytes) in segments {
         scan.segment(seq, bytes, |lsn, item| visit(lsn, &item)).map_err(|error| error.to_string())?;
     }
     Ok(scan.finish())
@@ -47,10 +78,13 @@ pub(crate) fn scan(
 
 /// Reads a disk back into a shard.
 pub(crate) fn replay(disk: &Disk, config: LogConfig, brain: &mut Shard) -> Result<Option<Tail>, String> {
+    for (partition, bytes) in disk.snapshots() {
+        brain.handle_snapshot(partition, bytes).map_err(|error| error.to_string())?;
+    }
     let mut refused = None;
-    let tail = scan(disk, config, |_, item| {
+    let tail = scan(disk.segments(), config, |lsn, item| {
         if refused.is_none() {
-            refused = brain.handle_recovered(item).err();
+            refused = brain.handle_recovered(lsn, item).err();
         }
     })?;
     refused.map_or(Ok(tail), |error| Err(error.to_string()))

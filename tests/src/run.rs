@@ -147,6 +147,8 @@ impl Sights {
             deaths: self.deaths + other.deaths,
             syncs: self.syncs + other.syncs,
             replays: self.replays + other.replays,
+            snapshots: self.snapshots + other.snapshots,
+            released: self.released + other.released,
         }
     }
 }

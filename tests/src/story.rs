@@ -14,6 +14,7 @@ pub use crate::carrier::manners::Kind as Manner;
 
 use crate::carrier::manners::Habit;
 use crate::disk::Crash;
+use crate::recover::Snapshots;
 use crate::swarm::{CustomerTraits, DiskTraits, MS, Mode, S, Swarm};
 use crate::world::World;
 
@@ -46,7 +47,15 @@ impl Story {
         swarm.safety = 3_600 * S;
         swarm.faults.clear();
         swarm.intents_max = 0;
-        swarm.disk = DiskTraits { sync: (MS, 2 * MS), slow_per_mille: 0, slow: 0, fail_per_mille: 0 };
+        swarm.disk = DiskTraits {
+            sync: (MS, 2 * MS),
+            slow_per_mille: 0,
+            slow: 0,
+            fail_per_mille: 0,
+            snapshots: Snapshots { every_bytes: 1 << 20, piece_bytes: 300 },
+            no_room_per_mille: 0,
+            again_per_mille: 0,
+        };
         swarm.net.delay = (MS, 2 * MS);
         swarm.net.chunk_bytes = 1_460;
         swarm.net.kernel_bytes = 65_536;

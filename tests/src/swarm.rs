@@ -16,6 +16,7 @@ use crate::carrier::manners::{Habit, KINDS};
 use crate::dice::Dice;
 use crate::disk::Honesty;
 use crate::event::Fault;
+use crate::recover::Snapshots;
 
 /// A millisecond of virtual time.
 pub(crate) const MS: u64 = 1_000_000;
@@ -79,6 +80,11 @@ pub(crate) struct DiskTraits {
     pub(crate) slow_per_mille: u64,
     pub(crate) slow: u64,
     pub(crate) fail_per_mille: u64,
+    pub(crate) snapshots: Snapshots,
+    /// Pieces of snapshots, and segments, for which there is no room.
+    pub(crate) no_room_per_mille: u64,
+    /// Files of released segments that are used again.
+    pub(crate) again_per_mille: u64,
 }
 
 /// How the network is.
@@ -263,6 +269,12 @@ fn disk(dice: &mut Dice, calm: bool) -> DiskTraits {
         slow_per_mille: if has(dice, 300) { dice.within((1, 30)) } else { 0 },
         slow: dice.pick(&[200 * MS, 2 * S, 12 * S]),
         fail_per_mille: if has(dice, 150) { dice.within((1, 5)) } else { 0 },
+        snapshots: Snapshots {
+            every_bytes: dice.pick(&[16 << 10, 64 << 10, 256 << 10, 1 << 20, 1 << 40]),
+            piece_bytes: dice.pick(&[300, 300, 2 << 10, 64 << 10]),
+        },
+        no_room_per_mille: if has(dice, 150) { dice.within((50, 500)) } else { 0 },
+        again_per_mille: dice.pick(&[0, 500, 1_000]),
     }
 }
 

@@ -61,6 +61,13 @@ pub(crate) const KEYS_MAX: u64 = 4_000_000_000;
 /// The largest segment of a log, in MiB: recovery holds one in memory.
 pub(crate) const SEGMENT_MIB_MAX: u64 = wal::limits::SEGMENT_BYTES_MAX >> 20;
 
+/// The log of a shard that makes a snapshot due, of a node that is told nothing, in bytes: a start reads it in a second or
+/// two.
+pub(crate) const SNAPSHOT_BYTES_DEFAULT: u64 = 512 << 20;
+
+/// The largest such log, in MiB: a tebibyte.
+pub(crate) const SNAPSHOT_MIB_MAX: u64 = 1 << 20;
+
 /// The most segments a second over one carrier, on all shards.
 pub(crate) const RATE_MAX: u64 = 10_000_000;
 

@@ -95,8 +95,14 @@ pub(super) fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {
 /// `[log]`.
 pub(super) fn log(section: &Section<'_>) -> Result<Log, ConfigError> {
     let mib = section.optional("segment_mib", |size| value::whole(size, 1..=limits::SEGMENT_MIB_MAX))?;
+    let snapshot_mib =
+        section.optional("snapshot_mib", |size| value::whole(size, 1..=limits::SNAPSHOT_MIB_MAX))?;
     section.end()?;
-    Ok(mib.map_or_else(Log::default, |mib| Log { segment_bytes: mib << 20 }))
+    let default = Log::default();
+    Ok(Log {
+        segment_bytes: mib.map_or(default.segment_bytes, |mib| mib << 20),
+        snapshot_every_bytes: snapshot_mib.map_or(default.snapshot_every_bytes, |mib| mib << 20),
+    })
 }
 
 /// `[classes.otp]` and its siblings.

@@ -116,11 +116,17 @@ impl Default for Limits {
 pub struct Log {
     /// Bytes of a segment: a whole number of MiB. A log keeps the size that it began with.
     pub segment_bytes: u64,
+    /// A shard's log, in bytes, after which the partition that needs its oldest part has its snapshot taken. A start
+    /// reads about as much.
+    pub snapshot_every_bytes: u64,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { segment_bytes: wal::limits::SEGMENT_BYTES_DEFAULT }
+        Self {
+            segment_bytes: wal::limits::SEGMENT_BYTES_DEFAULT,
+            snapshot_every_bytes: limits::SNAPSHOT_BYTES_DEFAULT,
+        }
     }
 }
 

@@ -30,3 +30,9 @@ pub(crate) const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 
 /// Partitions for each core of a new cluster's first node (ARCHITECTURE, Identity).
 pub(crate) const PARTITIONS_PER_SHARD: u16 = 8;
+
+/// How long a shard waits before it tries again to prepare a segment for which there was no room.
+pub(crate) const SEGMENT_RETRY: Duration = Duration::from_secs(1);
+
+/// Segments that are no longer needed and kept, so that the next one is made of the oldest and not written with zeros.
+pub(crate) const SPARE_SEGMENTS: u64 = 2;

@@ -9,43 +9,66 @@
 
 use std::path::Path;
 
-use shards::Shard;
-use wal::{Batch, Log, LogConfig, Lsn, Scan, Start, Tail};
-use wire::time::Now;
+use shards::{LogRoom, Shard};
+use wal::{Batch, Identity, Log, LogConfig, Lsn, Scan, Start, Tail};
+use wire::id::{Partition, ShardId};
+use wire::time::{Instant, Now};
 
 use crate::files::{LogError, segment_path};
 use crate::shard_io::ShardIo;
 
 use super::error::ShardError;
+use super::limits::{SEGMENT_RETRY, SPARE_SEGMENTS};
 
 /// The writing end of a shard's log. Lives on the shard's thread.
 #[derive(Debug)]
 pub(super) struct LogWriter {
     log: Log,
+    segment_bytes: u64,
     batch: Batch,
     /// The end of the batch that is being written.
     in_flight: Option<Lsn>,
     /// The first frame of this process, until it is in a batch.
     start: Option<Start>,
+    /// The oldest segment that there is, and the first that is needed: those between are used again.
+    oldest: u64,
+    first_needed: u64,
+    /// A segment could not be prepared: when that is tried again.
+    retry_at: Option<Instant>,
 }
 
-/// Reads a shard's log back into its brain. `None`: there is no log yet.
+/// A log that was read back.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    tail: Tail,
+    /// The oldest segment.
+    oldest: u64,
+}
+
+/// Reads a shard's snapshots and log back into its brain. `None`: there is no log yet.
 ///
 /// # Errors
-/// When a segment cannot be read, is damaged or is not this shard's.
+/// When a snapshot or segment cannot be read, is damaged or is not this shard's.
 pub(super) async fn recover(
     io: &ShardIo,
-    log_dir: &Path,
+    (log_dir, snapshot_dir): (&Path, &Path),
     config: LogConfig,
     brain: &mut Shard,
-) -> Result<Option<Tail>, ShardError> {
-    let mut scan = Scan::new(config);
+) -> Result<Option<Recovered>, ShardError> {
+    let Identity { shard, shards, partitions, .. } = config.identity;
+    for partition in (0..partitions).map(Partition).filter(|&it| ShardId::owner_of(it, shards) == shard) {
+        let Some(bytes) = io.read_snapshot(partition.0)? else { continue };
+        let refused = |error| ShardError::Recovery { file: snapshot_dir.to_owned(), error: Box::new(error) };
+        brain.handle_snapshot(partition, &bytes).map_err(refused)?;
+    }
+    let (mut scan, mut oldest) = (Scan::new(config), None);
     for segment in io.log_segments()? {
+        oldest.get_or_insert(segment.seq);
         let bytes = io.read_segment(segment.seq).await?;
         let mut refused = None;
-        let scanned = scan.segment(segment.seq, &bytes, |_, item| {
+        let scanned = scan.segment(segment.seq, &bytes, |lsn, item| {
             if refused.is_none() {
-                refused = brain.handle_recovered(&item).err();
+                refused = brain.handle_recovered(lsn, &item).err();
             }
         });
         let file = || segment_path(log_dir, segment.seq);
@@ -61,7 +84,7 @@ pub(super) async fn recover(
         let synced = std::fs::File::open(&path).and_then(|file| file.sync_data());
         synced.map_err(|source| LogError::io(path, "syncing what was recovered", source))?;
     }
-    Ok(tail)
+    Ok(tail.map(|tail| Recovered { tail, oldest: oldest.unwrap_or_default() }))
 }
 
 impl LogWriter {
@@ -72,17 +95,28 @@ impl LogWriter {
     pub(super) async fn open(
         io: &mut ShardIo,
         config: LogConfig,
-        tail: Option<&Tail>,
+        recovered: Option<&Recovered>,
         salt: u64,
         start: Start,
     ) -> Result<Self, ShardError> {
-        let mut log = tail.map_or_else(|| Log::create(config, salt), |tail| Log::resume(config, tail));
-        if tail.is_none() {
+        let resume = |recovered: &Recovered| Log::resume(config, &recovered.tail);
+        let mut log = recovered.map_or_else(|| Log::create(config, salt), resume);
+        if recovered.is_none() {
             let first = log.wanted_segment().expect("a new log wants its first segment");
             io.prepare_segment(first, &log.segment_header(first)).await?;
             log.handle_prepared(first);
         }
-        Ok(Self { log, batch: Batch::new(), in_flight: None, start: Some(start) })
+        let oldest = recovered.map_or(0, |recovered| recovered.oldest);
+        Ok(Self {
+            log,
+            segment_bytes: config.layout.segment_bytes(),
+            batch: Batch::new(),
+            in_flight: None,
+            start: Some(start),
+            oldest,
+            first_needed: oldest,
+            retry_at: None,
+        })
     }
 
     /// Writes what the brain has decided meanwhile, unless a batch is in flight or no segment is ready; then it gathers
@@ -110,16 +144,52 @@ impl LogWriter {
         self.in_flight.take().expect("one batch was in flight")
     }
 
+    /// Nothing before this place is needed to recover. Asked when nothing is in flight, so that the batch which the next
+    /// one names is on disk.
+    pub(super) fn release(&mut self, needed_from: Lsn) {
+        self.first_needed = self.log.first_needed(needed_from);
+    }
+
     /// A segment was prepared.
     pub(super) fn prepared(&mut self, segment: u64) {
+        if self.retry_at.take().is_some() {
+            tracing::info!(event = "log.has_room", segment, "the log goes on");
+        }
         self.log.handle_prepared(segment);
     }
 
-    /// Has the next segment prepared while the shard works.
-    pub(super) fn prepare_ahead(&self, io: &mut ShardIo) {
-        if let Some(segment) = self.log.wanted_segment().filter(|_| !io.preparing()) {
-            io.prepare_in_background(segment, &self.log.segment_header(segment));
+    /// A segment could not be prepared. What is there is written to; when little is left of it, no new messages are
+    /// taken, until there is room again.
+    pub(super) fn segment_failed(&mut self, error: &LogError, now: Now) {
+        if self.retry_at.is_none() {
+            tracing::error!(event = "log.no_room", %error, "no segment can be prepared; tried again each second");
         }
+        self.retry_at = Some(now.mono.plus(SEGMENT_RETRY));
+    }
+
+    /// Has the next segment prepared while the shard works, of one that is no longer needed if there is one, and removes
+    /// those that are too many.
+    pub(super) fn tend(&mut self, io: &mut ShardIo, brain: &mut Shard, now: Now) {
+        let is_short = self.retry_at.is_some() && self.log.room_bytes() < self.segment_bytes / 2;
+        brain.handle_log_room(if is_short { LogRoom::Short } else { LogRoom::Enough });
+        if io.works_on_segments() {
+            return;
+        }
+        let spare = (self.oldest < self.first_needed).then_some(self.oldest);
+        let may_try = self.retry_at.is_none_or(|retry_at| retry_at <= now.mono);
+        if let Some(segment) = self.log.wanted_segment().filter(|_| may_try) {
+            io.prepare_in_background(segment, &self.log.segment_header(segment), spare);
+            self.oldest += u64::from(spare.is_some());
+            self.retry_at = self.retry_at.map(|_| now.mono.plus(SEGMENT_RETRY));
+        } else if let Some(spare) = spare.filter(|_| self.first_needed - self.oldest > SPARE_SEGMENTS) {
+            io.remove_in_background(spare);
+            self.oldest += 1;
+        }
+    }
+
+    /// When [`LogWriter::tend`] has something to try again.
+    pub(super) const fn timeout(&self) -> Option<Instant> {
+        self.retry_at
     }
 
     /// Whether nothing is in flight.

@@ -166,6 +166,8 @@ fn give(
             listen: [ports.http, ports.native, ports.native_shards[usize::from(shard)]],
             log: LogConfig { identity: belonging.log_of(ShardId(shard)), layout },
             log_dir: data.join(format!("shard-{shard}")),
+            snapshot_dir: data.join("snapshots"),
+            snapshot_every_bytes: config.log.snapshot_every_bytes,
             random: newcomer::random_u64()
                 .map_err(|error| DaemonError::System { doing: "asking for randomness".to_owned(), error })?,
             rings,

@@ -126,8 +126,15 @@ mod tests {
         let config = Config::parse("test", FILE).unwrap();
         let plan = Arc::new(config.plan(Host { shards: 2, partitions, memory_bytes: 1 << 30 }).unwrap());
         let shard = |id| {
-            let records_bytes_max = wal::Layout::default().records_bytes_max();
-            let config = ShardConfig { id: ShardId(id), process: 1, seed: 1, records_bytes_max };
+            let config = ShardConfig {
+                id: ShardId(id),
+                process: 1,
+                seed: 1,
+                records_bytes_max: wal::Layout::default().records_bytes_max(),
+                cluster: 1,
+                snapshot_every_bytes: 1 << 30,
+                snapshot_piece_bytes: shards::limits::SNAPSHOT_PIECE_BYTES,
+            };
             Shard::new(config, Arc::clone(&plan))
         };
         (0..2).map(shard).collect()

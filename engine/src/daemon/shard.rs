@@ -71,6 +71,10 @@ pub(super) struct Given {
     pub(super) log: LogConfig,
     /// The log's directory.
     pub(super) log_dir: PathBuf,
+    /// The directory of the node's snapshots.
+    pub(super) snapshot_dir: PathBuf,
+    /// The log after which a snapshot is due, in bytes.
+    pub(super) snapshot_every_bytes: u64,
     /// 64 bits of randomness, for its jitter and for a new log's salt.
     pub(super) random: u64,
     /// Its ends of the rings.
@@ -133,16 +137,27 @@ pub(super) async fn run(seat: ShardSeat, given: Given) -> Result<(), ShardError>
 impl ShardLoop {
     /// Reads the log, waits for the other shards to have read theirs, and listens. `None`: it was told to stop meanwhile.
     async fn start(seat: ShardSeat, given: Given) -> Result<Option<Self>, ShardError> {
-        let Given { common, listen, log: config, log_dir, random, rings, commands } = given;
-        let segment_bytes = config.layout.segment_bytes();
-        let options =
-            IoOptions { log_dir: log_dir.clone(), segment_bytes, spin: SPIN, faults: common.faults.clone() };
+        let Given { common, listen, log: config, log_dir, snapshot_dir, random, rings, commands, .. } = given;
+        let options = IoOptions {
+            log_dir: log_dir.clone(),
+            snapshot_dir: snapshot_dir.clone(),
+            segment_bytes: config.layout.segment_bytes(),
+            spin: SPIN,
+            faults: common.faults.clone(),
+        };
         let mut io = ShardIo::open(&seat, options).await?;
         let id = ShardId(seat.shard);
-        let records_bytes_max = config.layout.records_bytes_max();
-        let shard_config = ShardConfig { id, process: common.process, seed: random, records_bytes_max };
+        let shard_config = ShardConfig {
+            id,
+            process: common.process,
+            seed: random,
+            records_bytes_max: config.layout.records_bytes_max(),
+            cluster: config.identity.cluster,
+            snapshot_every_bytes: given.snapshot_every_bytes,
+            snapshot_piece_bytes: shards::limits::SNAPSHOT_PIECE_BYTES,
+        };
         let mut brain = Shard::new(shard_config, Arc::clone(&common.plan));
-        let tail = log::recover(&io, &log_dir, config, &mut brain).await?;
+        let recovered = log::recover(&io, (&log_dir, &snapshot_dir), config, &mut brain).await?;
         // Nothing is written before all logs are read: a damaged one must leave the directory as it was found.
         common.notices.send(Notice::Recovered(seat.shard))?;
         if wait_for_command(&mut io, &commands).await? != Command::Begin {
@@ -151,7 +166,7 @@ impl ShardLoop {
         let now = clock::now();
         let first_frame =
             Start { node: common.plan.node, shard: id, process: common.process, wall: now.wall };
-        let log = LogWriter::open(&mut io, config, tail.as_ref(), random, first_frame).await?;
+        let log = LogWriter::open(&mut io, config, recovered.as_ref(), random, first_frame).await?;
         brain
             .handle_start(now)
             .map_err(|error| ShardError::Recovery { file: log_dir, error: Box::new(error) })?;
@@ -212,10 +227,10 @@ impl ShardLoop {
         busy |= self.log.gather(&mut self.io, &mut self.brain, now);
         self.desk.serve_links(&mut self.brain, &mut self.io, now);
         self.rings.send(&mut self.brain, &self.seat.wakers);
-        self.log.prepare_ahead(&mut self.io);
+        self.log.tend(&mut self.io, &mut self.brain, now);
         self.show(now);
         self.say_when_drained()?;
-        let timeouts = self.brain.timeout().into_iter().chain(self.desk.timeout());
+        let timeouts = self.brain.timeout().into_iter().chain(self.desk.timeout()).chain(self.log.timeout());
         self.deadline = timeouts.min().unwrap_or(Instant::FAR_FUTURE);
         busy |= self.deadline <= now.mono;
         Ok(if busy { Turn::Busy } else { Turn::Idle })
@@ -254,8 +269,20 @@ impl ShardLoop {
                     self.counts.sync_bytes += u64::try_from(appended.bytes).unwrap_or(u64::MAX);
                     self.counts.sync_us += u64::try_from(appended.took.as_micros()).unwrap_or(u64::MAX);
                     self.brain.handle_durable(now, self.log.appended());
+                    self.log.release(self.brain.log_needed_from());
                 }
                 Event::SegmentReady { segment } => self.log.prepared(segment),
+                Event::SegmentRemoved => {}
+                Event::SegmentFailed(error) => self.log.segment_failed(&error, now),
+                Event::SnapshotWritten { is_last } => {
+                    if is_last {
+                        self.brain.handle_snapshot_published();
+                    }
+                }
+                Event::SnapshotFailed(error) => {
+                    tracing::warn!(event = "snapshot.failed", %error, "it is tried again; the log grows meanwhile");
+                    self.brain.handle_snapshot_failed();
+                }
                 Event::LogFailed(error) => {
                     self.brain.handle_log_failed();
                     return Err(ShardError::Log(error));

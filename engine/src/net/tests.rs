@@ -26,6 +26,7 @@ where
     let directory = tempfile::tempdir().unwrap();
     let options = IoOptions {
         log_dir: directory.path().join("shard-0"),
+        snapshot_dir: directory.path().join("snapshots"),
         segment_bytes: 1 << 20,
         spin: Duration::ZERO,
         faults: Some(Faults { seed: 11, sockets, files: None }),

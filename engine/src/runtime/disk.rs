@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!   create .new ─▶ zeros in pieces ─▶ header ─▶ fdatasync ─▶ rename ─▶ sync of the directory
+//!   rename an old one to .new ────────▶
 //! ```
 //!
 //! Files are direct where the file system allows it. Where it does not (some network and memory file systems), they are
@@ -144,11 +145,39 @@ impl LogDir {
         Ok(bytes)
     }
 
+    /// Makes a segment out of the file of one that is no longer needed, durably: it gets another name and `header`. What
+    /// lies behind it is of other places in the log, and is written over.
+    ///
+    /// # Errors
+    ///
+    /// When a file operation fails.
+    ///
+    /// # Panics
+    ///
+    /// When the header is longer than a block.
+    pub async fn recycle(&self, old: u64, seq: u64, header: &[u8]) -> Result<(), LogError> {
+        assert!(header.len() <= BLOCK_BYTES, "a segment's header is one block");
+        let (old, path) = (segment_path(&self.dir, old), segment_path(&self.dir, seq));
+        let new = path.with_extension("seg.new");
+        std::fs::rename(&old, &new).map_err(|source| LogError::io(&old, "renaming", source))?;
+        let headed = self.head(&new, &path, header).await;
+        headed.inspect_err(|_| remove_part(&new))
+    }
+
+    async fn head(&self, new: &Path, path: &Path, header: &[u8]) -> Result<(), LogError> {
+        let file = File::open_to_write(new, self.direct).await.map_err(failed(new, "opening"))?;
+        file.write(&file.piece(BLOCK_BYTES, header), 0).await.map_err(at(new, 0))?;
+        file.sync().await.map_err(failed(new, "fdatasync"))?;
+        file.close().await.map_err(failed(new, "closing"))?;
+        std::fs::rename(new, path).map_err(|source| LogError::io(new, "renaming", source))?;
+        sync_dir(&self.dir).await
+    }
+
     /// Makes a segment that is full of zeros behind `header`, durably. One that exists is replaced.
     ///
     /// # Errors
     ///
-    /// When a file operation fails; a part may be left under the other name, which the next start removes.
+    /// When a file operation fails. What was written is removed then, which makes room again on a full disk.
     ///
     /// # Panics
     ///
@@ -157,24 +186,27 @@ impl LogDir {
         assert!(header.len() <= BLOCK_BYTES, "a segment's header is one block");
         let path = segment_path(&self.dir, seq);
         let new = path.with_extension("seg.new");
-        let file = File::create(&new, self.direct).await.map_err(failed(&new, "creating"))?;
+        let filled = self.fill(&new).await;
+        let headed = if filled.is_ok() { self.head(&new, &path, header).await } else { filled };
+        headed.inspect_err(|_| remove_part(&new))
+    }
+
+    /// A file of zeros.
+    async fn fill(&self, new: &Path) -> Result<(), LogError> {
+        let file = File::create(new, self.direct).await.map_err(failed(new, "creating"))?;
         let piece = u64::try_from(PREPARE_PIECE_BYTES).expect("a piece is small");
         let whole = self.segment_bytes - self.segment_bytes % piece;
         let zeros = file.piece(PREPARE_PIECE_BYTES, &[]);
         let mut offset = 0;
         while offset < whole {
-            file.write(&zeros, offset).await.map_err(at(&new, offset))?;
+            file.write(&zeros, offset).await.map_err(at(new, offset))?;
             offset += piece;
         }
         let rest = usize::try_from(self.segment_bytes - whole).expect("less than a piece");
         if rest > 0 {
-            file.write(&file.piece(rest, &[]), whole).await.map_err(at(&new, whole))?;
+            file.write(&file.piece(rest, &[]), whole).await.map_err(at(new, whole))?;
         }
-        file.write(&file.piece(BLOCK_BYTES, header), 0).await.map_err(at(&new, 0))?;
-        file.sync().await.map_err(failed(&new, "fdatasync"))?;
-        file.close().await.map_err(failed(&new, "closing"))?;
-        std::fs::rename(&new, &path).map_err(|source| LogError::io(&new, "renaming", source))?;
-        self.sync_dir().await
+        file.close().await.map_err(failed(new, "closing"))
     }
 
     /// Removes a segment, durably.
@@ -185,16 +217,7 @@ impl LogDir {
     pub async fn remove(&self, seq: u64) -> Result<(), LogError> {
         let path = segment_path(&self.dir, seq);
         std::fs::remove_file(&path).map_err(|source| LogError::io(&path, "removing", source))?;
-        self.sync_dir().await
-    }
-
-    async fn sync_dir(&self) -> Result<(), LogError> {
-        let what = "syncing the directory";
-        // A `Directory` of the executor is opened as a path alone, which cannot be synced.
-        let dir =
-            OpenOptions::new().read(true).buffered_open(&self.dir).await.map_err(failed(&self.dir, what))?;
-        dir.fdatasync().await.map_err(failed(&self.dir, what))?;
-        dir.close().await.map_err(failed(&self.dir, what))
+        sync_dir(&self.dir).await
     }
 
     fn entries(&self) -> Result<Vec<PathBuf>, LogError> {
@@ -206,6 +229,24 @@ impl LogDir {
     fn probe_path(&self) -> PathBuf {
         probe_path(&self.dir)
     }
+}
+
+/// Removes what could not be written whole; the next start removes it too.
+fn remove_part(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(event = "log.part_left", file = %path.display(), %error);
+    }
+}
+
+/// Makes the names in a directory durable.
+pub(super) async fn sync_dir(dir: &Path) -> Result<(), LogError> {
+    let what = "syncing the directory";
+    // A `Directory` of the executor is opened as a path alone, which cannot be synced.
+    let file = OpenOptions::new().read(true).buffered_open(dir).await.map_err(failed(dir, what))?;
+    file.fdatasync().await.map_err(failed(dir, what))?;
+    file.close().await.map_err(failed(dir, what))
 }
 
 fn probe_path(dir: &Path) -> PathBuf {
@@ -247,22 +288,23 @@ fn segment_seq(path: &Path) -> Option<u64> {
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
-fn failed<'a>(path: &'a Path, what: &'static str) -> impl Fn(GlommioError<()>) -> LogError + 'a {
+pub(super) fn failed<'a>(path: &'a Path, what: &'static str) -> impl Fn(GlommioError<()>) -> LogError + 'a {
     move |source| LogError::io(path, what, source.into())
 }
 
-fn at(path: &Path, offset: u64) -> impl Fn(GlommioError<()>) -> LogError + '_ {
+pub(super) fn at(path: &Path, offset: u64) -> impl Fn(GlommioError<()>) -> LogError + '_ {
     move |source| LogError::Io { file: path.to_owned(), offset, what: "write", source: source.into() }
 }
 
 /// A file of either kind.
-enum File {
+#[derive(Debug)]
+pub(super) enum File {
     Direct(DmaFile),
     Buffered(BufferedFile),
 }
 
 /// What is written: memory that the kind of file wants.
-enum PieceOf {
+pub(super) enum PieceOf {
     Direct(Rc<DmaBuffer>),
     Buffered(Vec<u8>),
 }
@@ -278,9 +320,19 @@ impl File {
         })
     }
 
-    async fn create(path: &Path, direct: bool) -> Glommio<Self> {
+    pub(super) async fn create(path: &Path, direct: bool) -> Glommio<Self> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
+        Self::open_with(&options, path, direct).await
+    }
+
+    async fn open_to_write(path: &Path, direct: bool) -> Glommio<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true);
+        Self::open_with(&options, path, direct).await
+    }
+
+    async fn open_with(options: &OpenOptions, path: &Path, direct: bool) -> Glommio<Self> {
         Ok(if direct {
             Self::Direct(options.dma_open(path).await?)
         } else {
@@ -306,7 +358,7 @@ impl File {
     }
 
     /// Memory of `len` bytes that begins with `bytes` and goes on with zeros.
-    fn piece(&self, len: usize, bytes: &[u8]) -> PieceOf {
+    pub(super) fn piece(&self, len: usize, bytes: &[u8]) -> PieceOf {
         let fill = |memory: &mut [u8]| {
             memory.fill(0);
             memory[..bytes.len()].copy_from_slice(bytes);
@@ -325,7 +377,7 @@ impl File {
         }
     }
 
-    async fn write(&self, piece: &PieceOf, offset: u64) -> Glommio<()> {
+    pub(super) async fn write(&self, piece: &PieceOf, offset: u64) -> Glommio<()> {
         let (written, wanted) = match (self, piece) {
             (Self::Direct(file), PieceOf::Direct(memory)) => {
                 (file.write_rc_at(Rc::clone(memory), offset).await?, memory.len())
@@ -338,14 +390,14 @@ impl File {
         if written == wanted { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ENOSPC).into()) }
     }
 
-    async fn sync(&self) -> Glommio<()> {
+    pub(super) async fn sync(&self) -> Glommio<()> {
         match self {
             Self::Direct(file) => file.fdatasync().await,
             Self::Buffered(file) => file.fdatasync().await,
         }
     }
 
-    async fn close(self) -> Glommio<()> {
+    pub(super) async fn close(self) -> Glommio<()> {
         match self {
             Self::Direct(file) => file.close().await,
             Self::Buffered(file) => file.close().await,

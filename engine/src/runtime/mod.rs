@@ -4,7 +4,7 @@
 //! until something happens, and the files of the log that are not hot. Another runtime would be a change of this folder
 //! (docs/adr/0004). Known traps of glommio 0.9.0, and where they are kept out:
 //!
-//! - dropped tasks leak, and spawning takes a process-wide lock: two long-lived tasks on a shard, none per message;
+//! - dropped tasks leak, and spawning takes a process-wide lock: a few long-lived tasks on a shard, none per message;
 //! - the first direct file that an executor opens on a device must not be empty ([`LogDir::open`]);
 //! - an executor may go to sleep with a runnable task when its preemption timer fires between two looks at it, as
 //!   after a pause of the machine: a heartbeat wakes it within a second ([`spawn_shards`]).
@@ -14,18 +14,21 @@ mod event;
 mod host;
 mod limits;
 mod park;
-mod prepare;
 mod shards;
+mod snapshots;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use disk::{LogDir, SegmentFile};
 pub use event::WakeHandle;
 pub use host::{HostError, HostReport, probe};
 pub(crate) use limits::PASS_EVERY;
 pub(crate) use park::Parker;
-pub(crate) use prepare::Preparer;
 pub use shards::{RuntimeError, ShardSeat, Shards, spawn_shards};
+pub use snapshots::SnapshotWrite;
+pub(crate) use snapshots::{SnapshotDir, read_snapshot};
+pub(crate) use worker::Worker;
 
 use core::time::Duration;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use super::{ShardSeat, spawn_shards};
+use super::{ShardSeat, SnapshotWrite, spawn_shards};
 use crate::faults::{Faults, FileFaults, SyncFault};
 use crate::files::{Appended, LogError};
 use crate::shard_io::{Event, IoOptions, ShardIo};
@@ -16,6 +16,7 @@ const SEGMENT_BYTES: u64 = (3 << 19) + 3 * 4096;
 fn options(directory: &tempfile::TempDir, files: Option<FileFaults>) -> IoOptions {
     IoOptions {
         log_dir: directory.path().join("shard-0"),
+        snapshot_dir: directory.path().join("snapshots"),
         segment_bytes: SEGMENT_BYTES,
         spin: Duration::ZERO,
         faults: Some(Faults { seed: 1, sockets: None, files }),
@@ -29,6 +30,30 @@ where
     F: Future<Output = T> + 'static,
 {
     spawn_shards(&[0], main).unwrap().join().unwrap().pop().unwrap()
+}
+
+/// What came of something slow.
+enum Done {
+    Ready(u64),
+    Removed,
+    Snapshot(bool),
+    Failed(String),
+}
+
+async fn next(io: &mut ShardIo) -> Done {
+    loop {
+        io.turn().unwrap();
+        match io.poll() {
+            Some(Event::SegmentReady { segment }) => return Done::Ready(segment),
+            Some(Event::SegmentRemoved) => return Done::Removed,
+            Some(Event::SnapshotWritten { is_last }) => return Done::Snapshot(is_last),
+            Some(Event::SegmentFailed(error) | Event::SnapshotFailed(error)) => {
+                return Done::Failed(error.to_string());
+            }
+            Some(other) => panic!("{other:?}"),
+            None => io.park(None, || false).await.unwrap(),
+        }
+    }
 }
 
 async fn appended(io: &mut ShardIo) -> Result<Appended, LogError> {
@@ -150,22 +175,64 @@ fn a_segment_is_prepared_while_the_shard_is_parked_and_while_it_is_busy() {
         async move {
             let mut io = ShardIo::open(&seat, options).await.unwrap();
             for segment in 0..4 {
-                io.prepare_in_background(segment, b"header");
-                while io.preparing() {
+                io.prepare_in_background(segment, b"header", None);
+                while io.works_on_segments() {
                     io.turn().unwrap();
                     while let Some(event) = io.poll() {
                         assert!(matches!(event, Event::SegmentReady { segment: ready } if ready == segment));
                     }
                     match segment % 2 {
-                        _ if !io.preparing() => {}
+                        _ if !io.works_on_segments() => {}
                         0 => io.park(None, || false).await.unwrap(),
                         _ => io.yield_now().await.unwrap(),
                     }
                 }
             }
             assert_eq!(io.log_segments().unwrap().len(), 4);
-            io.remove_segment(2).await.unwrap();
-            assert_eq!(io.log_segments().unwrap().iter().map(|file| file.seq).collect::<Vec<_>>(), [0, 1, 3]);
+            let segments =
+                |io: &ShardIo| io.log_segments().unwrap().iter().map(|file| file.seq).collect::<Vec<_>>();
+            io.remove_in_background(0);
+            assert!(matches!(next(&mut io).await, Done::Removed));
+            io.prepare_in_background(4, b"another header", Some(1));
+            assert!(matches!(next(&mut io).await, Done::Ready(4)));
+            assert_eq!(segments(&io), [2, 3, 4]);
+            assert!(io.read_segment(4).await.unwrap().starts_with(b"another header"));
+            io.remove_in_background(0);
+            assert!(matches!(next(&mut io).await, Done::Failed(error) if error.contains("removing")));
+        }
+    });
+}
+
+#[test]
+fn a_snapshot_has_its_name_when_it_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(&directory, None);
+    let dir = options.snapshot_dir.clone();
+    on_shard(move |seat| {
+        let (options, dir) = (options.clone(), dir.clone());
+        async move {
+            let mut io = ShardIo::open(&seat, options).await.unwrap();
+            let piece = |byte, is_first, is_last| SnapshotWrite {
+                partition: 3,
+                bytes: vec![byte; 8192],
+                is_first,
+                is_last,
+            };
+            for (byte, is_first) in [(1, true), (2, true), (3, false)] {
+                io.write_snapshot(piece(byte, is_first, false));
+                assert!(matches!(next(&mut io).await, Done::Snapshot(false)));
+                assert!(dir.join("p00003.snap.new").exists() && !dir.join("p00003.snap").exists());
+            }
+            io.write_snapshot(piece(4, false, true));
+            assert!(matches!(next(&mut io).await, Done::Snapshot(true)));
+            let whole = [[2; 8192], [3; 8192], [4; 8192]].concat();
+            assert_eq!(io.read_snapshot(3).unwrap(), Some(whole.clone()));
+            // One that does not end changes nothing, and is removed by whoever reads.
+            io.write_snapshot(piece(5, true, false));
+            assert!(matches!(next(&mut io).await, Done::Snapshot(false)));
+            assert_eq!(io.read_snapshot(3).unwrap(), Some(whole));
+            assert!(!dir.join("p00003.snap.new").exists());
+            assert_eq!(io.read_snapshot(4).unwrap(), None);
         }
     });
 }
@@ -182,7 +249,7 @@ fn a_shard_that_prepares_a_segment_hears_other_threads_and_its_own_ring() {
             let mut io = ShardIo::open(&seat, options).await.unwrap();
             io.prepare_segment(0, b"header").await.unwrap();
             let (mut taken, mut appends, mut segments) = (0, 0, 1);
-            io.prepare_in_background(segments, b"header");
+            io.prepare_in_background(segments, b"header", None);
             while taken < 200 || appends < 20 || segments < 4 {
                 io.turn().unwrap();
                 while let Some(event) = io.poll() {
@@ -196,8 +263,8 @@ fn a_shard_that_prepares_a_segment_hears_other_threads_and_its_own_ring() {
                 if !io.appending() {
                     io.append(0, 4096 * (1 + appends % 100), &[1; 4096]);
                 }
-                if !io.preparing() {
-                    io.prepare_in_background(segments, b"header");
+                if !io.works_on_segments() {
+                    io.prepare_in_background(segments, b"header", None);
                 }
                 io.park(None, || seen.load(Ordering::Relaxed) > 0).await.unwrap();
             }

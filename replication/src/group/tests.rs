@@ -100,7 +100,9 @@ impl Disk {
                 assert_eq!(recovery.handle_entry(&entry), Ok(Recovered::Next));
                 ids.extend(entry.records().map(|record| id_of(&record.unwrap().1)));
             }
-            Item::HardState(state) => recovery.handle_hard_state(&state).unwrap(),
+            Item::HardState(state) => {
+                recovery.handle_hard_state(&state).unwrap();
+            }
             Item::Start(_) => {}
         });
         (Group::new(&group_config(), recovery).unwrap(), ids)

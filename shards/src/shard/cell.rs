@@ -93,6 +93,12 @@ pub(crate) struct Cell {
     live: Vec<Live>,
     released: Vec<Released>,
     committed: u64,
+    /// The first place in the log that holds something which the partition's snapshot does not.
+    pub(super) needed_from: Option<Lsn>,
+    /// The same for the snapshot that is being taken.
+    pub(super) needed_behind: Option<Lsn>,
+    /// The size of the last snapshot.
+    pub(super) snapshot_bytes: u64,
 }
 
 impl Cell {
@@ -112,10 +118,13 @@ impl Cell {
             live: Vec::new(),
             released: Vec::new(),
             committed: 0,
+            needed_from: None,
+            needed_behind: None,
+            snapshot_bytes: 0,
         }
     }
 
-    fn group(&self) -> &Group {
+    pub(super) fn group(&self) -> &Group {
         self.group.as_ref().expect("the shard has been started")
     }
 
@@ -183,7 +192,22 @@ impl Cell {
             self.full_bytes -= bytes;
             room -= bytes + ENTRY_OVERHEAD_BYTES;
         }
-        group.poll_append(batch) == replication::Appended::Written
+        let wrote = group.poll_append(batch) == replication::Appended::Written;
+        if wrote {
+            self.note_written(batch.lsn());
+        }
+        wrote
+    }
+
+    /// Term and index of the last entry, when all that was decided is in it or before it, and in a batch.
+    pub(super) fn sealed_through(&self) -> Option<(u64, u64)> {
+        let all_proposed = self.decides && self.open.is_empty() && self.full.is_empty();
+        all_proposed.then(|| self.group().sealed_through())?
+    }
+
+    /// Whether an index is committed and on this disk.
+    pub(super) const fn is_committed(&self, index: u64) -> bool {
+        self.committed >= index
     }
 
     /// The log is durable up to `lsn`.

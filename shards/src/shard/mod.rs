@@ -13,7 +13,8 @@
 //! The shard owns all that its partitions need and shares nothing. It does no IO, reads no clock and draws randomness
 //! only from its seed, so a simulator runs it as it is. Its parts have files of their own: a partition is a
 //! [`cell::Cell`], a connection a [`links::Link`]; what is decided about messages is told in `submit` (they come),
-//! `dispatch` (they go), `outcome` (they are answered for), `receipts` and `fates`.
+//! `dispatch` (they go), `outcome` (they are answered for), `receipts` and `fates`; `start` and `snapshots` are about what is
+//! on disk.
 
 pub(crate) mod cell;
 pub(crate) mod cross;
@@ -24,6 +25,7 @@ pub(crate) mod links;
 mod observe;
 mod outcome;
 mod receipts;
+pub(crate) mod snapshots;
 mod start;
 mod submit;
 mod transmit;
@@ -48,6 +50,7 @@ use cell::{Cell, Output};
 use cross::{Credits, Cross};
 use fates::Subscriber;
 use links::{Link, LinkAction, LinkId};
+use snapshots::Snapshots;
 use transmit::Encoder;
 
 pub use start::RecoveryError;
@@ -64,6 +67,13 @@ pub struct ShardConfig {
     pub seed: u64,
     /// The most bytes of records in one entry ([`wal::Layout::records_bytes_max`]).
     pub records_bytes_max: usize,
+    /// The cluster, a random number drawn when it was made.
+    pub cluster: u128,
+    /// How much log there may be, in bytes, before a partition that needs its oldest part has its snapshot taken; never
+    /// less than what the snapshots take together.
+    pub snapshot_every_bytes: u64,
+    /// The bytes of one piece of a snapshot, about ([`crate::limits::SNAPSHOT_PIECE_BYTES`]).
+    pub snapshot_piece_bytes: usize,
 }
 
 /// What waits for a carrier on this shard, and by which links it may go.
@@ -101,7 +111,19 @@ pub struct Shard {
     /// Where `poll_append` begins, so that a full batch does not always leave the same partitions out.
     first_cell: usize,
     next_transmit: usize,
+    snapshots: Snapshots,
+    log_room: LogRoom,
     phase: Phase,
+}
+
+/// How much room the log has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogRoom {
+    /// The next segment is there, or will be.
+    #[default]
+    Enough,
+    /// The next segment cannot be made. What is left is for messages that are open.
+    Short,
 }
 
 /// What a shard is up to.
@@ -147,6 +169,8 @@ impl Shard {
             next_tick: Instant(0),
             first_cell: 0,
             next_transmit: 0,
+            snapshots: Snapshots::default(),
+            log_room: LogRoom::Enough,
             phase: Phase::Recovering,
             plan,
         };
@@ -212,6 +236,7 @@ impl Shard {
             }
         }
         self.first_cell = (self.first_cell + 1) % count;
+        self.begin_snapshot_if_due(batch);
         wrote
     }
 
@@ -236,6 +261,11 @@ impl Shard {
     /// The log failed. Nothing that was not durable leaves any more, and nothing is taken.
     pub fn handle_log_failed(&mut self) {
         self.phase = Phase::LogFailed;
+    }
+
+    /// The log has little room left, or enough again: no new messages are taken meanwhile.
+    pub fn handle_log_room(&mut self, room: LogRoom) {
+        self.log_room = room;
     }
 
     /// When [`Shard::handle_timeout`] is due.

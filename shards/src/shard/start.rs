@@ -1,11 +1,12 @@
 //! From a log to a shard that decides.
 //!
-//! The shell scans the log and hands over each item; entries are applied in their order. Then each partition's group
+//! The shell reads the snapshots, then scans the log and hands over each item; entries behind their partition's snapshot are
+//! applied in their order. Then each partition's group
 //! stands for election, and when an entry of its own term is committed the node is home: it queues what waits, doubts
 //! the attempts of the process before it, and sets all timers.
 
 use wal::record::Doubted;
-use wal::{Item, Record};
+use wal::{Item, Lsn, Record};
 use wire::id::{Partition, ShardId};
 use wire::time::Now;
 
@@ -17,8 +18,9 @@ use super::{Phase, Shard};
 use crate::api::{State, Why};
 use crate::clock::RecordClock;
 use crate::limits::RAFT_TICK;
-use crate::state::Retention;
 use crate::state::message::PartState;
+use crate::state::restore::RestoreError;
+use crate::state::{PartitionState, Retention};
 use crate::wheel::Wheel;
 
 /// Why a log cannot be this shard's.
@@ -51,18 +53,40 @@ pub enum RecoveryError {
     /// A group cannot go on from its log.
     #[error(transparent)]
     Group(#[from] GroupError),
+    /// A snapshot cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] RestoreError),
+    /// A snapshot is another cluster's.
+    #[error(
+        "the snapshot of partition {partition} belongs to another {what}: expected {expected}, found {found}",
+        partition = .partition.0
+    )]
+    OtherSnapshot {
+        /// Whose snapshot.
+        partition: Partition,
+        /// What differs.
+        what: &'static str,
+        /// What this node is or has.
+        expected: String,
+        /// What the snapshot says.
+        found: String,
+    },
 }
 
 impl Shard {
     pub(super) fn make_cells(&mut self) {
-        let plan = &self.plan;
-        let per_cell = plan.finished_max.div_ceil(usize::from(plan.partitions.count()));
-        let retention = Retention { finished_for: plan.retention, finished_max: per_cell.max(1) };
+        let (plan, retention) = (&self.plan, self.retention());
         let own = (0..plan.partitions.count()).map(Partition);
         let own = own.filter(|&partition| ShardId::owner_of(partition, plan.shards) == self.config.id);
         self.cells =
             own.map(|partition| Cell::new(partition, retention, self.config.records_bytes_max)).collect();
         assert!(self.cells.len() <= 1 << 9, "a link's token names a cell by nine bits");
+    }
+
+    fn retention(&self) -> Retention {
+        let plan = &self.plan;
+        let per_cell = plan.finished_max.div_ceil(usize::from(plan.partitions.count()));
+        Retention { finished_for: plan.retention, finished_max: per_cell.max(1) }
     }
 
     pub(super) fn make_links(&mut self) {
@@ -75,19 +99,53 @@ impl Shard {
         }
     }
 
-    /// One item of the log, in the order of the scan.
+    /// A partition's snapshot, whole. Snapshots come before the log.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not this cluster's.
+    pub fn handle_snapshot(&mut self, partition: Partition, bytes: &[u8]) -> Result<(), RecoveryError> {
+        assert!(self.phase == Phase::Recovering, "snapshots are read back before the start");
+        let place = self.own_cell(partition)?;
+        let retention = self.retention();
+        let (state, head) = PartitionState::restore(partition, retention, bytes)?;
+        let other = |what, expected: &dyn ToString, found: &dyn ToString| {
+            let (expected, found) = (expected.to_string(), found.to_string());
+            Err(RecoveryError::OtherSnapshot { partition, what, expected, found })
+        };
+        if head.cluster != self.config.cluster {
+            return other(
+                "cluster",
+                &format!("{:032x}", self.config.cluster),
+                &format!("{:032x}", head.cluster),
+            );
+        }
+        let partitions = self.plan.partitions.count();
+        if head.partitions != partitions {
+            return other("partition count", &partitions, &head.partitions);
+        }
+        let cell = &mut self.cells[place];
+        cell.state = state;
+        cell.recovery = Some(Recovery::behind(head.group, head.term, head.index));
+        cell.snapshot_bytes = bytes.len() as u64;
+        Ok(())
+    }
+
+    /// One item of the log, in the order of the scan, with the place of its batch.
     ///
     /// # Errors
     /// When the log is not this shard's, or cannot be read.
-    pub fn handle_recovered(&mut self, item: &Item<'_>) -> Result<(), RecoveryError> {
+    pub fn handle_recovered(&mut self, lsn: Lsn, item: &Item<'_>) -> Result<(), RecoveryError> {
         assert!(self.phase == Phase::Recovering, "the log is read back before the start");
         match item {
             Item::Entry(entry) => {
                 let place = self.own_cell(entry.partition)?;
                 let cell = &mut self.cells[place];
                 let recovery = cell.recovery.as_mut().expect("a cell recovers until the start");
-                let recovered = recovery.handle_entry(entry)?;
-                assert!(matches!(recovered, Recovered::Next), "a group of one voter never replaces an entry");
+                match recovery.handle_entry(entry)? {
+                    Recovered::Known => return Ok(()),
+                    Recovered::Next => cell.note_written(lsn),
+                    Recovered::Replaces(_) => unreachable!("a group of one voter never replaces an entry"),
+                }
                 for record in entry.records() {
                     let (at, record) = record.map_err(|error| RecoveryError::Record {
                         partition: entry.partition,
@@ -99,8 +157,11 @@ impl Shard {
             }
             Item::HardState(state) => {
                 let place = self.own_cell(state.partition)?;
-                let recovery = self.cells[place].recovery.as_mut().expect("a cell recovers until the start");
-                recovery.handle_hard_state(state)?;
+                let cell = &mut self.cells[place];
+                let recovery = cell.recovery.as_mut().expect("a cell recovers until the start");
+                if recovery.handle_hard_state(state)? == Recovered::Next {
+                    cell.note_written(lsn);
+                }
             }
             Item::Start(_) => {}
         }

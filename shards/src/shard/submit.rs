@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::cell::Output;
 use super::cross::{Cross, OwnedSubmission};
-use super::{Phase, Shard};
+use super::{LogRoom, Phase, Shard};
 use crate::api::{Acceptance, Origin, Refusal, Reply, Submission};
 use crate::limits::{SENDER_CHARS_MAX, TEXT_BYTES_MAX, VALIDITY_MAX};
 use crate::token::SLOTS_MAX;
@@ -70,6 +70,9 @@ impl Shard {
             self.cells[place].after_decided(Output::Answer { origin, acceptance });
             self.release();
             return Ok(());
+        }
+        if self.log_room == LogRoom::Short {
+            return Err(Refusal::DiskFull);
         }
         let at = self.clock.read(now);
         self.has_room_for(at, place, key)?;

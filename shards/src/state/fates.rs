@@ -78,6 +78,13 @@ impl Fates {
         assert!(fates.first > sequence, "fates are forgotten in their order");
     }
 
+    /// The fates that a snapshot has: of each account its numbers, and the slots in their order.
+    pub(crate) fn restore(accounts: Vec<(AccountId, AccountFates)>) -> Option<Self> {
+        let is_ordered = accounts.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let are_numbered = accounts.iter().all(|(_, fates)| fates.first > fates.acknowledged);
+        (is_ordered && are_numbered).then_some(Self { accounts })
+    }
+
     /// All accounts, in the order of their ids.
     pub(crate) fn all(&self) -> &[(AccountId, AccountFates)] {
         &self.accounts

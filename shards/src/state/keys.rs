@@ -14,6 +14,7 @@
 
 use std::collections::VecDeque;
 
+use wal::snapshot::{GenerationImage, KeyImage};
 use wire::id::{KeyHash, MessageId};
 use wire::time::WallMs;
 
@@ -44,6 +45,8 @@ struct Generation {
     tags: Box<[u16]>,
     slots: Box<[Slot]>,
     count: usize,
+    /// Keys that a snapshot has brought back.
+    restored: usize,
     opened_at: WallMs,
     /// When the window of its last key is over.
     expires_at: WallMs,
@@ -57,6 +60,7 @@ impl Generation {
             tags,
             slots: vec![EMPTY; capacity].into_boxed_slice(),
             count: 0,
+            restored: 0,
             opened_at,
             expires_at: opened_at,
         }
@@ -93,15 +97,25 @@ impl Generation {
 
     fn insert(&mut self, key: KeyHash, entry: KeyEntry, window_ends: WallMs) {
         assert!(!self.is_full(), "a full generation took a key");
-        let mask = self.tags.len() - 1;
-        let mut place = self.home(key.0);
-        while self.tags[place] != 0 {
-            place = (place + 1) & mask;
-        }
-        self.tags[place] = Self::tag(key.0);
-        self.slots[place] = Slot { key: key.0, message: entry.message.0, body: entry.body };
+        self.put(key, entry);
         self.count += 1;
         self.expires_at = self.expires_at.max(window_ends);
+    }
+
+    /// Writes a key into the table. It may be there: a snapshot is taken while its newest generation goes on taking keys,
+    /// whose records are applied behind it.
+    fn put(&mut self, key: KeyHash, entry: KeyEntry) {
+        let (mask, tag) = (self.tags.len() - 1, Self::tag(key.0));
+        let mut place = self.home(key.0);
+        while self.tags[place] != 0 && !(self.tags[place] == tag && self.slots[place].key == key.0) {
+            place = (place + 1) & mask;
+        }
+        self.tags[place] = tag;
+        self.slots[place] = Slot { key: key.0, message: entry.message.0, body: entry.body };
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().zip(&self.tags).filter(|&(_, &tag)| tag != 0).map(|(slot, _)| slot)
     }
 }
 
@@ -110,6 +124,8 @@ impl Generation {
 pub(crate) struct Keys {
     /// The oldest first.
     generations: VecDeque<Generation>,
+    /// The number of the oldest generation, by which a snapshot that is being taken finds it again.
+    first: u64,
     count: usize,
 }
 
@@ -121,7 +137,6 @@ impl Keys {
 
     /// Remembers a key that [`Keys::find`] did not find, at least until `window_ends`.
     pub(crate) fn insert(&mut self, now: WallMs, key: KeyHash, entry: KeyEntry, window_ends: WallMs) {
-        debug_assert!(self.find(key).is_none(), "a key was taken twice");
         let needs_new = self.generations.back().is_none_or(|newest| {
             let spans_max = self.generations.len() >= KEY_GENERATIONS_MAX;
             newest.is_full() || (!spans_max && now.since(newest.opened_at) >= KEY_GENERATION_SPAN)
@@ -141,6 +156,7 @@ impl Keys {
     pub(crate) fn expire(&mut self, now: WallMs) {
         while self.generations.front().is_some_and(|oldest| oldest.expires_at < now) {
             let oldest = self.generations.pop_front().expect("looked at above");
+            self.first += 1;
             self.count -= oldest.count;
         }
     }
@@ -157,16 +173,79 @@ impl Keys {
         self.count - over.map(|generation| generation.count).sum::<usize>()
     }
 
+    /// The generations without their keys, for a snapshot.
+    pub(crate) fn generation_images(&self) -> Vec<GenerationImage> {
+        let image = |(number, generation): (u64, &Generation)| GenerationImage {
+            number,
+            opened_at: generation.opened_at,
+            expires_at: generation.expires_at,
+            capacity: u32::try_from(generation.tags.len()).expect("bounded by KEY_GENERATION_KEYS_MAX"),
+            count: u32::try_from(generation.count).expect("fewer than its slots"),
+        };
+        (self.first..).zip(&self.generations).map(image).collect()
+    }
+
+    /// The keys of a generation in some of its slots; `None` behind its last slot, or when it was freed.
+    pub(crate) fn key_images(
+        &self,
+        generation: u64,
+        slots: core::ops::Range<usize>,
+    ) -> Option<impl Iterator<Item = KeyImage>> {
+        let generation = self.generations.get(usize::try_from(generation.checked_sub(self.first)?).ok()?)?;
+        let end = slots.end.min(generation.tags.len());
+        let places = (slots.start < end).then_some(slots.start..end)?;
+        let slots = generation.slots[places.clone()].iter().zip(&generation.tags[places]);
+        Some(slots.filter(|&(_, &tag)| tag != 0).map(|(slot, _)| KeyImage {
+            key: KeyHash(slot.key),
+            message: MessageId(slot.message),
+            body: slot.body,
+        }))
+    }
+
+    /// A table with the generations of a snapshot and none of their keys; `None` when they cannot have been its.
+    pub(crate) fn restore(images: &[GenerationImage]) -> Option<Self> {
+        let mut keys = Self { first: images.first().map_or(0, |image| image.number), ..Self::default() };
+        for (number, image) in (keys.first..).zip(images) {
+            let capacity = image.capacity as usize;
+            let fits = (KEY_GENERATION_KEYS_MIN..=KEY_GENERATION_KEYS_MAX).contains(&capacity);
+            if image.number != number || !fits || !capacity.is_power_of_two() {
+                return None;
+            }
+            let mut generation = Generation::new(capacity, image.opened_at);
+            generation.expires_at = image.expires_at;
+            generation.count = image.count as usize;
+            keys.count += generation.count;
+            keys.generations.push_back(generation);
+        }
+        Some(keys)
+    }
+
+    /// A key of a snapshot; `false` when its generation has no room for it.
+    pub(crate) fn restore_key(&mut self, generation: u64, image: &KeyImage) -> bool {
+        let place = generation.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        let Some(generation) = place.and_then(|place| self.generations.get_mut(place)) else { return false };
+        generation.restored += 1;
+        if generation.restored > generation.tags.len() / 8 * 7 {
+            return false;
+        }
+        generation.put(image.key, KeyEntry { message: image.message, body: image.body });
+        true
+    }
+
     pub(crate) fn digest(&self, digest: &mut Digest) {
         digest.number(self.count as u64);
         for generation in &self.generations {
             digest.number(generation.opened_at.0);
             digest.number(generation.expires_at.0);
-            for (slot, _) in generation.slots.iter().zip(&generation.tags).filter(|&(_, &tag)| tag != 0) {
-                digest.wide(slot.key);
-                digest.wide(slot.message);
-                digest.number(slot.body);
-            }
+            // Where a key lies depends on the order in which they came, which a snapshot does not keep.
+            let folded = generation.keys().fold(0_u64, |folded, slot| {
+                let mut one = Digest::default();
+                one.wide(slot.key);
+                one.wide(slot.message);
+                one.number(slot.body);
+                folded.wrapping_add(one.finish())
+            });
+            digest.number(folded);
         }
     }
 }

@@ -26,6 +26,32 @@ pub(crate) enum PartState {
     Lost(Fate),
 }
 
+impl PartState {
+    /// Its number in a snapshot.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Waiting => 0,
+            Self::InFlight => 1,
+            Self::InDoubt => 2,
+            Self::Accepted => 3,
+            Self::Delivered => 4,
+            Self::Lost(fate) => 16 + fate as u8,
+        }
+    }
+
+    /// The state of a number.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            0 => Self::Waiting,
+            1 => Self::InFlight,
+            2 => Self::InDoubt,
+            3 => Self::Accepted,
+            4 => Self::Delivered,
+            _ => Self::Lost(Fate::from_byte(code.checked_sub(16)?)?),
+        })
+    }
+}
+
 /// One segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
@@ -50,7 +76,7 @@ pub(crate) enum Parts {
 }
 
 impl Parts {
-    fn new(count: u8) -> Self {
+    pub(crate) fn new(count: u8) -> Self {
         assert!(count > 0, "a message has at least one segment");
         if count == 1 {
             Self::One([Part::default()])
@@ -117,6 +143,8 @@ pub(crate) struct Message {
     pub(crate) due: WallMs,
     /// Over: its place among its account's fates.
     pub(crate) fate_sequence: u64,
+    /// Over: its place among all of the partition that are.
+    pub(crate) finished: u64,
     pub(crate) account: AccountId,
     /// Of the last attempt.
     pub(crate) carrier: CarrierId,
@@ -129,6 +157,8 @@ pub(crate) struct Message {
     /// The last error that a carrier named, as a status or in a receipt; 0 is none.
     pub(crate) code: u32,
     pub(crate) state: State,
+    /// The last snapshot that has it, or that began before it came.
+    pub(crate) epoch: u16,
     /// An attempt of it was doubtful, and it was queued again: whatever comes, nobody can say that it did not leave.
     pub(crate) may_have_left: bool,
     pub(crate) parts: Parts,
@@ -146,6 +176,7 @@ impl Message {
             deadline: WallMs(0),
             due: WallMs(0),
             fate_sequence: 0,
+            finished: 0,
             account: AccountId(0),
             carrier: CarrierId(0),
             attempt: 0,
@@ -154,6 +185,7 @@ impl Message {
             why: Why::None,
             code: 0,
             state: State::Queued,
+            epoch: 0,
             may_have_left: false,
             parts: Parts::One([Part::default()]),
             content: Content::default(),
@@ -169,6 +201,7 @@ impl Message {
         self.deadline = WallMs(accepted.deadline_ms);
         self.due = at;
         self.fate_sequence = 0;
+        self.finished = 0;
         self.account = accepted.account;
         self.carrier = CarrierId(0);
         self.attempt = 0;
@@ -244,21 +277,14 @@ impl Message {
         digest.number(self.deadline.0);
         digest.number(self.due.0);
         digest.number(self.fate_sequence);
+        digest.number(self.finished);
         digest.number(u64::from(self.account.0) << 32 | u64::from(self.carrier.0));
         digest.number(
             u64::from(self.attempt) << 32 | u64::from(self.state.code()) << 8 | u64::from(self.alphabet),
         );
         digest.number(u64::from(self.code) << 9 | u64::from(self.may_have_left) << 8 | self.why as u64);
         for part in self.parts.all() {
-            let state = match part.state {
-                PartState::Waiting => 0,
-                PartState::InFlight => 1,
-                PartState::InDoubt => 2,
-                PartState::Accepted => 3,
-                PartState::Delivered => 4,
-                PartState::Lost(fate) => 16 + fate as u64,
-            };
-            digest.number(state);
+            digest.number(u64::from(part.state.code()));
             digest.number(part.receipt);
             digest.number(u64::from(part.named_by.0));
         }

@@ -148,6 +148,14 @@ impl Messages {
         self.by_receipt.insert_unique(whole(hash), Receipt { slot, hash, part }, |entry| whole(entry.hash));
     }
 
+    /// Names a segment that a snapshot has brought back with its name.
+    pub(crate) fn restore_name(&mut self, slot: u32, part: u8) {
+        let message = self.at(slot);
+        let named = message.parts.all()[usize::from(part)];
+        let hash = self.hash_of((named.named_by, named.receipt, message.recipient));
+        self.by_receipt.insert_unique(whole(hash), Receipt { slot, hash, part }, |entry| whole(entry.hash));
+    }
+
     /// The segment of a receipt: carrier, hash of the canonical id, and recipient must all fit.
     pub(crate) fn find_receipt(
         &self,
@@ -186,6 +194,11 @@ impl Messages {
         let stamp = &mut self.stamps[slot as usize];
         *stamp = (*stamp + 1) % STAMPS;
         self.free.push(slot);
+    }
+
+    /// How many slots there are, in use or free.
+    pub(crate) fn slots_len(&self) -> u32 {
+        u32::try_from(self.stamps.len()).expect("open messages are bounded far below 2^32")
     }
 
     /// The slots in use, in no order that means anything.

@@ -11,12 +11,16 @@
 //!                 └─────── Requeued ────── doubtful ─────────────────────────────────┘
 //! ```
 
+pub(crate) mod capture;
 pub(crate) mod digest;
 pub(crate) mod fates;
 pub(crate) mod keys;
 pub(crate) mod message;
 pub(crate) mod messages;
 pub(crate) mod parked;
+pub(crate) mod restore;
+#[cfg(test)]
+mod tests;
 pub(crate) mod trace;
 
 use core::time::Duration;
@@ -30,6 +34,7 @@ use wire::smpp::state::MessageState;
 use wire::time::WallMs;
 
 use crate::api::{Fate, State, StepKind, Why};
+use capture::Capture;
 use digest::Digest;
 use fates::Fates;
 use keys::{KeyEntry, Keys};
@@ -95,10 +100,16 @@ pub(crate) struct PartitionState {
     pub(crate) fates: Fates,
     /// The slots of finished messages, the first to be forgotten first.
     finished: VecDeque<u32>,
+    /// The number of the first of them, counted over the partition's life.
+    finished_first: u64,
     /// The highest id that was ever accepted here.
     pub(crate) last_id: MessageId,
     /// Receipts that were given to no message.
     pub(crate) strayed: u64,
+    /// A snapshot that is being taken.
+    capture: Option<Box<Capture>>,
+    /// The number of the last snapshot that was begun; it wraps.
+    epoch: u16,
 }
 
 impl PartitionState {
@@ -112,8 +123,11 @@ impl PartitionState {
             parked: ParkedReceipts::default(),
             fates: Fates::default(),
             finished: VecDeque::new(),
+            finished_first: 0,
             last_id: MessageId(0),
             strayed: 0,
+            capture: None,
+            epoch: 0,
         }
     }
 
@@ -144,22 +158,36 @@ impl PartitionState {
         }
     }
 
+    /// The slot of a message that is about to change: a snapshot that is being taken gets it as it was.
+    fn find_to_change(&mut self, id: MessageId) -> Option<u32> {
+        let slot = self.messages.find(id)?;
+        self.keep_image(slot);
+        Some(slot)
+    }
+
     fn accepted(&mut self, at: WallMs, accepted: &Accepted<'_>) {
         self.last_id = self.last_id.max(accepted.id);
         if accepted.key.0 != 0 {
             let entry = KeyEntry { message: accepted.id, body: accepted.body };
             self.keys.insert(at, accepted.key, entry, WallMs(accepted.deadline_ms));
         }
+        let epoch = self.epoch;
         self.messages.insert(accepted.id, |message| {
             message.reset(accepted, at);
+            message.epoch = epoch;
             message.trace.push(&NewStep::new(at, StepKind::Accepted, Why::None));
         });
     }
 
     fn attempted(&mut self, at: WallMs, attempted: &Attempted) {
-        let Some(slot) = self.messages.find(attempted.id) else { return };
-        for part in parts_of(attempted.parts) {
-            self.messages.unname_part(slot, part);
+        let Some(slot) = self.find_to_change(attempted.id) else { return };
+        if self.messages.at(slot).is_final() {
+            return;
+        }
+        for part in 0..self.messages.at(slot).segments() {
+            if attempted.parts & 1 << part != 0 {
+                self.messages.unname_part(slot, part);
+            }
         }
         let message = self.messages.at_mut(slot);
         message.attempt = attempted.attempt;
@@ -174,7 +202,7 @@ impl PartitionState {
     }
 
     fn answered(&mut self, at: WallMs, answered: &Answered<'_>) {
-        let Some(slot) = self.messages.find(answered.id) else { return };
+        let Some(slot) = self.find_to_change(answered.id) else { return };
         let outcome = Outcome::from_byte(answered.outcome).unwrap_or(Outcome::RefusedForNow);
         let message = self.messages.at_mut(slot);
         message.trace.push(&NewStep {
@@ -210,7 +238,7 @@ impl PartitionState {
     }
 
     fn withdrawn(&mut self, at: WallMs, withdrawn: &Withdrawn) {
-        let Some(slot) = self.messages.find(withdrawn.id) else { return };
+        let Some(slot) = self.find_to_change(withdrawn.id) else { return };
         let message = self.messages.at_mut(slot);
         message.trace.push(&NewStep {
             attempt: withdrawn.attempt,
@@ -225,7 +253,7 @@ impl PartitionState {
     }
 
     fn doubted(&mut self, at: WallMs, doubted: &Doubted) {
-        let Some(slot) = self.messages.find(doubted.id) else { return };
+        let Some(slot) = self.find_to_change(doubted.id) else { return };
         let message = self.messages.at_mut(slot);
         message.trace.push(&NewStep {
             attempt: doubted.attempt,
@@ -240,13 +268,16 @@ impl PartitionState {
     }
 
     fn requeued(&mut self, at: WallMs, requeued: &Requeued) {
-        let Some(slot) = self.messages.find(requeued.id) else { return };
+        let Some(slot) = self.find_to_change(requeued.id) else { return };
         let message = self.messages.at_mut(slot);
         message.trace.push(&NewStep {
             attempt: requeued.attempt,
             carrier: message.carrier,
             ..NewStep::new(at, StepKind::SendAgain, Why::ClassAllows)
         });
+        if message.is_final() {
+            return;
+        }
         let mask = message.parts.mask(PartState::InDoubt);
         set_parts(message, mask, PartState::Waiting);
         message.may_have_left = true;
@@ -255,7 +286,7 @@ impl PartitionState {
     }
 
     fn reported(&mut self, at: WallMs, reported: &Reported) {
-        let Some(slot) = self.messages.find(reported.id) else { return };
+        let Some(slot) = self.find_to_change(reported.id) else { return };
         let message = self.messages.at_mut(slot);
         message.trace.push(&NewStep {
             attempt: reported.attempt,
@@ -285,7 +316,7 @@ impl PartitionState {
     }
 
     fn fated(&mut self, at: WallMs, fated: &Fated) {
-        let Some(slot) = self.messages.find(fated.id) else { return };
+        let Some(slot) = self.find_to_change(fated.id) else { return };
         let Some(fate) = Fate::from_byte(fated.fate) else { return };
         let message = self.messages.at_mut(slot);
         if message.is_final() {
@@ -302,7 +333,9 @@ impl PartitionState {
         message.due = at;
         let account = message.account;
         let sequence = self.fates.push(account, slot);
-        self.messages.at_mut(slot).fate_sequence = sequence;
+        let message = self.messages.at_mut(slot);
+        message.fate_sequence = sequence;
+        message.finished = self.finished_first + self.finished.len() as u64;
         self.messages.give_up_content(slot);
         self.finished.push_back(slot);
     }
@@ -324,9 +357,12 @@ impl PartitionState {
             if !is_over && self.finished.len() <= self.retention.finished_max {
                 break;
             }
-            self.fates.forget(message.account, message.fate_sequence);
+            let (account, sequence) = (message.account, message.fate_sequence);
+            self.keep_image(slot);
+            self.fates.forget(account, sequence);
             self.messages.remove(slot);
             self.finished.pop_front();
+            self.finished_first += 1;
         }
     }
 
@@ -341,6 +377,7 @@ impl PartitionState {
         digest.number(self.time.0);
         digest.wide(self.last_id.0);
         digest.number(self.strayed);
+        digest.number(self.finished_first);
         self.keys.digest(&mut digest);
         self.parked.digest(&mut digest);
         let mut slots: Vec<_> = self.messages.slots().collect();
@@ -364,10 +401,6 @@ fn set_parts(message: &mut Message, mask: u32, state: PartState) {
             part.state = state;
         }
     }
-}
-
-fn parts_of(mask: u32) -> impl Iterator<Item = u8> {
-    (0..32).filter(move |place| mask & 1 << place != 0)
 }
 
 const fn step_of(outcome: Outcome) -> StepKind {

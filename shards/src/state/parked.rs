@@ -75,8 +75,13 @@ impl ParkedReceipts {
         self.by_number.front()?.as_ref().map(|oldest| WallMs(oldest.until_ms))
     }
 
+    /// All, the oldest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Parked> {
+        self.by_number.iter().flatten()
+    }
+
     pub(crate) fn digest(&self, digest: &mut Digest) {
-        for parked in self.by_number.iter().flatten() {
+        for parked in self.all() {
             digest.number(u64::from(parked.carrier.0) << 8 | u64::from(parked.state));
             digest.number(parked.receipt);
             digest.number(parked.recipient.to_word());

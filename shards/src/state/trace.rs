@@ -85,6 +85,24 @@ impl Trace {
         &self.packed
     }
 
+    /// The trace whose [`Trace::bytes`] these are; `None` when they are none's.
+    pub(crate) fn restore(&mut self, packed: &[u8]) -> Option<()> {
+        self.restart();
+        let mut rest = packed;
+        while let [kind, _, _, tail @ ..] = rest {
+            KINDS.get(usize::from(*kind).checked_sub(1)?)?;
+            rest = tail;
+            u16::try_from(take(&mut rest)?).ok()?;
+            self.last_at = WallMs(self.last_at.0.checked_add(take(&mut rest)?)?);
+            u32::try_from(take(&mut rest)?).ok()?;
+            u32::try_from(take(&mut rest)?).ok()?;
+            let bytes = usize::try_from(take(&mut rest)?).ok()?;
+            rest = rest.get(bytes..)?;
+        }
+        self.packed.extend_from_slice(packed);
+        rest.is_empty().then_some(())
+    }
+
     /// The steps, unpacked.
     pub(crate) fn steps(&self) -> Vec<Step> {
         let mut rest = self.packed.as_slice();
@@ -92,11 +110,12 @@ impl Trace {
         let mut steps = Vec::new();
         while let [kind, why, part, tail @ ..] = rest {
             rest = tail;
-            let attempt = u16::try_from(take(&mut rest)).expect("packed from a u16");
-            at += take(&mut rest);
-            let carrier = u32::try_from(take(&mut rest)).expect("packed from a u32");
-            let code = u32::try_from(take(&mut rest)).expect("packed from a u32");
-            let bytes = usize::try_from(take(&mut rest)).expect("packed from a length");
+            let mut number = || take(&mut rest).expect("a packed number ends");
+            let attempt = u16::try_from(number()).expect("packed from a u16");
+            at += number();
+            let carrier = u32::try_from(number()).expect("packed from a u32");
+            let code = u32::try_from(number()).expect("packed from a u32");
+            let bytes = usize::try_from(number()).expect("packed from a length");
             let (id, tail) = rest.split_at(bytes);
             rest = tail;
             steps.push(Step {
@@ -122,16 +141,16 @@ impl Trace {
     }
 }
 
-fn take(rest: &mut &[u8]) -> u64 {
+fn take(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
-    for (place, &byte) in rest.iter().enumerate() {
+    for (place, &byte) in rest.iter().take(10).enumerate() {
         number |= u64::from(byte & 0x7F) << (7 * place);
         if byte & 0x80 == 0 {
             *rest = &rest[place + 1..];
-            return number;
+            return Some(number);
         }
     }
-    unreachable!("a packed number ends")
+    None
 }
 
 #[cfg(test)]

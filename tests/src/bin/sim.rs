@@ -91,6 +91,7 @@ fn many(arguments: &Arguments, options: Options) -> io::Result<ExitCode> {
         "{} acknowledged, {} segments taken, {} doubts, {} deaths, {} syncs, {} replays",
         sights.acknowledged, sights.taken, sights.doubts, sights.deaths, sights.syncs, sights.replays
     )?;
+    writeln!(out, "{} snapshots, {} segments released", sights.snapshots, sights.released)?;
     let [delivered, failed, expired, cancelled, unknown] = sights.fates;
     writeln!(
         out,

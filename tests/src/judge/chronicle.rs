@@ -95,7 +95,7 @@ impl Chronicle {
     pub(crate) fn read(plan: &Plan, disks: &[Disk]) -> Result<Self, String> {
         let mut chronicle = Self::default();
         for (shard, disk) in (0_u16..).map(ShardId).zip(disks) {
-            recover::scan(disk, recover::log_config(plan, shard), |lsn, item| {
+            recover::scan(disk.history(), recover::log_config(plan, shard), |lsn, item| {
                 if let Item::Entry(entry) = item {
                     for record in entry.records().flatten() {
                         chronicle.record(plan, (lsn, entry.partition), record);

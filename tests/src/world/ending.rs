@@ -54,6 +54,7 @@ impl World {
                     self.stage = Stage::Probing { until: self.now + PROBED_WITHIN };
                 } else if until <= self.now {
                     self.tell_what_is_open();
+                    self.stage = Stage::Over;
                 }
             }
             Stage::Probing { until } => {
@@ -62,6 +63,7 @@ impl World {
                     self.stage = Stage::Asking { until: self.now + ASKED_WITHIN };
                 } else if until <= self.now {
                     self.tell_what_probes_did();
+                    self.stage = Stage::Over;
                 }
             }
             Stage::Asking { until } => {
@@ -74,6 +76,7 @@ impl World {
                         Some(what) => self.judge.fail(self.now, TOLD, what),
                         None => self.judge.fail(self.now, DECENCY, "questions are not answered".into()),
                     }
+                    self.stage = Stage::Over;
                 }
             }
         }

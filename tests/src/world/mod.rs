@@ -84,8 +84,12 @@ pub struct Sights {
     pub deaths: u64,
     /// Batches that were synced.
     pub syncs: u64,
-    /// Receipts that engines gave to no message.
+    /// Logs that were read back into an empty shard and compared.
     pub replays: u64,
+    /// Snapshots that got their name.
+    pub snapshots: u64,
+    /// Segments that were released.
+    pub released: u64,
 }
 
 /// One run.
@@ -129,7 +133,7 @@ impl World {
             queue.at(dice.faults.within((every / 4, every * 2)), Event::Fault(fault));
         }
         queue.at(swarm.safety, Event::Heal);
-        let node = Node::new(std::sync::Arc::clone(&swarm.plan), swarm.drift);
+        let node = Node::new(std::sync::Arc::clone(&swarm.plan), swarm.disk.snapshots, swarm.drift);
         Self {
             seed,
             now: 0,
@@ -186,7 +190,16 @@ impl World {
                 }
             }
             Event::Synced { life, core, fails } => self.synced(life, core, fails),
-            Event::Prepared { life, core, seq } => self.prepared(life, core, seq),
+            Event::Prepared { life, core, seq, fails } => self.prepared(life, core, seq, fails),
+            Event::PrepareAgain { life, core } => {
+                if self.is_alive(life) {
+                    self.node.cores[core].preparing = false;
+                    self.wake(core, self.now);
+                }
+            }
+            Event::Snapshot { life, core, is_last, fails } => {
+                self.snapshot_written(life, core, is_last, fails);
+            }
             Event::Dialled { life, core, link, carrier } => self.dialled(life, core, link, carrier),
             Event::Send { conn } => self.send(conn),
             Event::Arrive { conn, way } => self.arrive(conn, way),

@@ -1,7 +1,7 @@
 //! A core's turn, as the daemon's shell takes it: what came in, timers, the log, the links, the other cores.
 
 use shards::api::{Origin, Reply, Submission, Subscription};
-use shards::{Cross, LinkAction, LinkInput};
+use shards::{Cross, LinkAction, LinkInput, LogRoom};
 use wire::id::ShardId;
 use wire::time::Now;
 
@@ -10,8 +10,10 @@ use crate::event::{Event, Fails, Request};
 use crate::judge::{DECENCY, REPLAYS};
 use crate::node::Input;
 use crate::recover;
-use crate::swarm::MS;
+use crate::swarm::{MS, S};
 
+/// When a shell tries again to prepare a segment for which there was no room.
+const SEGMENT_RETRY: u64 = S;
 /// Turns at one moment that are not a busy loop yet.
 const SPINS_MAX: u32 = 300;
 /// Turns that are closer than this are at one moment.
@@ -55,6 +57,7 @@ impl World {
         self.pass_on(core);
         self.look_at_replay(core);
         self.prepare_ahead(core);
+        self.snapshot(core);
         if let Some(due) = self.node.cores[core].brain.timeout() {
             let due = self.node.clock.virtual_of(due).max(self.now + 1_000);
             self.wake(core, due);
@@ -96,8 +99,21 @@ impl World {
                 self.node.cores[core].brain.handle_link(now, link, LinkInput::Closed);
             }
             Input::Crossed(from, message) => brain.handle_cross(now, from, message),
-            Input::Durable(lsn) => brain.handle_durable(now, lsn),
+            Input::Durable(lsn) => {
+                brain.handle_durable(now, lsn);
+                self.release_segments(core);
+            }
             Input::Prepared(seq) => self.node.cores[core].log.handle_prepared(seq),
+            Input::SnapshotWritten(is_published) => {
+                self.node.cores[core].snapshotting = false;
+                if is_published {
+                    self.node.cores[core].brain.handle_snapshot_published();
+                }
+            }
+            Input::SnapshotFailed => {
+                self.node.cores[core].snapshotting = false;
+                self.node.cores[core].brain.handle_snapshot_failed();
+            }
             Input::Drain => brain.handle_drain(now),
         }
     }
@@ -198,19 +214,75 @@ impl World {
 
     fn prepare_ahead(&mut self, core: usize) {
         let state = &mut self.node.cores[core];
+        let is_short = state.no_room && state.log.room_bytes() < recover::layout().segment_bytes() / 2;
+        state.brain.handle_log_room(if is_short { LogRoom::Short } else { LogRoom::Enough });
         let Some(seq) = state.log.wanted_segment().filter(|_| !state.preparing) else { return };
         state.preparing = true;
         let header = state.log.segment_header(seq);
-        self.node.disks[core].prepare(seq, &header, recover::layout().segment_bytes());
+        let again = self.dice.disk.chance(self.swarm.disk.again_per_mille);
+        self.node.disks[core].prepare(seq, &header, recover::layout().segment_bytes(), again);
         let took = self.dice.disk.skewed((MS, 300 * MS));
-        self.queue.at(self.now + took, Event::Prepared { life: self.node.life, core, seq });
+        let fails = self.is_full();
+        self.queue.at(self.now + took, Event::Prepared { life: self.node.life, core, seq, fails });
     }
 
-    pub(super) fn prepared(&mut self, life: u32, core: usize, seq: u64) {
-        if self.is_alive(life) && self.node.disks[core].prepared() == Some(seq) {
+    pub(super) fn prepared(&mut self, life: u32, core: usize, seq: u64, fails: Fails) {
+        if !self.is_alive(life) {
+            return;
+        }
+        if fails == Fails::Yes {
+            self.node.disks[core].give_up_segment();
+            self.node.cores[core].no_room = true;
+            return self.queue.at(self.now + SEGMENT_RETRY, Event::PrepareAgain { life, core });
+        }
+        if self.node.disks[core].prepared() == Some(seq) {
             self.node.cores[core].preparing = false;
+            self.node.cores[core].no_room = false;
             self.give(core, Input::Prepared(seq));
         }
+    }
+
+    /// Whether the disk is full at this moment.
+    fn is_full(&mut self) -> Fails {
+        let is_full = self.dice.disk.chance(self.swarm.disk.no_room_per_mille);
+        if is_full && self.stage == super::Stage::Living { Fails::Yes } else { Fails::No }
+    }
+
+    /// A snapshot is written piece by piece, and synced with the last.
+    fn snapshot(&mut self, core: usize) {
+        let state = &mut self.node.cores[core];
+        if state.snapshotting {
+            return;
+        }
+        let Some(piece) = state.brain.poll_snapshot() else { return };
+        state.snapshotting = true;
+        self.hash.bytes(&piece.bytes);
+        let (life, is_last) = (self.node.life, piece.is_last);
+        self.node.disks[core].write_snapshot(piece);
+        let fails = self.is_full();
+        let took = self.dice.disk.skewed((100_000, 100 * MS));
+        self.queue.at(self.now + took, Event::Snapshot { life, core, is_last, fails });
+    }
+
+    pub(super) fn snapshot_written(&mut self, life: u32, core: usize, is_last: bool, fails: Fails) {
+        if !self.is_alive(life) {
+            return;
+        }
+        if fails == Fails::Yes {
+            self.node.disks[core].give_up_snapshot();
+            return self.give(core, Input::SnapshotFailed);
+        }
+        if is_last {
+            self.sights.snapshots += 1;
+            self.node.disks[core].publish();
+        }
+        self.give(core, Input::SnapshotWritten(is_last));
+    }
+
+    fn release_segments(&mut self, core: usize) {
+        let state = &self.node.cores[core];
+        let first_needed = state.log.first_needed(state.brain.log_needed_from());
+        self.sights.released += self.node.disks[core].release(first_needed);
     }
 
     fn serve_links(&mut self, core: usize) {
@@ -282,7 +354,7 @@ impl World {
         }
         self.sights.replays += 1;
         let shard = ShardId(u16::try_from(core).unwrap_or(0));
-        let mut fresh = recover::new_shard(&self.node.plan, shard, 0, 0);
+        let mut fresh = recover::new_shard(&self.node.plan, shard, 0, recover::Snapshots::NONE, 0);
         let config = recover::log_config(&self.node.plan, shard);
         match recover::replay(&self.node.disks[core], config, &mut fresh) {
             Err(error) => {

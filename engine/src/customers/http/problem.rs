@@ -139,7 +139,12 @@ const fn refusal_status(refusal: Refusal) -> u16 {
         Refusal::KeyConflict => 409,
         Refusal::NoRoute | Refusal::Text | Refusal::Sender | Refusal::KeyLength | Refusal::Validity => 422,
         Refusal::Account => 403,
-        Refusal::QueueFull | Refusal::KeysFull | Refusal::Busy | Refusal::Stopping | Refusal::NotHome => 503,
+        Refusal::QueueFull
+        | Refusal::KeysFull
+        | Refusal::DiskFull
+        | Refusal::Busy
+        | Refusal::Stopping
+        | Refusal::NotHome => 503,
     }
 }
 
@@ -154,6 +159,7 @@ const fn refusal_title(refusal: Refusal) -> &'static str {
         Refusal::Account => "The account is not known",
         Refusal::QueueFull => "The queue is full",
         Refusal::KeysFull => "Too many idempotency keys are remembered",
+        Refusal::DiskFull => "The disk is full",
         Refusal::Busy => "The node is busy",
         Refusal::Stopping => "The node is stopping",
         Refusal::NotHome => "The recipient's partition has no home here",

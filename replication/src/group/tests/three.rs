@@ -83,7 +83,9 @@ impl World {
         let Member { disk, group, told_index, .. } = &mut self.members[member];
         disk.scan(|item| match item {
             Item::Entry(entry) => assert_ne!(recovery.handle_entry(&entry).unwrap(), Recovered::Known),
-            Item::HardState(state) => recovery.handle_hard_state(&state).unwrap(),
+            Item::HardState(state) => {
+                recovery.handle_hard_state(&state).unwrap();
+            }
             Item::Start(_) => {}
         });
         *told_index = recovery.committed_index();

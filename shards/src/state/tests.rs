@@ -1,0 +1,177 @@
+//! A snapshot, and the records behind it, give the state that the records alone give.
+
+use core::time::Duration;
+
+use wal::record::{
+    Accepted, Acknowledged, Answered, Attempted, Doubted, Fated, Parked, Record, Reported, Strayed,
+};
+use wal::{HardState, RecordError, Records};
+use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId, Partition};
+use wire::msisdn::Msisdn;
+use wire::time::WallMs;
+
+use super::capture::TakenAt;
+use super::restore::RestoreError;
+use super::{PartitionState, Retention};
+
+const PARTITION: Partition = Partition(3);
+const RETENTION: Retention = Retention { finished_for: Duration::from_secs(5), finished_max: 200 };
+
+/// A small generator (xorshift64*), so that a seed tells a run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
+    }
+}
+
+/// Writes records that a home could have written, and many that fit nothing.
+struct Author {
+    random: Random,
+    at: WallMs,
+    accepted: u64,
+    fates: [u64; 3],
+}
+
+impl Author {
+    fn record(&mut self, state: &PartitionState, out: &mut Vec<u8>) {
+        self.at = WallMs(self.at.0 + self.random.below(40));
+        let id = MessageId(u128::from(1 + self.random.below(self.accepted + 2)));
+        let (carrier, attempt) = (CarrierId(7), 1);
+        let recipient = Msisdn::parse(b"4915112345678").unwrap();
+        let receipt = 1 + self.random.below(500);
+        let until_ms = self.at.0 + 1_000;
+        let (part, error) = (u8::try_from(self.random.below(3)).unwrap(), 0);
+        let reported = if self.random.below(2) == 0 { 2 } else { 5 };
+        let record = match self.random.below(12) {
+            0..4 => return self.accept(recipient, out),
+            4 | 5 => Record::Attempted(Attempted {
+                id,
+                attempt,
+                parts: 7,
+                carrier,
+                link: 0,
+                node: NodeId(1),
+                process: 1,
+                bind: 1,
+                why: 1,
+                skipped: 0,
+            }),
+            6 | 7 => Record::Answered(Answered {
+                id,
+                attempt,
+                part,
+                outcome: 1,
+                status: 0,
+                retry_at_ms: 0,
+                receipt: if self.names(state, id, part) { receipt } else { 0 },
+                carrier_id: b"abc",
+            }),
+            8 => Record::Reported(Reported { id, attempt, part, state: reported, error, carrier }),
+            9 => match self.random.below(3) {
+                0 => Record::Parked(Parked { carrier, receipt, recipient, state: 2, error, until_ms }),
+                1 => Record::Strayed(Strayed { carrier, receipt, recipient, state: 2, why: 0 }),
+                _ => Record::Doubted(Doubted { id, attempt, parts: 7, why: 7, settle_at_ms: self.at.0 }),
+            },
+            10 => Record::Fated(Fated { id, fate: 1, why: 6, code: 0 }),
+            _ => {
+                let account = self.random.below(3);
+                let sequence = self.random.below(self.accepted + 1);
+                self.fates[usize::try_from(account).unwrap()] = sequence;
+                Record::Acknowledged(Acknowledged {
+                    account: AccountId(u32::try_from(account).unwrap()),
+                    sequence,
+                })
+            }
+        };
+        record.encode(self.at, out);
+    }
+
+    /// Whether a name may be given to a segment: it has none.
+    fn names(&self, state: &PartitionState, id: MessageId, part: u8) -> bool {
+        let slot = state.messages.find(id);
+        slot.is_some_and(|slot| {
+            let parts = state.messages.at(slot).parts.all();
+            parts.get(usize::from(part)).is_some_and(|part| part.receipt == 0)
+        })
+    }
+
+    fn accept(&mut self, recipient: Msisdn, out: &mut Vec<u8>) {
+        self.accepted += 1;
+        let id = u128::from(self.accepted);
+        let accepted = Accepted {
+            id: MessageId(id),
+            account: AccountId(u32::try_from(self.accepted % 3).unwrap()),
+            tenant: 0,
+            recipient,
+            channel: 0,
+            class: Class::Notification,
+            key: KeyHash(id << 64 | id << 112 | id),
+            body: self.accepted,
+            send_until_ms: self.at.0 + 100,
+            deadline_ms: self.at.0 + 2_000,
+            not_before_ms: 0,
+            key_id: 0,
+            alphabet: 0,
+            segments: u8::try_from(1 + self.accepted % 3).unwrap(),
+            sender: b"Acme",
+            text: b"a text",
+        };
+        Record::Accepted(accepted).encode(self.at, out);
+    }
+}
+
+fn apply(state: &mut PartitionState, records: &[u8]) -> Result<(), RecordError> {
+    for record in Records::new(records) {
+        let (at, record) = record?;
+        state.apply(at, &record);
+    }
+    Ok(())
+}
+
+/// One run: some records, a snapshot of which pieces are taken between further records, and what it gives.
+fn run(seed: u64) -> Result<(), RestoreError> {
+    let author = Author { random: Random(seed), at: WallMs(1_795_402_975_120), accepted: 0, fates: [0; 3] };
+    let mut author = author;
+    let mut live = PartitionState::new(PARTITION, RETENTION);
+    let (mut snapshot, mut behind) = (Vec::new(), Vec::new());
+    for _ in 0..author.random.below(4_000) {
+        let mut record = Vec::new();
+        author.record(&live, &mut record);
+        apply(&mut live, &record).unwrap();
+    }
+    let group = HardState { partition: PARTITION, term: 1, vote: 1, commit: 9 };
+    let at =
+        TakenAt { cluster: 5, node: NodeId(1), partitions: 16, group, term: 1, index: 9, piece_bytes: 4_096 };
+    live.begin_capture(&at);
+    let begun = live.digest();
+    while !live.is_captured() {
+        for _ in 0..author.random.below(50) {
+            let mut record = Vec::new();
+            author.record(&live, &mut record);
+            apply(&mut live, &record).unwrap();
+            behind.extend(record);
+        }
+        snapshot.extend(live.take_piece().unwrap_or_default());
+    }
+    snapshot.extend(live.end_capture());
+    let (mut restored, head) = PartitionState::restore(PARTITION, RETENTION, &snapshot)?;
+    assert_eq!((head.index, head.group), (9, group), "seed {seed}");
+    if behind.is_empty() {
+        assert_eq!(restored.digest(), begun, "seed {seed}");
+    }
+    apply(&mut restored, &behind).unwrap();
+    assert_eq!(restored.digest(), live.digest(), "seed {seed}");
+    Ok(())
+}
+
+#[test]
+fn a_snapshot_and_what_came_behind_it_give_the_same_state() {
+    for seed in 1..200 {
+        run(seed).unwrap();
+    }
+}
