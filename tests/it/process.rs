@@ -20,6 +20,8 @@ mod daemon;
 mod damage;
 #[path = "process/dice.rs"]
 mod dice;
+#[path = "process/disk.rs"]
+mod disk;
 #[path = "process/first.rs"]
 mod first;
 #[path = "process/http.rs"]

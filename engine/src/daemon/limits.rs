@@ -36,3 +36,7 @@ pub(crate) const SEGMENT_RETRY: Duration = Duration::from_secs(1);
 
 /// Segments that are no longer needed and kept, so that the next one is made of the oldest and not written with zeros.
 pub(crate) const SPARE_SEGMENTS: u64 = 2;
+
+/// Log that is kept for each open message while no segment can be prepared: its attempt, answer, receipt and fate take about
+/// 400 bytes, and batches of few records are padded.
+pub(crate) const RESERVED_BYTES_PER_OPEN: u64 = 1024;

@@ -18,7 +18,7 @@ use crate::files::{LogError, segment_path};
 use crate::shard_io::ShardIo;
 
 use super::error::ShardError;
-use super::limits::{SEGMENT_RETRY, SPARE_SEGMENTS};
+use super::limits::{RESERVED_BYTES_PER_OPEN, SEGMENT_RETRY, SPARE_SEGMENTS};
 
 /// The writing end of a shard's log. Lives on the shard's thread.
 #[derive(Debug)]
@@ -170,7 +170,8 @@ impl LogWriter {
     /// Has the next segment prepared while the shard works, of one that is no longer needed if there is one, and removes
     /// those that are too many.
     pub(super) fn tend(&mut self, io: &mut ShardIo, brain: &mut Shard, now: Now) {
-        let is_short = self.retry_at.is_some() && self.log.room_bytes() < self.segment_bytes / 2;
+        let reserved = self.segment_bytes / 2 + brain.open_messages() * RESERVED_BYTES_PER_OPEN;
+        let is_short = self.retry_at.is_some() && self.log.room_bytes() < reserved;
         brain.handle_log_room(if is_short { LogRoom::Short } else { LogRoom::Enough });
         if io.works_on_segments() {
             return;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender};
 use shards::plan::Plan;
-use shards::{Shard, ShardConfig};
+use shards::{Shard, ShardConfig, SnapshotPiece};
 use wal::{LogConfig, Start};
 use wire::id::ShardId;
 use wire::time::{Instant, Now};
@@ -26,7 +26,7 @@ use crate::customers::credentials::Credentials;
 use crate::customers::limits::CREDITS_DEFAULT;
 use crate::customers::{Customers, Readiness, Settings};
 use crate::faults::Faults;
-use crate::runtime::ShardSeat;
+use crate::runtime::{ShardSeat, SnapshotWrite};
 use crate::shard_io::{Event, IoOptions, ShardIo};
 
 use super::board::Board;
@@ -228,6 +228,7 @@ impl ShardLoop {
         self.desk.serve_links(&mut self.brain, &mut self.io, now);
         self.rings.send(&mut self.brain, &self.seat.wakers);
         self.log.tend(&mut self.io, &mut self.brain, now);
+        self.snapshot();
         self.show(now);
         self.say_when_drained()?;
         let timeouts = self.brain.timeout().into_iter().chain(self.desk.timeout()).chain(self.log.timeout());
@@ -328,6 +329,17 @@ impl ShardLoop {
             self.common.notices.send(Notice::Drained(self.seat.shard))?;
         }
         Ok(())
+    }
+
+    /// Has the next piece of a snapshot written, one at a time.
+    fn snapshot(&mut self) {
+        if self.io.writes_snapshot() {
+            return;
+        }
+        if let Some(piece) = self.brain.poll_snapshot() {
+            let SnapshotPiece { partition, bytes, is_first, is_last } = piece;
+            self.io.write_snapshot(SnapshotWrite { partition: partition.0, bytes, is_first, is_last });
+        }
     }
 
     /// Sleeps until something comes or the next timer is due.

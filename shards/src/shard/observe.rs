@@ -30,6 +30,12 @@ impl Shard {
         &self.counters
     }
 
+    /// Messages that are not over.
+    #[must_use]
+    pub const fn open_messages(&self) -> u64 {
+        self.open_messages as u64
+    }
+
     /// A number for each partition of the shard, in their order, that two shards share only when they hold the same
     /// state: what replaying a log must give again.
     #[must_use]

@@ -56,7 +56,16 @@ pub(crate) struct Setup {
     /// The directory with the configuration, the faults, and `data/`.
     dir: PathBuf,
     faults: bool,
+    /// The sizes of a disk of its own and of the ballast on it, in MiB.
+    disk: Option<(u32, u32)>,
 }
+
+/// What a shell does before it becomes the daemon: a file system of $1 MiB at $3, with a file of $2 MiB that can be removed.
+const MAKE_DISK: &str = r#"
+size=$1 ballast=$2 disk=$3; shift 3
+mkdir -p "$disk" && mount -t tmpfs -o size="${size}m" tmpfs "$disk" &&
+head -c "${ballast}M" /dev/zero >"$disk/ballast" && exec "$@"
+"#;
 
 impl Setup {
     /// One account, one carrier, two cores where there are two, listeners on free ports, and doubts that are settled soon.
@@ -92,7 +101,26 @@ carriers = ["reliable"]
 "#
         );
         fs::write(dir.join("switchyard.toml"), config).expect("a temporary directory can be written");
-        Self { dir: dir.to_owned(), faults: false }
+        Self { dir: dir.to_owned(), faults: false, disk: None }
+    }
+
+    /// A `[log]` section of these lines.
+    pub(crate) fn with_log(self, lines: &str) -> Self {
+        let text = format!("[log]\n{lines}\n{}", self.config());
+        fs::write(self.dir.join("switchyard.toml"), text).expect("a temporary directory can be written");
+        self
+    }
+
+    /// The data lies on a file system in memory, in a mount namespace of the daemon's own, of which a part is taken already.
+    pub(crate) fn on_a_disk_of(mut self, mib: u32, taken_mib: u32) -> Self {
+        self.disk = Some((mib, taken_mib));
+        self
+    }
+
+    /// Makes room on the disk of a running daemon.
+    pub(crate) fn make_room(&self, daemon: &Daemon) {
+        let ballast = self.seen_by(daemon.id()).join("ballast");
+        fs::remove_file(ballast).expect("the ballast was put there before the start");
     }
 
     /// The faults file, in its own words.
@@ -131,6 +159,13 @@ carriers = ["reliable"]
         self.dir.join("data")
     }
 
+    /// The same directory as a process sees it, which may have mounted something there.
+    fn seen_by(&self, id: u32) -> PathBuf {
+        let data = self.data();
+        let inside = data.strip_prefix("/").expect("temporary directories have absolute paths");
+        Path::new("/proc").join(id.to_string()).join("root").join(inside)
+    }
+
     pub(crate) fn credentials() -> Credentials {
         Credentials { account: "judge".to_owned(), key: KEY.to_owned() }
     }
@@ -138,7 +173,8 @@ carriers = ["reliable"]
     /// Starts a daemon and waits until it serves.
     pub(crate) fn start(&self) -> Daemon {
         let mut process = self.spawn();
-        let (data, id) = (self.data(), process.child.id());
+        let id = process.child.id();
+        let data = self.seen_by(id);
         let (http, native) = process.until("the daemon serves", |_| serving(&data, id));
         Daemon { process, http, native }
     }
@@ -152,6 +188,12 @@ carriers = ["reliable"]
 
     fn spawn(&self) -> Process {
         let mut command = Command::new(&programs().switchyard);
+        if let Some((mib, taken_mib)) = self.disk {
+            command = Command::new("unshare");
+            command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MAKE_DISK, "sh"]);
+            command.args([mib.to_string(), taken_mib.to_string()]).arg(self.data());
+            command.arg(&programs().switchyard);
+        }
         command
             .arg("serve")
             .arg("--config")

@@ -214,7 +214,8 @@ impl World {
 
     fn prepare_ahead(&mut self, core: usize) {
         let state = &mut self.node.cores[core];
-        let is_short = state.no_room && state.log.room_bytes() < recover::layout().segment_bytes() / 2;
+        let reserved = recover::layout().segment_bytes() / 2 + state.brain.open_messages() * 1024;
+        let is_short = state.no_room && state.log.room_bytes() < reserved;
         state.brain.handle_log_room(if is_short { LogRoom::Short } else { LogRoom::Enough });
         let Some(seq) = state.log.wanted_segment().filter(|_| !state.preparing) else { return };
         state.preparing = true;
