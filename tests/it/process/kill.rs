@@ -78,7 +78,10 @@ fn a_disk_that_fails_stops_the_daemon_and_no_promise_is_broken() {
 fn under_kills(kills: u64, dice: &mut Dice, faults: &str) -> Vec<Violation> {
     let dir = temporary_dir();
     let carrier = Carrier::start();
-    let setup = Setup::new(dir.path(), carrier.address()).with_faults(faults);
+    // Segments and snapshots so small that a kill meets the log being released as well.
+    let setup = Setup::new(dir.path(), carrier.address())
+        .with_log("segment_mib = 1\nsnapshot_mib = 1")
+        .with_faults(faults);
     let ledger = call_customer();
     let mut daemon = start(&setup, &ledger);
     for kill in 0..kills {
