@@ -21,6 +21,7 @@ mod metrics;
 mod newcomer;
 mod parties;
 mod ports;
+mod redeal;
 mod rings;
 mod shard;
 
@@ -121,7 +122,7 @@ fn prepare(options: &ServeOptions) -> Result<Prepared, DaemonError> {
         tracing::warn!(event = "host", warning);
     }
     let lock = DirLock::take(&data)?;
-    let belonging = Belonging::establish(&data, node.id, shards)?;
+    let mut belonging = Belonging::establish(&data, node.id, shards)?;
     let (config, dev_key) = match config {
         Some(config) => (config, None),
         None => {
@@ -131,6 +132,7 @@ fn prepare(options: &ServeOptions) -> Result<Prepared, DaemonError> {
             (newcomer::config(node, key.key.clone(), sandbox.address()), Some(key))
         }
     };
+    redeal::redeal(&data, &mut belonging, &config)?;
     Ok(Prepared { config, data, cores, belonging, dev_key, faults, _lock: lock })
 }
 
@@ -165,7 +167,7 @@ fn give(
             common: common.clone(),
             listen: [ports.http, ports.native, ports.native_shards[usize::from(shard)]],
             log: LogConfig { identity: belonging.log_of(ShardId(shard)), layout },
-            log_dir: data.join(format!("shard-{shard}")),
+            log_dir: belonging.log_dir(data, ShardId(shard)),
             snapshot_dir: data.join("snapshots"),
             snapshot_every_bytes: config.log.snapshot_every_bytes,
             random: newcomer::random_u64()

@@ -6,10 +6,11 @@
 //! node = 1
 //! partitions = 16
 //! shards = 2
+//! deal = 2
 //! ```
 //!
-//! It is written once, when the directory is new, before anything else in it; the version comes first so that a program
-//! of any age can tell a directory that it must not touch.
+//! It is written when the directory is new, before anything else in it, and when the number of shards has changed; the
+//! version comes first so that a program of any age can tell a directory that it must not touch.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,8 +18,12 @@ use std::path::Path;
 
 use super::DirError;
 
-/// The format of a data directory that this program reads and writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest format of a data directory that this program reads and writes.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The format of a directory whose partitions are dealt as in the beginning: logs in `shard-N`. One that was dealt anew has
+/// [`FORMAT_VERSION`], so that a program which would look for them there refuses it.
+const FIRST_FORMAT: u32 = 1;
 
 /// What a data directory belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub struct Identity {
     pub partitions: u16,
     /// How many shards wrote the logs in it; another number re-deals them at start.
     pub shards: u16,
+    /// How often partitions were dealt to shards, from 1.
+    pub deal: u32,
 }
 
 impl Identity {
@@ -64,17 +71,19 @@ impl Identity {
     }
 
     fn text(&self) -> String {
-        let Self { cluster, node, partitions, shards } = self;
+        let Self { cluster, node, partitions, shards, deal } = self;
+        let version = if *deal == 1 { FIRST_FORMAT } else { FORMAT_VERSION };
         format!(
-            "format_version = {FORMAT_VERSION}\ncluster = {cluster}\nnode = {node}\npartitions = {partitions}\n\
-             shards = {shards}\n"
+            "format_version = {version}\ncluster = {cluster}\nnode = {node}\npartitions = {partitions}\n\
+             shards = {shards}\n{}",
+            if *deal == 1 { String::new() } else { format!("deal = {deal}\n") }
         )
     }
 }
 
 fn parse(path: &Path, text: &str) -> Result<Identity, DirError> {
     let found: u32 = number(path, text, "format_version", "format_version = (a number)")?;
-    if found != FORMAT_VERSION {
+    if !(FIRST_FORMAT..=FORMAT_VERSION).contains(&found) {
         return Err(DirError::OtherVersion { file: path.to_owned(), found, ours: FORMAT_VERSION });
     }
     Ok(Identity {
@@ -82,6 +91,7 @@ fn parse(path: &Path, text: &str) -> Result<Identity, DirError> {
         node: number(path, text, "node", "node = (a number)")?,
         partitions: number(path, text, "partitions", "partitions = (a number)")?,
         shards: number(path, text, "shards", "shards = (a number)")?,
+        deal: if found == FIRST_FORMAT { 1 } else { number(path, text, "deal", "deal = (a number)")? },
     })
 }
 
@@ -123,7 +133,7 @@ mod tests {
     use super::*;
 
     fn identity() -> Identity {
-        Identity { cluster: "acme east".to_owned(), node: 3, partitions: 16, shards: 2 }
+        Identity { cluster: "acme east".to_owned(), node: 3, partitions: 16, shards: 2, deal: 1 }
     }
 
     #[test]
@@ -132,6 +142,9 @@ mod tests {
         assert_eq!(Identity::read(directory.path()).unwrap(), None);
         identity().write(directory.path()).unwrap();
         assert_eq!(Identity::read(directory.path()).unwrap(), Some(identity()));
+        let dealt_anew = Identity { shards: 3, deal: 2, ..identity() };
+        dealt_anew.write(directory.path()).unwrap();
+        assert_eq!(Identity::read(directory.path()).unwrap(), Some(dealt_anew));
     }
 
     #[test]

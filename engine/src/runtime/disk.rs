@@ -283,7 +283,8 @@ fn is_memory(dir: &Path) -> bool {
     over.max_by_key(|fields| fields[1].len()).is_some_and(|fields| matches!(fields[2], "tmpfs" | "ramfs"))
 }
 
-fn segment_seq(path: &Path) -> Option<u64> {
+/// The number of a segment's file; `None` for any other.
+pub(crate) fn segment_seq(path: &Path) -> Option<u64> {
     let digits = path.file_name()?.to_str()?.strip_suffix(".seg")?;
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }

@@ -20,6 +20,7 @@ mod snapshots;
 mod tests;
 mod worker;
 
+pub(crate) use disk::segment_seq;
 pub use disk::{LogDir, SegmentFile};
 pub use event::WakeHandle;
 pub use host::{HostError, HostReport, probe};
@@ -27,7 +28,7 @@ pub(crate) use limits::PASS_EVERY;
 pub(crate) use park::Parker;
 pub use shards::{RuntimeError, ShardSeat, Shards, spawn_shards};
 pub use snapshots::SnapshotWrite;
-pub(crate) use snapshots::{SnapshotDir, read_snapshot};
+pub(crate) use snapshots::{SnapshotDir, read_snapshot, snapshot_path};
 pub(crate) use worker::Worker;
 
 use core::time::Duration;

@@ -107,6 +107,6 @@ pub(crate) fn read_snapshot(dir: &Path, partition: u16) -> Result<Option<Vec<u8>
 }
 
 /// The file of a partition's snapshot.
-fn snapshot_path(dir: &Path, partition: u16) -> PathBuf {
+pub(crate) fn snapshot_path(dir: &Path, partition: u16) -> PathBuf {
     dir.join(format!("p{partition:05}.snap"))
 }

@@ -18,6 +18,7 @@ use super::{Phase, Shard};
 use crate::api::{State, Why};
 use crate::clock::RecordClock;
 use crate::limits::RAFT_TICK;
+use crate::state::capture::TakenAt;
 use crate::state::message::PartState;
 use crate::state::restore::RestoreError;
 use crate::state::{PartitionState, Retention};
@@ -184,16 +185,10 @@ impl Shard {
         self.clock = RecordClock::start(now, last);
         let at = self.clock.read(now);
         self.open_messages = self.cells.iter().map(|cell| cell.state.open_len()).sum();
-        for cell in &mut self.cells {
+        for place in 0..self.cells.len() {
+            let config = self.group_config(place);
+            let cell = &mut self.cells[place];
             let recovery = cell.recovery.take().unwrap_or_else(|| Recovery::new(cell.state.partition));
-            let config = GroupConfig {
-                partition: cell.state.partition,
-                node: self.plan.node,
-                voters: vec![self.plan.node],
-                election_ticks: 10,
-                heartbeat_ticks: 2,
-                records_bytes_max: self.config.records_bytes_max,
-            };
             let mut group = Group::new(&config, recovery)?;
             group.campaign();
             cell.group = Some(group);
@@ -203,6 +198,54 @@ impl Shard {
         self.next_tick = now.mono.plus(RAFT_TICK);
         self.phase = Phase::Running;
         Ok(())
+    }
+
+    fn group_config(&self, place: usize) -> GroupConfig {
+        GroupConfig {
+            partition: self.cells[place].state.partition,
+            node: self.plan.node,
+            voters: vec![self.plan.node],
+            election_ticks: 10,
+            heartbeat_ticks: 2,
+            records_bytes_max: self.config.records_bytes_max,
+        }
+    }
+
+    /// Instead of a start: the snapshots of all partitions at their last entries, for logs of another number of shards.
+    /// Those of which nothing is known have none.
+    ///
+    /// # Errors
+    /// When a group could not go on from its log.
+    pub fn export_snapshots(mut self) -> Result<Vec<(Partition, Vec<u8>)>, RecoveryError> {
+        assert!(self.phase == Phase::Recovering, "a shard that runs takes snapshots by itself");
+        let mut snapshots = Vec::new();
+        for place in 0..self.cells.len() {
+            let config = self.group_config(place);
+            let cell = &mut self.cells[place];
+            let Some(recovery) = cell.recovery.take() else { continue };
+            let (term, index) = recovery.last();
+            if index == 0 {
+                continue;
+            }
+            let group = Group::new(&config, recovery)?.hard_state();
+            let state = &mut cell.state;
+            state.begin_capture(&TakenAt {
+                cluster: self.config.cluster,
+                node: self.plan.node,
+                partitions: self.plan.partitions.count(),
+                group,
+                term,
+                index,
+                piece_bytes: self.config.snapshot_piece_bytes,
+            });
+            let mut bytes = Vec::new();
+            while !state.is_captured() {
+                bytes.extend(state.take_piece().unwrap_or_default());
+            }
+            bytes.extend(state.end_capture());
+            snapshots.push((state.partition, bytes));
+        }
+        Ok(snapshots)
     }
 
     /// Begins to decide for a partition as soon as its group allows it.

@@ -104,6 +104,16 @@ carriers = ["reliable"]
         Self { dir: dir.to_owned(), faults: false, disk: None }
     }
 
+    /// Other cores for the next start, as the configuration writes them: `0, 1`.
+    pub(crate) fn with_cores(self, cores: &str) -> Self {
+        let line = |line: &str| {
+            if line.starts_with("cores = ") { format!("cores = [{cores}]") } else { line.to_owned() }
+        };
+        let text = self.config().lines().map(line).collect::<Vec<_>>().join("\n");
+        fs::write(self.dir.join("switchyard.toml"), text).expect("a temporary directory can be written");
+        self
+    }
+
     /// A `[log]` section of these lines.
     pub(crate) fn with_log(self, lines: &str) -> Self {
         let text = format!("[log]\n{lines}\n{}", self.config());

@@ -31,6 +31,30 @@ fn a_log_is_released_behind_its_snapshots_and_a_start_finds_everything() {
 }
 
 #[test]
+fn another_number_of_cores_finds_everything_up_and_down() {
+    let (dir, carrier) = (temporary_dir(), Carrier::start());
+    let mut setup = Setup::new(dir.path(), carrier.address()).with_cores("0");
+    let mut ids: Vec<String> = Vec::new();
+    for (deal, cores) in ["0", "0, 1", "0"].into_iter().enumerate() {
+        setup = setup.with_cores(cores);
+        let mut daemon = setup.start();
+        for id in ids.iter().step_by(BATCH / 10) {
+            delivered(&mut daemon, id);
+        }
+        let once = json!({"to": "+4915112345678", "text": "once", "key": "once"});
+        let answer = http::post(daemon.http, "/v1/messages", KEY, &once).expect("the daemon takes requests");
+        assert_eq!(answer.json()["known"], deal > 0, "a key is known whatever shard has it: {answer:?}");
+        let batch = accepted(&submit(daemon.http, deal * BATCH));
+        assert_eq!(batch.len(), BATCH);
+        ids.extend(batch);
+        daemon.kill();
+    }
+    let logs = fs::read_dir(setup.data()).expect("the daemon's directory").flatten();
+    let logs: Vec<_> = logs.map(|entry| entry.file_name().into_string().expect("ASCII")).collect();
+    assert_eq!(logs.iter().filter(|name| name.starts_with("shard-")).count(), 1, "old logs stay: {logs:?}");
+}
+
+#[test]
 fn a_damaged_snapshot_stops_the_daemon_which_says_where() {
     let (dir, carrier) = (temporary_dir(), Carrier::start());
     let setup = Setup::new(dir.path(), carrier.address()).with_log("segment_mib = 1\nsnapshot_mib = 1");

@@ -19,7 +19,8 @@ pub struct Head {
     pub node: NodeId,
     /// How many partitions the cluster has.
     pub partitions: u16,
-    /// The group's hard state when it was taken; it names the partition. Its commit is at least `index`.
+    /// The group's hard state when it was taken; it names the partition. Whatever it says, `index` is committed when the
+    /// snapshot has its name.
     pub group: HardState,
     /// The term of the entry at `index`.
     pub term: u64,
