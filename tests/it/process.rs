@@ -24,6 +24,8 @@ mod dice;
 mod disk;
 #[path = "process/first.rs"]
 mod first;
+#[path = "process/golden.rs"]
+mod golden;
 #[path = "process/http.rs"]
 mod http;
 #[path = "process/kill.rs"]
