@@ -4,13 +4,17 @@
 //! turn; [`customers`] is HTTP and the native protocol as machines over bytes; [`shard_io`] is all IO of one shard, made of
 //! [`net`], [`files`], [`ring`] and [`runtime`]; [`faults`] breaks them for tests; [`sandbox`] is the carrier for newcomers.
 
+pub mod check;
 pub mod config;
 pub mod customers;
 pub mod daemon;
 pub mod faults;
 pub mod files;
+pub mod host;
+pub mod key;
 pub mod net;
 pub mod ring;
 pub mod runtime;
 pub mod sandbox;
 pub mod shard_io;
+pub mod table;

@@ -1,11 +1,14 @@
 //! `switchyard`: the command line.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use engine::daemon::{self, ServeOptions};
+use engine::check;
+use engine::daemon::{self, DaemonError, ServeOptions};
+use engine::host::{self, Weight};
+use engine::key::NewKey;
 use tracing_subscriber::EnvFilter;
 
 /// The allocator of the whole program: threads that allocate on one core and free on another are what it is good at.
@@ -28,6 +31,10 @@ struct Cli {
 enum Command {
     /// Runs the daemon until SIGTERM or SIGINT.
     Serve(Serve),
+    /// Says what a configuration means on this machine, or what is wrong with it, and starts nothing.
+    Check(Check),
+    /// Makes a key for an account: prints the key, and the line with its hash for the configuration.
+    Key,
 }
 
 #[derive(Debug, Default, Args)]
@@ -43,24 +50,83 @@ struct Serve {
     faults: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct Check {
+    /// The TOML configuration.
+    #[arg(value_name = "FILE", required_unless_present = "host")]
+    file: Option<PathBuf>,
+    /// Looks at this machine too: kernel, io_uring, limits, clock, and the data directory.
+    #[arg(long)]
+    host: bool,
+    /// The data directory; overrides node.data of the configuration.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    match cli.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
+        Command::Serve(options) => serve(options),
+        Command::Check(options) => check(options),
+        Command::Key => key(),
+    }
+}
+
+fn serve(serve: Serve) -> ExitCode {
     let filter = EnvFilter::try_from_env("SWITCHYARD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
         .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(io::stderr().is_terminal())
         .init();
-    let Command::Serve(serve) = cli.command.unwrap_or_else(|| Command::Serve(Serve::default()));
     let options = ServeOptions { config: serve.config, data: serve.data, faults: serve.faults };
     match daemon::serve(&options) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn check(options: Check) -> ExitCode {
+    let told = options.file.as_deref().map(|file| check::explain(file, options.data.clone())).transpose();
+    match told {
+        Ok(told) => say(&told.unwrap_or_default()),
+        Err(error) => return failed(&error),
+    }
+    if !options.host {
+        return ExitCode::SUCCESS;
+    }
+    let findings = match check::host_findings(options.file.as_deref(), options.data) {
+        Ok(findings) => findings,
+        Err(error) => return failed(&error),
+    };
+    say(&check::host_report(&findings));
+    let fatal = findings.iter().any(|finding: &host::Finding| finding.weight == Weight::Fatal);
+    if fatal { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn key() -> ExitCode {
+    match NewKey::make() {
+        Ok(key) => {
+            say(&key.to_text());
+            ExitCode::SUCCESS
+        }
         Err(error) => {
-            eprintln!("switchyard: {error}");
-            if error.is_configuration() { ExitCode::from(EXIT_CONFIGURATION) } else { ExitCode::FAILURE }
+            eprintln!("switchyard: the system has no randomness: {error}");
+            ExitCode::FAILURE
         }
     }
+}
+
+/// Says why, and gives the exit status for it.
+fn failed(error: &DaemonError) -> ExitCode {
+    eprintln!("switchyard: {error}");
+    if error.is_configuration() { ExitCode::from(EXIT_CONFIGURATION) } else { ExitCode::FAILURE }
+}
+
+/// Prints for a person. Whoever started us may have closed our standard output.
+fn say(text: &str) {
+    let _ = write!(io::stdout(), "{text}");
 }
 
 #[cfg(test)]

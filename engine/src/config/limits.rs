@@ -28,6 +28,9 @@ pub(crate) const KEY_BYTES_MIN: usize = 16;
 /// The longest key of an account: the native hand-shake has one octet for its length.
 pub(crate) const KEY_BYTES_MAX: usize = 255;
 
+/// The most keys of one account: an old and a new one for each of a few programs.
+pub(crate) const ACCOUNT_KEYS_MAX: usize = 8;
+
 /// `system_id` without its NUL (SMPP 3.4 §5.2.1).
 pub(crate) const SYSTEM_ID_BYTES_MAX: usize = 15;
 

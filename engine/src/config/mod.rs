@@ -24,7 +24,12 @@ use std::path::Path;
 
 pub use error::ConfigError;
 pub use plan::{Host, PlanError};
-pub use types::{Account, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, Node};
+pub use types::{
+    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, Node,
+};
+
+pub(crate) use types::{word_of_ids, word_of_sign};
+pub(crate) use value::show_duration;
 
 use section::{Section, Source};
 
@@ -39,6 +44,19 @@ impl Config {
             Ok(text) => Self::parse(&file, &text),
             Err(error) => Err(ConfigError::Unreadable { file, error }),
         }
+    }
+
+    /// What an operator should know about a file that is taken all the same.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let plain = |account: &&Account| account.keys.iter().any(|key| matches!(key, AccountKey::Plain(_)));
+        let told = |account: &Account| {
+            format!(
+                "account {}: key in plain text: make one with `switchyard key` and write its key_hash instead",
+                account.name
+            )
+        };
+        self.accounts.iter().filter(plain).map(told).collect()
     }
 
     /// Parses the text of a file; `file` is its name for errors.

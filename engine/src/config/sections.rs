@@ -12,10 +12,11 @@ use super::error::ConfigError;
 use super::limits;
 use super::section::{Located, Section};
 use super::types::{
-    Account, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, Limits, Listen, Log, Node,
+    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, Limits, Listen, Log, Node,
     RECEIPT_SIGNS,
 };
 use super::value::{self, Expected};
+use crate::customers::credentials::{HASH_PREFIX, KeyDigest};
 
 /// `[node]`.
 pub(super) fn node(section: &Section<'_>) -> Result<Node, ConfigError> {
@@ -140,40 +141,89 @@ pub(super) fn accounts(root: &Section<'_>) -> Result<Vec<Account>, ConfigError> 
         return Err(root.wrong(root.line(), "account", "at least one section [[account]]", "none"));
     }
     let mut names = Names::default();
-    let mut keys = BTreeMap::new();
+    let mut digests = BTreeMap::new();
     let mut accounts = Vec::with_capacity(sections.len());
     for section in &sections {
-        let (name, key_line, account) = account(section)?;
+        let (name, key_lines, account) = account(section)?;
         names.insert(section, &name, account.id().0)?;
-        // HTTP finds the account by its key.
-        if let Some(first) = keys.insert(account.key.expose().to_owned(), key_line) {
-            let found = format!("the key of the account in line {first}");
-            return Err(section.wrong(key_line, "key", "a key of its own", found));
+        for (key, (word, line)) in account.keys.iter().zip(key_lines) {
+            // HTTP finds the account by its key.
+            if let Some(first) = digests.insert(key.digest(), line) {
+                let found = format!("the key of the account in line {first}");
+                return Err(section.wrong(line, word, "a key of its own", found));
+            }
         }
         accounts.push(account);
     }
     Ok(accounts)
 }
 
-/// The account with its name's place and its key's line.
-fn account(section: &Section<'_>) -> Result<(Located<String>, usize, Account), ConfigError> {
-    let secret = limits::KEY_BYTES_MIN..=limits::KEY_BYTES_MAX;
+/// The word and the line of each of an account's keys.
+type KeyLines = Vec<(&'static str, usize)>;
+
+/// The account with its name's place and its keys' lines.
+fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account), ConfigError> {
     let name = section.required("name", "the account's name", value::name)?;
-    let key = section.required("key", "the account's secret", |key| {
-        let text = value::visible(key, secret)?;
-        Ok(ApiKey::new(&text).expect("its bounds are the key's own"))
-    })?;
+    let (key_lines, keys) = keys(section)?;
     let words = Class::ALL.map(|class| (class.name(), class));
     let class = section.optional("class", |class| value::word(class, &words))?;
     let sender = section.required("sender", "the sender of messages that name none", sender)?;
     section.end()?;
     let account = Account {
         name: name.value.clone(),
-        key: key.value,
+        keys,
         class: class.unwrap_or(Class::Transactional),
         sender: sender.value,
     };
-    Ok((name, key.line, account))
+    Ok((name, key_lines, account))
+}
+
+/// `key`, `key_hash` and `keys`, any of which may be there and one of which must.
+fn keys(section: &Section<'_>) -> Result<(KeyLines, Vec<AccountKey>), ConfigError> {
+    let (mut lines, mut all) = (KeyLines::new(), Vec::new());
+    if let Some(key) = section.located("key", plain_key)? {
+        lines.push(("key", key.line));
+        all.push(key.value);
+    }
+    if let Some(key) = section.located("key_hash", hashed_key)? {
+        lines.push(("key_hash", key.line));
+        all.push(key.value);
+    }
+    let most = limits::ACCOUNT_KEYS_MAX;
+    let what = format!("a list of 1 to {most} keys or hashes of keys");
+    let either = |key: &DeValue<'_>| match key.as_str() {
+        Some(text) if text.starts_with(HASH_PREFIX) => hashed_key(key),
+        _ => plain_key(key),
+    };
+    if let Some(listed) = section.located("keys", |keys| value::list(keys, &what, either))? {
+        lines.resize(lines.len() + listed.value.len(), ("keys", listed.line));
+        all.extend(listed.value);
+    }
+    match all.len() {
+        0 => {
+            let what = "the account's secret, as key = \"…\" or as key_hash = \"sha256:…\"";
+            Err(section.wrong(section.line(), "key", what, "nothing: the key is missing in this section"))
+        }
+        count if count > most => {
+            Err(section.wrong(section.line(), "keys", format!("at most {most} keys"), count.to_string()))
+        }
+        _ => Ok((lines, all)),
+    }
+}
+
+fn plain_key(key: &DeValue<'_>) -> Result<AccountKey, Expected> {
+    let text = value::visible(key, limits::KEY_BYTES_MIN..=limits::KEY_BYTES_MAX)?;
+    if text.starts_with(HASH_PREFIX) {
+        return Err(Expected("a key; a hash of one stands under key_hash".to_owned()));
+    }
+    Ok(AccountKey::Plain(ApiKey::new(&text).expect("its bounds are the key's own")))
+}
+
+fn hashed_key(key: &DeValue<'_>) -> Result<AccountKey, Expected> {
+    let digest = key.as_str().and_then(KeyDigest::parse).map(AccountKey::Hashed);
+    digest.ok_or_else(|| {
+        Expected("\"sha256:\" and 64 hexadecimal digits, as `switchyard key` prints".to_owned())
+    })
 }
 
 fn sender(value: &DeValue<'_>) -> Result<String, Expected> {

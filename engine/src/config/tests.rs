@@ -1,6 +1,7 @@
 //! What is taken, and what each mistake is told.
 
-use super::{Config, Cores, Host};
+use super::{AccountKey, Config, Cores, Host};
+use crate::customers::credentials::KeyDigest;
 use shards::plan::Doubt;
 use wire::id::{Class, PartitionCount};
 
@@ -101,7 +102,7 @@ fn a_wrong_value_is_named_with_line_key_and_what_was_expected() {
 fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     assert_eq!(
         complaint_with("sender = \"Acme\"", "sender = \"Acme\"\nsendr = \"Acme\""),
-        "switchyard.toml:6: account.sendr: expected one of name, key, class, sender, found a key that is not known"
+        "switchyard.toml:6: account.sendr: expected one of name, key, key_hash, keys, class, sender, found a key that is not known"
     );
     assert_eq!(
         complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),
@@ -152,6 +153,35 @@ fn two_accounts_with_one_key_are_refused() {
         complaint(&(LEAST.to_owned() + second)),
         "switchyard.toml:17: account.key: expected a key of its own, found the key of the account in line 4"
     );
+}
+
+#[test]
+fn an_account_has_keys_in_plain_text_or_hashed_or_several_of_either() {
+    let hash = KeyDigest::from("0123456789abcdef").to_string();
+    let keys = |lines: &str| {
+        let text = LEAST.replace("key = \"0123456789abcdef\"", lines);
+        Config::parse("x", &text).map(|config| config.accounts[0].keys.clone())
+    };
+    let plain = keys("key = \"0123456789abcdef\"").unwrap();
+    let hashed = keys(&format!("key_hash = \"{hash}\"")).unwrap();
+    assert_eq!(plain[0].digest(), hashed[0].digest());
+    let both = keys(&format!("keys = [\"fedcba9876543210\", \"{hash}\"]")).unwrap();
+    assert_eq!(both.len(), 2);
+    assert!(matches!(both[0], AccountKey::Plain(_)) && matches!(both[1], AccountKey::Hashed(_)));
+    let said = |lines: &str| keys(lines).unwrap_err().to_string();
+    assert_eq!(
+        said(&format!("key = \"0123456789abcdef\"\nkey_hash = \"{hash}\"")),
+        "x:5: account.key_hash: expected a key of its own, found the key of the account in line 4"
+    );
+    assert_eq!(
+        said("key_hash = \"sha256:12\""),
+        "x:4: account.key_hash: expected \"sha256:\" and 64 hexadecimal digits, as `switchyard key` prints, \
+         found something else (not shown, since it is a secret)"
+    );
+    assert!(said(&format!("key = \"{hash}\"")).contains("a hash of one stands under key_hash"));
+    assert!(said("").starts_with("x:2: account.key: expected the account's secret"), "{}", said(""));
+    let nine: Vec<String> = (0..9).map(|n| format!("\"0123456789abcde{n}\"")).collect();
+    assert!(said(&format!("keys = [{}]", nine.join(", "))).contains("expected at most 8 keys, found 9"));
 }
 
 #[test]

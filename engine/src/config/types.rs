@@ -11,6 +11,7 @@ use wire::smpp::carrier_id::IdForm;
 use wire::smpp::receipt::ReceiptSign;
 
 use super::limits;
+use crate::customers::credentials::KeyDigest;
 
 /// All that the operator decides.
 #[derive(Clone, Debug)]
@@ -135,8 +136,8 @@ impl Default for Log {
 pub struct Account {
     /// Its name, once.
     pub name: String,
-    /// What it proves itself with.
-    pub key: ApiKey,
+    /// What it proves itself with, any of them; at least one. Several while keys are rotated.
+    pub keys: Vec<AccountKey>,
     /// The class of a submission that names none.
     pub class: Class,
     /// The sender of a submission that names none.
@@ -148,6 +149,26 @@ impl Account {
     #[must_use]
     pub fn id(&self) -> AccountId {
         AccountId::of_name(&self.name)
+    }
+}
+
+/// One of an account's keys, as the file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountKey {
+    /// The key itself: whoever reads the file can use it.
+    Plain(ApiKey),
+    /// Its hash, of which nobody gets the key.
+    Hashed(KeyDigest),
+}
+
+impl AccountKey {
+    /// Its hash.
+    #[must_use]
+    pub fn digest(&self) -> KeyDigest {
+        match self {
+            Self::Plain(key) => KeyDigest::from(key.expose()),
+            Self::Hashed(digest) => *digest,
+        }
     }
 }
 
@@ -284,3 +305,18 @@ pub(super) const ID_FORMS: [(&str, IdForm); 4] = [
 /// The words of a carrier's `receipt_sign`.
 pub(super) const RECEIPT_SIGNS: [(&str, ReceiptSign); 2] =
     [("esm-class", ReceiptSign::EsmClass), ("esm-class-or-body", ReceiptSign::EsmClassOrBody)];
+
+/// A word of a list, by what it means.
+fn word_of<T: PartialEq>(words: &[(&'static str, T)], meaning: &T) -> &'static str {
+    words.iter().find(|(_, other)| other == meaning).map_or("", |(word, _)| word)
+}
+
+/// The word for a form of ids.
+pub(crate) fn word_of_ids(form: IdForm) -> &'static str {
+    word_of(&ID_FORMS, &form)
+}
+
+/// The word for a sign of receipts.
+pub(crate) fn word_of_sign(sign: ReceiptSign) -> &'static str {
+    word_of(&RECEIPT_SIGNS, &sign)
+}

@@ -69,14 +69,21 @@ fn parse_duration(text: &str) -> Option<Duration> {
     count.checked_mul(unit_ms).map(Duration::from_millis)
 }
 
-/// The shortest spelling of a duration of whole milliseconds.
-fn show_duration(duration: Duration) -> String {
-    let ms = duration.as_millis();
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    match units.into_iter().find(|&(unit_ms, _)| ms >= unit_ms && ms.is_multiple_of(unit_ms)) {
-        Some((unit_ms, unit)) => format!("{}{unit}", ms / unit_ms),
-        None => format!("{ms}ms"),
+/// The shortest spelling of a duration of whole milliseconds, with several units only where one will not do: `12h5m`.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    let mut ms = duration.as_millis();
+    if ms == 0 {
+        return "0s".to_owned();
     }
+    let mut shown = String::new();
+    for (unit_ms, unit) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")] {
+        let count = ms / unit_ms;
+        if count > 0 {
+            shown += &format!("{count}{unit}");
+        }
+        ms %= unit_ms;
+    }
+    shown
 }
 
 /// An address to listen on.
@@ -141,11 +148,12 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_shown_in_the_same_words() {
-        for text in ["500ms", "1s", "90s", "5m", "12h", "7d", "0s"] {
+        for text in ["500ms", "1s", "45s", "5m", "12h", "7d", "0s"] {
             let duration = parse_duration(text).unwrap();
             assert_eq!(parse_duration(&show_duration(duration)), Some(duration), "{text}");
         }
         assert_eq!(show_duration(Duration::from_secs(300)), "5m");
+        assert_eq!(show_duration(Duration::from_millis(43_500_500)), "12h5m500ms");
         for wrong in ["", "5", "m", "5 m", "-5m", "5min", "99999999999999999999d", "18446744073709551615d"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
         }

@@ -1,36 +1,94 @@
 //! Who may come in: the accounts' keys.
 //!
-//! A key is looked up by a hash of 64 bits and then compared byte by byte in a time that does not depend on where it
-//! differs. The hash is not a cryptographic one and need not be: it chooses which key to compare with, and whoever finds a
-//! collision is still compared.
+//! Only the SHA-256 of a key is kept, so that neither the configuration nor a core dump need hold what opens a door
+//! (docs/adr/0009). What a customer shows is hashed, found by the first bytes of its hash and compared with all of it in
+//! a time that does not depend on where the two differ.
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
 use wire::id::AccountId;
-use xxhash_rust::xxh3::xxh3_64;
+
+/// The bytes of a SHA-256.
+const DIGEST_BYTES: usize = 32;
+
+/// How a hash is written in a configuration: this, and 64 hexadecimal digits.
+pub const HASH_PREFIX: &str = "sha256:";
+
+/// The SHA-256 of a key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyDigest([u8; DIGEST_BYTES]);
+
+impl KeyDigest {
+    /// The hash of a key.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+
+    /// Reads `sha256:` and 64 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix(HASH_PREFIX)?.as_bytes();
+        if digits.len() != 2 * DIGEST_BYTES {
+            return None;
+        }
+        let mut digest = [0; DIGEST_BYTES];
+        for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |char: u8| char::from(char).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(digest))
+    }
+
+    /// The first eight bytes, by which a table is sorted.
+    fn head(&self) -> u64 {
+        self.0.iter().take(8).fold(0, |head, &byte| head << 8 | u64::from(byte))
+    }
+
+    /// Whether two are the same, looking at every byte whatever the first ones say.
+    fn equals(&self, other: &Self) -> bool {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs.fold(0, |sum, (a, b)| sum | std::hint::black_box(a ^ b)) == 0
+    }
+}
+
+impl From<&str> for KeyDigest {
+    fn from(key: &str) -> Self {
+        Self::of(key.as_bytes())
+    }
+}
+
+impl fmt::Display for KeyDigest {
+    /// As a configuration has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HASH_PREFIX)?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyDigest {
+    /// Nothing of it: whoever knows the hash can try keys against it at leisure.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyDigest(…)")
+    }
+}
 
 /// One account's way in.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
     /// The account.
     pub account: AccountId,
     /// Its name, which a native client says too.
     pub name: String,
     /// Its key.
-    pub key: String,
-}
-
-impl fmt::Debug for Credential {
-    /// Without the key: a debug print ends in a log.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("name", &self.name).finish_non_exhaustive()
-    }
+    pub key: KeyDigest,
 }
 
 /// All accounts' keys, made once from the configuration and shared by the shards.
 #[derive(Debug)]
 pub struct Credentials {
-    /// By the hash of the key.
+    /// By the head of the key's hash.
     sorted: Vec<(u64, Credential)>,
 }
 
@@ -38,9 +96,10 @@ impl Credentials {
     /// A table of these. An account may have several keys; empty keys let nobody in.
     #[must_use]
     pub fn new(credentials: Vec<Credential>) -> Self {
-        let with_key = credentials.into_iter().filter(|credential| !credential.key.is_empty());
-        let mut sorted: Vec<_> = with_key.map(|c| (xxh3_64(c.key.as_bytes()), c)).collect();
-        sorted.sort_by_key(|(hash, _)| *hash);
+        let empty = KeyDigest::of(b"");
+        let with_key = credentials.into_iter().filter(|credential| credential.key != empty);
+        let mut sorted: Vec<_> = with_key.map(|credential| (credential.key.head(), credential)).collect();
+        sorted.sort_by_key(|(head, _)| *head);
         Self { sorted }
     }
 
@@ -57,20 +116,11 @@ impl Credentials {
     }
 
     fn find(&self, key: &[u8]) -> Option<&Credential> {
-        let hash = xxh3_64(key);
-        let first = self.sorted.partition_point(|(other, _)| *other < hash);
-        let same_hash = self.sorted[first..].iter().take_while(|(other, _)| *other == hash);
-        same_hash.map(|(_, credential)| credential).find(|credential| equal(credential.key.as_bytes(), key))
+        let digest = KeyDigest::of(key);
+        let first = self.sorted.partition_point(|(head, _)| *head < digest.head());
+        let same_head = self.sorted[first..].iter().take_while(|(head, _)| *head == digest.head());
+        same_head.map(|(_, credential)| credential).find(|credential| credential.key.equals(&digest))
     }
-}
-
-/// Whether two keys are the same, looking at every byte whatever the first ones say.
-fn equal(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let difference = one.iter().zip(other).fold(0, |sum, (a, b)| sum | std::hint::black_box(a ^ b));
-    difference == 0
 }
 
 #[cfg(test)]
@@ -99,5 +149,18 @@ mod tests {
         }
         assert_eq!(table.account_of(b""), None);
         assert!(!format!("{table:?}").contains("three"));
+    }
+    #[test]
+    fn a_hash_is_written_and_read_in_one_form() {
+        // FIPS 180-2, appendix B.1.
+        let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(KeyDigest::of(b"abc").to_string(), abc);
+        assert_eq!(KeyDigest::parse(abc), Some(KeyDigest::of(b"abc")));
+        assert_eq!(KeyDigest::parse(&abc.to_uppercase().replace("SHA", "sha")), Some(KeyDigest::of(b"abc")));
+        for wrong in ["", "sha256:", &abc[7..], &abc[..70], &format!("{abc}0"), &abc.replace("ba78", "xy78")]
+        {
+            assert_eq!(KeyDigest::parse(wrong), None, "{wrong}");
+        }
+        assert!(!format!("{:?}", KeyDigest::of(b"abc")).contains("ba78"));
     }
 }

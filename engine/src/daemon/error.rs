@@ -12,7 +12,7 @@ use crate::config::{ConfigError, PlanError};
 use crate::faults::FaultsError;
 use crate::files::{DirError, LogError};
 use crate::net::NetError;
-use crate::runtime::{HostError, RuntimeError};
+use crate::runtime::RuntimeError;
 use crate::shard_io::IoError;
 
 use super::control::Notice;
@@ -112,8 +112,11 @@ pub enum DaemonError {
     #[error(transparent)]
     Faults(#[from] FaultsError),
     /// What the host does not give.
-    #[error(transparent)]
-    Probe(#[from] HostError),
+    #[error("this host is not fit: {what}")]
+    Unfit {
+        /// Each finding with what to do, one a line.
+        what: String,
+    },
     /// A shard's thread.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),

@@ -14,7 +14,6 @@ mod control;
 mod desk;
 mod directory;
 mod error;
-mod host;
 pub(crate) mod limits;
 mod log;
 mod metrics;
@@ -38,6 +37,7 @@ use crate::config::{Config, Host, Node};
 use crate::customers::credentials::{Credential, Credentials};
 use crate::faults::Faults;
 use crate::files::DirLock;
+use crate::host::{self, Finding, Weight};
 use crate::runtime::{self, Shards};
 use crate::sandbox::Sandbox;
 
@@ -52,6 +52,7 @@ use ports::Ports;
 use shard::{Common, Given};
 
 pub use error::{DaemonError, ShardError};
+pub(crate) use newcomer::random_u64;
 
 /// What `switchyard serve` was told.
 #[derive(Clone, Debug, Default)]
@@ -114,14 +115,16 @@ fn prepare(options: &ServeOptions) -> Result<Prepared, DaemonError> {
         faults.announce();
     }
     let config = options.config.as_deref().map(Config::load).transpose()?;
+    for warning in config.iter().flat_map(Config::warnings) {
+        tracing::warn!(event = "config", warning);
+    }
     let node = config.as_ref().map_or_else(Node::default, |config| config.node.clone());
     let data = options.data.clone().unwrap_or_else(|| node.data.clone());
     let cores = host::cores(&node.cores)?;
     let shards = u16::try_from(cores.len()).unwrap_or(u16::MAX);
-    for warning in runtime::probe(shards)?.warnings {
-        tracing::warn!(event = "host", warning);
-    }
+    heed(&host::examine(shards))?;
     let lock = DirLock::take(&data)?;
+    heed(&host::examine_data(&data))?;
     let mut belonging = Belonging::establish(&data, node.id, shards)?;
     let (config, dev_key) = match config {
         Some(config) => (config, None),
@@ -134,6 +137,14 @@ fn prepare(options: &ServeOptions) -> Result<Prepared, DaemonError> {
     };
     redeal::redeal(&data, &mut belonging, &config)?;
     Ok(Prepared { config, data, cores, belonging, dev_key, faults, _lock: lock })
+}
+
+/// Warns of what is not as it should be on this machine, and refuses what the daemon cannot work with.
+fn heed(findings: &[Finding]) -> Result<(), DaemonError> {
+    for finding in findings.iter().filter(|finding| finding.weight == Weight::Warning) {
+        tracing::warn!(event = "host", what = finding.what, found = finding.found, advice = finding.advice);
+    }
+    host::refusal(findings).map_or(Ok(()), |what| Err(DaemonError::Unfit { what }))
 }
 
 /// What each shard is given, and the queues by which it is told.
@@ -150,7 +161,7 @@ fn give(
     let layout = Layout::new(config.log.segment_bytes)?;
     let common = Common {
         plan: Arc::new(config.plan(host)?),
-        credentials: Arc::new(Credentials::new(config.accounts.iter().map(credential).collect())),
+        credentials: Arc::new(credentials(config)),
         carriers: dials(config)?,
         board: Arc::new(Board::new(shards)),
         process: clock::now().wall.0,
@@ -170,7 +181,7 @@ fn give(
             log_dir: belonging.log_dir(data, ShardId(shard)),
             snapshot_dir: data.join("snapshots"),
             snapshot_every_bytes: config.log.snapshot_every_bytes,
-            random: newcomer::random_u64()
+            random: random_u64()
                 .map_err(|error| DaemonError::System { doing: "asking for randomness".to_owned(), error })?,
             rings,
             commands: receiver,
@@ -179,8 +190,13 @@ fn give(
     Ok((commands, given))
 }
 
-fn credential(account: &crate::config::Account) -> Credential {
-    Credential { account: account.id(), name: account.name.clone(), key: account.key.expose().to_owned() }
+/// What lets the accounts in.
+fn credentials(config: &Config) -> Credentials {
+    let credentials = config.accounts.iter().flat_map(|account| {
+        let (id, name) = (account.id(), &account.name);
+        account.keys.iter().map(move |key| Credential { account: id, name: name.clone(), key: key.digest() })
+    });
+    Credentials::new(credentials.collect())
 }
 
 /// Where the carriers listen: names are looked up once, here, since a look-up may take seconds.

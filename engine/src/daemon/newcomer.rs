@@ -9,7 +9,9 @@ use std::path::Path;
 use shards::plan::{ClassPolicy, Route};
 use wire::id::Class;
 
-use crate::config::{Account, ApiKey, Carrier, CarrierAddress, Config, Limits, Listen, Log, Node};
+use crate::config::{
+    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Limits, Listen, Log, Node,
+};
 
 use super::DaemonError;
 
@@ -67,7 +69,7 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
         classes: Class::ALL.map(ClassPolicy::default_of),
         accounts: vec![Account {
             name: ACCOUNT.to_owned(),
-            key,
+            keys: vec![AccountKey::Plain(key)],
             class: Class::Transactional,
             sender: "Switchyard".to_owned(),
         }],
@@ -95,7 +97,7 @@ pub(super) fn invitation(http: SocketAddr, data: &Path, key: &DevKey) -> String 
 ///
 /// # Errors
 /// When the system has none to give.
-pub(super) fn random_u64() -> io::Result<u64> {
+pub(crate) fn random_u64() -> io::Result<u64> {
     let mut bytes = [0; 8];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(u64::from_le_bytes(bytes))

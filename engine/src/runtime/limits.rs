@@ -17,10 +17,7 @@ pub(super) const EXECUTOR_MEMORY_BYTES: usize = 512 * 1024;
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Locked memory that a daemon needs, in bytes, for each shard: glommio refuses to start below it.
-pub(super) const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
-
-/// Open files below which `probe` warns: a connection is one.
-pub(super) const OPEN_FILES_WANTED: u64 = 4096;
+pub(crate) const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 
 /// How often a hot shard lets the executor look at its own rings when something slow is in flight there.
 pub(crate) const PASS_EVERY: Duration = Duration::from_micros(500);

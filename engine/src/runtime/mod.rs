@@ -11,7 +11,6 @@
 
 mod disk;
 mod event;
-mod host;
 mod limits;
 mod park;
 mod shards;
@@ -23,8 +22,7 @@ mod worker;
 pub(crate) use disk::segment_seq;
 pub use disk::{LogDir, SegmentFile};
 pub use event::WakeHandle;
-pub use host::{HostError, HostReport, probe};
-pub(crate) use limits::PASS_EVERY;
+pub(crate) use limits::{MEMLOCK_BYTES_MIN, PASS_EVERY};
 pub(crate) use park::Parker;
 pub use shards::{RuntimeError, ShardSeat, Shards, spawn_shards};
 pub use snapshots::SnapshotWrite;

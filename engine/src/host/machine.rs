@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::config::Cores;
 
-use super::DaemonError;
+use crate::daemon::DaemonError;
 
 /// Where the kernel says on which cores this process may run.
 const STATUS: &str = "/proc/self/status";
@@ -15,7 +15,7 @@ const MEMINFO: &str = "/proc/meminfo";
 ///
 /// # Errors
 /// When the kernel does not say which there are, or a core is configured that this process may not use.
-pub(super) fn cores(wanted: &Cores) -> Result<Vec<usize>, DaemonError> {
+pub(crate) fn cores(wanted: &Cores) -> Result<Vec<usize>, DaemonError> {
     let unknown = |error: String| DaemonError::Host { what: format!("{STATUS}: {error}") };
     let status = fs::read_to_string(STATUS).map_err(|error| unknown(error.to_string()))?;
     let allowed = field(&status, "Cpus_allowed_list:").and_then(parse_list);
@@ -33,7 +33,7 @@ pub(super) fn cores(wanted: &Cores) -> Result<Vec<usize>, DaemonError> {
 }
 
 /// Memory of the machine, in bytes; 4 GiB when the kernel does not say.
-pub(super) fn memory_bytes() -> u64 {
+pub(crate) fn memory_bytes() -> u64 {
     let kib = fs::read_to_string(MEMINFO).ok().and_then(|text| {
         field(&text, "MemTotal:")
             .and_then(|rest| rest.split_whitespace().next().and_then(|kib| kib.parse().ok()))

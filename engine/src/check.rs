@@ -1,0 +1,298 @@
+//! `switchyard check`: what a configuration means on this machine, before anything is started with it.
+//!
+//! It is read exactly as `serve` reads it, with the same errors. What the file leaves to defaults, to the host or to
+//! division among shards is shown as it comes out, so that nobody has to work it out at night. Secrets are not shown.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use shards::plan::{ClassPolicy, Doubt, Plan};
+use wire::id::{Class, PartitionCount};
+
+use crate::config::{AccountKey, Carrier, Config, Host, show_duration, word_of_ids, word_of_sign};
+use crate::daemon::DaemonError;
+use crate::daemon::limits::PARTITIONS_PER_SHARD;
+use crate::files::Identity;
+use crate::host;
+use crate::table::Table;
+
+/// Bytes of memory that an open or finished message takes with its trace (docs/budgets.md).
+const MESSAGE_BYTES: u64 = 500;
+
+/// Bytes of memory that a remembered key takes (`shards`, the key table at seven eighths full).
+const KEY_BYTES: u64 = 48;
+
+/// Reads a configuration and says what it means, for people.
+///
+/// # Errors
+/// As [`crate::daemon::serve`] for the same file.
+pub fn explain(file: &Path, data: Option<PathBuf>) -> Result<String, DaemonError> {
+    let config = Config::load(file)?;
+    let data = data.unwrap_or_else(|| config.node.data.clone());
+    let cores = host::cores(&config.node.cores)?;
+    let shards = u16::try_from(cores.len()).unwrap_or(u16::MAX);
+    let identity = Identity::read(&data)?;
+    let own = shards.saturating_mul(PARTITIONS_PER_SHARD).clamp(PartitionCount::MIN, PartitionCount::MAX);
+    let count = identity.as_ref().map_or(own, |identity| identity.partitions);
+    let partitions = PartitionCount::new(count)
+        .or_else(|| PartitionCount::new(own))
+        .expect("clamped to what there may be");
+    let memory_bytes = host::memory_bytes();
+    let plan = config.plan(Host { shards, partitions, memory_bytes })?;
+    wal::Layout::new(config.log.segment_bytes)?;
+    let mut out = format!("{}: good\n", file.display());
+    node(&config, &data, &cores, &plan, identity.as_ref(), &mut out);
+    accounts(&config, &mut out);
+    carriers(&config, &plan, &mut out);
+    routes(&config, &mut out);
+    classes(&plan, &mut out);
+    memory(&plan, memory_bytes, &mut out);
+    warnings(&config, identity.as_ref(), shards, &mut out);
+    Ok(out)
+}
+
+fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(out, "{line}").expect("a String takes all");
+}
+
+fn node(
+    config: &Config,
+    data: &Path,
+    cores: &[usize],
+    plan: &Plan,
+    identity: Option<&Identity>,
+    out: &mut String,
+) {
+    let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
+    let (shards, partitions) = (plan.shards, plan.partitions.count());
+    let founded = if identity.is_some() { "holds data" } else { "new" };
+    let mut table = Table::new(&["node", &config.node.id.0.to_string()]);
+    let mut row = |what: &str, is: String| table.row([what.to_owned(), is]);
+    row("region", config.node.region.clone());
+    row("data", format!("{} ({founded})", data.display()));
+    row("shards", format!("{shards}, on cores {}", cores.join(", ")));
+    row("partitions", format!("{partitions}, about {} to a shard", partitions.div_ceil(shards)));
+    row("http", config.listen.http.to_string());
+    row(
+        "native",
+        match config.listen.native.port() {
+            0 => format!("{}: free ports; see {}/ports", config.listen.native, data.display()),
+            first => {
+                format!("{}, and shard by shard on {} to {}", config.listen.native, first + 1, first + shards)
+            }
+        },
+    );
+    row("log", format!("segments of {} MiB", config.log.segment_bytes >> 20));
+    put(out, format_args!("\n{table}"));
+}
+
+fn accounts(config: &Config, out: &mut String) {
+    let mut table = Table::new(&["account", "class", "sender", "keys"]);
+    for account in &config.accounts {
+        let plain = account.keys.iter().filter(|key| matches!(key, AccountKey::Plain(_))).count();
+        let keys = match (account.keys.len() - plain, plain) {
+            (hashed, 0) => format!("{hashed} hashed"),
+            (0, plain) => format!("{plain} in plain text"),
+            (hashed, plain) => format!("{hashed} hashed, {plain} in plain text"),
+        };
+        table.row([account.name.clone(), account.class.name().to_owned(), account.sender.clone(), keys]);
+    }
+    put(out, format_args!("{table}"));
+}
+
+fn carriers(config: &Config, plan: &Plan, out: &mut String) {
+    let heads = ["carrier", "address", "binds", "window", "rate", "response", "enquire", "ids", "receipts"];
+    let mut table = Table::new(&heads);
+    let binds = |carrier: &Carrier| u32::from(carrier.binds_per_shard) * u32::from(plan.shards);
+    for (carrier, planned) in config.carriers.iter().zip(&plan.carriers) {
+        let rate = match (carrier.rate_per_s, planned.rate_per_shard) {
+            (Some(all), Some(each)) => format!("{all}/s, {each}/s a shard"),
+            _ => "as the windows let through".to_owned(),
+        };
+        let address = &carrier.address;
+        table.row([
+            carrier.name.clone(),
+            format!("{}:{}", address.host, address.port),
+            format!("{} in all, {} a shard", binds(carrier), carrier.binds_per_shard),
+            format!(
+                "{} a bind, {} in all",
+                carrier.window_pdus,
+                binds(carrier) * u32::from(carrier.window_pdus)
+            ),
+            rate,
+            show_duration(carrier.response_timeout),
+            show_duration(carrier.enquire_after),
+            word_of_ids(carrier.response_ids).to_owned(),
+            format!("{}, {}", word_of_ids(carrier.receipt_ids), word_of_sign(carrier.receipt_sign)),
+        ]);
+    }
+    put(out, format_args!("{table}"));
+}
+
+fn routes(config: &Config, out: &mut String) {
+    let mut routes: Vec<_> = config.routes.iter().collect();
+    routes.sort_by_key(|route| route.prefix.map_or_else(String::new, |prefix| prefix.to_string()));
+    let mut table = Table::new(&["recipients", "carriers, in this order"]);
+    for route in routes {
+        let prefix = route.prefix.map_or_else(|| "all others".to_owned(), |prefix| format!("{prefix}…"));
+        let names = route.carriers.iter().map(|&place| &*config.carriers[usize::from(place)].name);
+        table.row([prefix, names.collect::<Vec<_>>().join(", ")]);
+    }
+    if config.routes.iter().all(|route| route.prefix.is_some()) {
+        table.row(["all others".to_owned(), "none: refused as no-route".to_owned()]);
+    }
+    put(out, format_args!("{table}"));
+}
+
+/// How long a class's keys are remembered: as long as its messages can be open.
+fn key_window(policy: &ClassPolicy) -> core::time::Duration {
+    policy.validity + policy.receipt_wait
+}
+
+fn classes(plan: &Plan, out: &mut String) {
+    let mut table = Table::new(&[
+        "class",
+        "validity",
+        "receipt wait",
+        "doubt wait",
+        "doubt",
+        "keys kept",
+        "keyed messages",
+    ]);
+    let keys = plan.keys_max as u64 * u64::from(plan.shards);
+    for class in Class::ALL {
+        let policy = plan.class(class);
+        let doubt = match policy.doubt {
+            Doubt::SendAgain => "send again",
+            Doubt::GiveUp => "give up",
+        };
+        let window = key_window(policy);
+        table.row([
+            class.name().to_owned(),
+            show_duration(policy.validity),
+            show_duration(policy.receipt_wait),
+            show_duration(policy.doubt_wait),
+            doubt.to_owned(),
+            show_duration(window),
+            format!("{}/s sustained", keys / window.as_secs().max(1)),
+        ]);
+    }
+    put(out, format_args!("{table}"));
+}
+
+fn memory(plan: &Plan, memory_bytes: u64, out: &mut String) {
+    let shards = u64::from(plan.shards);
+    let mib = |count: u64, each: u64| format!("{} MiB", (count * each) >> 20);
+    let (keys, open) = (plan.keys_max as u64 * shards, plan.open_messages_max as u64 * shards);
+    let finished = plan.finished_max as u64;
+    let mut table = Table::new(&["memory when full", "at most", "a shard", "takes"]);
+    let mut row = |what: &str, count: u64, each: u64, own: String| {
+        table.row([what.to_owned(), count.to_string(), own, mib(count, each)]);
+    };
+    row("idempotency keys", keys, KEY_BYTES, plan.keys_max.to_string());
+    row("open messages", open, MESSAGE_BYTES, plan.open_messages_max.to_string());
+    row("finished messages", finished, MESSAGE_BYTES, (finished / shards).to_string());
+    let all = keys * KEY_BYTES + (open + finished) * MESSAGE_BYTES;
+    let verdict = if all > memory_bytes / 10 * 9 { "too much: lower [limits]" } else { "it fits" };
+    put(out, format_args!("{table}  of {} MiB on this machine: {verdict}", memory_bytes >> 20));
+    put(
+        out,
+        format_args!(
+            "  a finished message is kept for {}, or until there are too many",
+            show_duration(plan.retention)
+        ),
+    );
+}
+
+fn warnings(config: &Config, identity: Option<&Identity>, shards: u16, out: &mut String) {
+    let mut all = config.warnings();
+    if let Some(identity) = identity {
+        if identity.node != config.node.id.0 {
+            let (theirs, ours) = (identity.node, config.node.id.0);
+            all.push(format!(
+                "node.id = {ours}, and the data directory is that of node {theirs}: serve will refuse"
+            ));
+        }
+        if identity.shards != shards {
+            let theirs = identity.shards;
+            all.push(format!(
+                "node.cores gives {shards} shards, and the data directory has {theirs}: serve will refuse"
+            ));
+        }
+    }
+    if !all.is_empty() {
+        put(out, format_args!("\nwarnings"));
+        all.iter().for_each(|warning| put(out, format_args!("  {warning}")));
+    }
+}
+
+/// Looks at this machine for the shards and the data directory of a configuration, or of none.
+///
+/// # Errors
+/// As [`explain`].
+pub fn host_findings(file: Option<&Path>, data: Option<PathBuf>) -> Result<Vec<host::Finding>, DaemonError> {
+    let node = file.map(Config::load).transpose()?.map(|config| config.node).unwrap_or_default();
+    let shards = u16::try_from(host::cores(&node.cores)?.len()).unwrap_or(u16::MAX);
+    let mut findings = host::examine(shards);
+    findings.extend(host::examine_data(&data.unwrap_or(node.data)));
+    Ok(findings)
+}
+
+/// What was found on this machine, for people.
+#[must_use]
+pub fn host_report(findings: &[host::Finding]) -> String {
+    let mut table = Table::new(&["host", "", "found", "what to do"]);
+    for finding in findings {
+        let weight = finding.weight.name().to_owned();
+        table.row([finding.what.to_owned(), weight, finding.found.clone(), finding.advice.clone()]);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "[node]\ncores = [0]\n[limits]\nkeys = 4320000\n\
+        [[account]]\nname = \"a\"\nkey = \"0123456789abcdef\"\nsender = \"A\"\n\
+        [[carrier]]\nname = \"c\"\naddress = \"127.0.0.1:2775\"\nsystem_id = \"me\"\npassword = \"hunter2\"\nrate = 100\n\
+        [[route]]\nprefix = \"+49151\"\ncarriers = [\"c\"]\n";
+
+    fn told(text: &str) -> Result<String, DaemonError> {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("switchyard.toml");
+        std::fs::write(&file, text).unwrap();
+        explain(&file, Some(place.path().join("data")))
+    }
+
+    #[test]
+    fn a_file_is_told_with_all_that_it_leaves_out_and_without_its_secrets() {
+        let told = told(FILE).unwrap();
+        let lines = [
+            "1, on cores 0",
+            "16, about 16 to a shard",
+            "127.0.0.1:7700, and shard by shard on 7701 to 7701",
+            "a        transactional  A       1 in plain text",
+            "c        127.0.0.1:2775  1 in all, 1 a shard  64 a bind, 64 in all  100/s, 100/s a shard",
+            "+49151…     c",
+            "all others  none: refused as no-route",
+            "otp            5m        12h           0s          send again  12h5m      ",
+            // 12 h 5 m are 43,500 s.
+            "99/s sustained",
+            "account a: key in plain text",
+        ];
+        for line in lines {
+            assert!(told.contains(line), "no {line:?} in\n{told}");
+        }
+        assert!(!told.contains("hunter2") && !told.contains("0123456789abcdef"), "{told}");
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_its_line_as_serve_refuses_it() {
+        let error = told(&FILE.replace("rate = 100", "rate = 0")).unwrap_err();
+        assert!(error.is_configuration());
+        assert!(error.to_string().contains("switchyard.toml:14: carrier.rate: expected"), "{error}");
+        let error = told(&FILE.replace("[0]", "[1000]")).unwrap_err();
+        assert!(error.is_configuration(), "{error}");
+    }
+}
