@@ -4,6 +4,7 @@
 //! turn; [`customers`] is HTTP and the native protocol as machines over bytes; [`shard_io`] is all IO of one shard, made of
 //! [`net`], [`files`], [`ring`] and [`runtime`]; [`faults`] breaks them for tests; [`sandbox`] is the carrier for newcomers.
 
+pub mod admin;
 pub mod check;
 pub mod config;
 pub mod customers;
@@ -12,6 +13,7 @@ pub mod faults;
 pub mod files;
 pub mod host;
 pub mod key;
+pub mod logging;
 pub mod net;
 pub mod ring;
 pub mod runtime;

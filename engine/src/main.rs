@@ -1,6 +1,8 @@
 //! `switchyard`: the command line.
 
-use std::io::{self, IsTerminal, Write};
+mod ctl;
+
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,7 +11,7 @@ use engine::check;
 use engine::daemon::{self, DaemonError, ServeOptions};
 use engine::host::{self, Weight};
 use engine::key::NewKey;
-use tracing_subscriber::EnvFilter;
+use engine::logging::LogFormat;
 
 /// The allocator of the whole program: threads that allocate on one core and free on another are what it is good at.
 #[global_allocator]
@@ -33,6 +35,8 @@ enum Command {
     Serve(Serve),
     /// Says what a configuration means on this machine, or what is wrong with it, and starts nothing.
     Check(Check),
+    /// Asks a daemon that runs, or looks at its files.
+    Ctl(ctl::Ctl),
     /// Makes a key for an account: prints the key, and the line with its hash for the configuration.
     Key,
 }
@@ -45,6 +49,9 @@ struct Serve {
     /// The data directory; overrides node.data of the configuration.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// How log lines look, over the configuration: text, or json.
+    #[arg(long, value_name = "FORMAT", value_parser = LogFormat::parse)]
+    log_format: Option<LogFormat>,
     /// Breaks sockets and files as FILE says. For tests only.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -68,19 +75,14 @@ fn main() -> ExitCode {
     match cli.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
         Command::Serve(options) => serve(options),
         Command::Check(options) => check(options),
+        Command::Ctl(options) => ctl::run(options),
         Command::Key => key(),
     }
 }
 
 fn serve(serve: Serve) -> ExitCode {
-    let filter = EnvFilter::try_from_env("SWITCHYARD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
-    let options = ServeOptions { config: serve.config, data: serve.data, faults: serve.faults };
+    let Serve { config, data, log_format, faults } = serve;
+    let options = ServeOptions { config, data, faults, log_format };
     match daemon::serve(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),

@@ -153,6 +153,12 @@ impl Refusal {
         }
     }
 
+    /// Its place in [`Refusal::ALL`].
+    #[must_use]
+    pub fn place(self) -> usize {
+        Self::ALL.iter().position(|&other| other == self).expect("all are there")
+    }
+
     /// All of them, for tables and metrics.
     pub const ALL: [Self; 13] = [
         Self::KeyConflict,

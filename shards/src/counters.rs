@@ -51,7 +51,6 @@ counters! {
     accepted_notification: Counter "switchyard_messages_accepted" ("class", "notification") "Messages that were taken.";
     accepted_marketing: Counter "switchyard_messages_accepted" ("class", "marketing") "Messages that were taken.";
     known: Counter "switchyard_submissions_known" ("", "") "Submissions whose key was known and whose first answer was given again.";
-    refused: Counter "switchyard_submissions_refused" ("", "") "Submissions that were not taken.";
     attempts: Counter "switchyard_attempts" ("", "") "Attempts that were decided.";
     segments_sent: Counter "switchyard_segments_sent" ("", "") "Segments that were given to a link's connection.";
     answers_accepted: Counter "switchyard_carrier_answers" ("outcome", "accepted") "Answers of carriers to segments.";

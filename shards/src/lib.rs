@@ -12,6 +12,7 @@
 pub mod api;
 mod clock;
 pub mod counters;
+pub mod histogram;
 mod jitter;
 pub mod limits;
 mod pacing;
@@ -25,6 +26,7 @@ mod wheel;
 
 pub use shard::cell::ReceiptOrigin;
 pub use shard::cross::{Cross, OwnedSubmission, Receipt};
+pub use shard::inspect::{Latencies, LinkCounts, LinkState, LinkView, QueueView, Trouble};
 pub use shard::links::{LinkAction, LinkId, LinkInput};
 pub use shard::snapshots::SnapshotPiece;
 pub use shard::{LogRoom, RecoveryError, Shard, ShardConfig};

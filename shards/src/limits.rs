@@ -67,6 +67,8 @@ pub const DISPATCH_PER_TURN_MAX: usize = 4_096;
 pub const SNAPSHOT_PIECE_BYTES: usize = 64 << 10;
 /// Slots that one step of a snapshot looks at: a table that is nearly empty is walked quickly and still in steps.
 pub const SNAPSHOT_SLOTS_PER_STEP: u32 = 4_096;
+/// How far a look into a queue goes for the first message that still waits: an operator's question must not stop the shard.
+pub const OLDEST_LOOKS_MAX: usize = 1_024;
 
 /// Ticks of the wheel of timers are this long.
 pub const TICK: Duration = Duration::from_millis(16);

@@ -50,6 +50,11 @@ impl CarrierQueue {
         self.classes[class.index()].len()
     }
 
+    /// What waits in a class, the next first, with those that have stopped waiting.
+    pub(crate) fn iter(&self, class: Class) -> impl Iterator<Item = Waiting> + '_ {
+        self.classes[class.index()].iter().copied()
+    }
+
     /// Takes all that waits, in the order of classes.
     pub(crate) fn drain(&mut self) -> Vec<Waiting> {
         self.classes.iter_mut().flat_map(|class| class.drain(..)).collect()

@@ -25,7 +25,7 @@ use std::path::Path;
 pub use error::ConfigError;
 pub use plan::{Host, PlanError};
 pub use types::{
-    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, Node,
+    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, LogOutput, Node,
 };
 
 pub(crate) use types::{word_of_ids, word_of_sign};
@@ -71,11 +71,12 @@ impl Config {
         let listen = sections::listen(&root.section("listen")?, node.cores.count_at_least())?;
         let limits = sections::limits(&root.section("limits")?)?;
         let log = sections::log(&root.section("log")?)?;
+        let log_output = sections::log_output(&root.section("log_output")?)?;
         let classes = sections::classes(&root.section("classes")?)?;
         let accounts = sections::accounts(&root)?;
         let carriers = sections::carriers(&root)?;
         let routes = sections::routes(&root, &carriers)?;
         root.end()?;
-        Ok(Self { node, listen, limits, log, classes, accounts, carriers, routes })
+        Ok(Self { node, listen, limits, log, log_output, classes, accounts, carriers, routes })
     }
 }

@@ -12,11 +12,12 @@ use super::error::ConfigError;
 use super::limits;
 use super::section::{Located, Section};
 use super::types::{
-    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, Limits, Listen, Log, Node,
-    RECEIPT_SIGNS,
+    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, Limits, Listen, Log,
+    LogOutput, Node, RECEIPT_SIGNS,
 };
 use super::value::{self, Expected};
 use crate::customers::credentials::{HASH_PREFIX, KeyDigest};
+use crate::logging::{self, LogFormat};
 
 /// `[node]`.
 pub(super) fn node(section: &Section<'_>) -> Result<Node, ConfigError> {
@@ -104,6 +105,18 @@ pub(super) fn log(section: &Section<'_>) -> Result<Log, ConfigError> {
         segment_bytes: mib.map_or(default.segment_bytes, |mib| mib << 20),
         snapshot_every_bytes: snapshot_mib.map_or(default.snapshot_every_bytes, |mib| mib << 20),
     })
+}
+
+/// `[log_output]`.
+pub(super) fn log_output(section: &Section<'_>) -> Result<LogOutput, ConfigError> {
+    let default = LogOutput::default();
+    let format = section.optional("format", |word| value::word(word, &LogFormat::WORDS))?;
+    let filter = section.optional("filter", |filter| match value::text(filter)? {
+        text if logging::is_filter(text) => Ok(text.to_owned()),
+        _ => Err(Expected("a filter of log lines, as \"info\" or \"warn,engine=debug\"".to_owned())),
+    })?;
+    section.end()?;
+    Ok(LogOutput { format: format.unwrap_or(default.format), filter: filter.unwrap_or(default.filter) })
 }
 
 /// `[classes.otp]` and its siblings.

@@ -2,6 +2,7 @@
 
 use super::{AccountKey, Config, Cores, Host};
 use crate::customers::credentials::KeyDigest;
+use crate::logging::LogFormat;
 use shards::plan::Doubt;
 use wire::id::{Class, PartitionCount};
 
@@ -59,12 +60,13 @@ fn every_key_is_read_into_its_type() {
     ) + "[node]\nid = 7\nregion = \"fra\"\ncores = [1, 0]\ndata = \"there\"\n\
          [listen]\nhttp = \"[::1]:0\"\nnative = \"127.0.0.1:0\"\n\
          [limits]\nopen_messages = 2000\nkeys = 4000\nretention = \"1h\"\nfinished = 1600\n\
-         [log]\nsegment_mib = 4\nsnapshot_mib = 9\n\
+         [log]\nsegment_mib = 4\nsnapshot_mib = 9\n[log_output]\nformat = \"json\"\nfilter = \"warn\"\n\
          [classes.marketing]\nvalidity = \"1h\"\nreceipt_wait = \"2h\"\ndoubt_wait = \"500ms\"\ndoubt = \"send-again\"\n";
     let config = Config::parse("x", &text).unwrap();
     assert_eq!(config.node.cores, Cores::Listed(vec![1, 0]));
     assert_eq!((config.node.region.as_str(), config.log.segment_bytes), ("fra", 4 << 20));
     assert_eq!(config.log.snapshot_every_bytes, 9 << 20);
+    assert_eq!((config.log_output.format, config.log_output.filter.as_str()), (LogFormat::Json, "warn"));
     let plan = config.plan(host(2)).unwrap();
     assert_eq!((plan.node.0, plan.keys_max, plan.finished_max), (7, 2000, 1600));
     let carrier = &plan.carriers[0];
@@ -106,7 +108,7 @@ fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     );
     assert_eq!(
         complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),
-        "switchyard.toml:15: nod: expected one of node, listen, limits, log, classes, account, carrier, route, \
+        "switchyard.toml:15: nod: expected one of node, listen, limits, log, log_output, classes, account, carrier, route, \
          found a key that is not known"
     );
 }

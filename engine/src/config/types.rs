@@ -12,6 +12,7 @@ use wire::smpp::receipt::ReceiptSign;
 
 use super::limits;
 use crate::customers::credentials::KeyDigest;
+use crate::logging::LogFormat;
 
 /// All that the operator decides.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the log lies on the disk.
     pub log: Log,
+    /// How the daemon's own log lines look.
+    pub log_output: LogOutput,
     /// What each class is promised, at [`Class::index`].
     pub classes: [ClassPolicy; 4],
     /// Who may submit; at least one.
@@ -128,6 +131,21 @@ impl Default for Log {
             segment_bytes: wal::limits::SEGMENT_BYTES_DEFAULT,
             snapshot_every_bytes: limits::SNAPSHOT_BYTES_DEFAULT,
         }
+    }
+}
+
+/// How the daemon's own log lines look, and which there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogOutput {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// Which lines, as `info`.
+    pub filter: String,
+}
+
+impl Default for LogOutput {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
     }
 }
 

@@ -145,6 +145,16 @@ impl Customers {
         }
     }
 
+    /// Works by another plan from now on.
+    pub fn handle_plan(&mut self, plan: Arc<Plan>) {
+        self.settings.plan = plan;
+    }
+
+    /// Lets others in from now on. A native session that was let in stays: what its account may do is the brain's to say.
+    pub fn handle_credentials(&mut self, credentials: Arc<Credentials>) {
+        self.settings.credentials = credentials;
+    }
+
     /// Whether no request waits for the brain and no output for the shell.
     #[must_use]
     pub fn is_drained(&self) -> bool {

@@ -15,6 +15,38 @@ pub enum SampleKind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// A time that only grows: counted in microseconds, told in seconds.
+    CounterUs,
+    /// A time that goes up and down, or one since 1970: counted in milliseconds, told in seconds.
+    GaugeMs,
+    /// One bucket of a histogram, with those below it; its label `le` is its bound.
+    Bucket,
+    /// All that a histogram has seen together: counted in microseconds, told in seconds.
+    SumUs,
+    /// How much a histogram has seen.
+    Count,
+}
+
+impl SampleKind {
+    /// The word for its family.
+    const fn family(self) -> &'static str {
+        match self {
+            Self::Counter | Self::CounterUs => "counter",
+            Self::Gauge | Self::GaugeMs => "gauge",
+            Self::Bucket | Self::SumUs | Self::Count => "histogram",
+        }
+    }
+
+    /// What its sample's name has behind the family's.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Counter | Self::CounterUs => "_total",
+            Self::Gauge | Self::GaugeMs => "",
+            Self::Bucket => "_bucket",
+            Self::SumUs => "_sum",
+            Self::Count => "_count",
+        }
+    }
 }
 
 /// One number with its name.
@@ -40,18 +72,32 @@ pub fn render(samples: &[Sample<'_>], out: &mut String) {
     for sample in order {
         if sample.name != family {
             family = sample.name;
-            let kind = if sample.kind == SampleKind::Counter { "counter" } else { "gauge" };
-            put_line(out, format_args!("# TYPE {family} {kind}"));
+            put_line(out, format_args!("# TYPE {family} {}", sample.kind.family()));
             put_line(out, format_args!("# HELP {family} {}", Escaped(sample.help)));
         }
         out.push_str(sample.name);
-        if sample.kind == SampleKind::Counter {
-            out.push_str("_total");
-        }
+        out.push_str(sample.kind.suffix());
         put_labels(sample.labels, out);
-        put_line(out, format_args!(" {}", sample.value));
+        match sample.kind {
+            SampleKind::CounterUs | SampleKind::SumUs => {
+                put_line(out, format_args!(" {}", seconds(sample.value, 6)))
+            }
+            SampleKind::GaugeMs => put_line(out, format_args!(" {}", seconds(sample.value, 3))),
+            _ => put_line(out, format_args!(" {}", sample.value)),
+        }
     }
     out.push_str("# EOF\n");
+}
+
+/// A whole number of parts of a second as seconds, exactly: `places` digits stand behind the point at most.
+pub fn seconds(parts: u64, places: u32) -> String {
+    let unit = 10_u64.pow(places);
+    let (whole, rest) = (parts / unit, parts % unit);
+    if rest == 0 {
+        return format!("{whole}.0");
+    }
+    let width = usize::try_from(places).unwrap_or_default();
+    format!("{whole}.{rest:0width$}").trim_end_matches('0').to_owned()
 }
 
 fn put_labels(labels: &[(&str, &str)], out: &mut String) {
@@ -85,6 +131,29 @@ impl std::fmt::Display for Escaped<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_histogram_has_buckets_a_sum_in_seconds_and_a_count() {
+        let part =
+            |kind, labels, value| Sample { name: "sy_sync_seconds", help: "syncs", kind, labels, value };
+        let mut out = String::new();
+        let samples = [
+            part(SampleKind::Bucket, &[("le", "0.1")][..], 2),
+            part(SampleKind::Bucket, &[("le", "+Inf")][..], 3),
+            part(SampleKind::SumUs, &[][..], 1_250_000),
+            part(SampleKind::Count, &[][..], 3),
+        ];
+        render(&samples, &mut out);
+        assert_eq!(
+            out,
+            "# TYPE sy_sync_seconds histogram\n# HELP sy_sync_seconds syncs\nsy_sync_seconds_bucket{le=\"0.1\"} 2\n\
+             sy_sync_seconds_bucket{le=\"+Inf\"} 3\nsy_sync_seconds_sum 1.25\nsy_sync_seconds_count 3\n# EOF\n"
+        );
+        assert_eq!(
+            (seconds(0, 6), seconds(50, 6), seconds(12_000, 3)),
+            ("0.0".into(), "0.00005".into(), "12.0".into())
+        );
+    }
 
     #[test]
     fn families_stand_together_and_the_end_is_marked() {

@@ -1,22 +1,33 @@
 //! Where the shards of a node show their numbers, so that any of them can answer `GET /metrics` and `GET /readyz` for all.
 //!
-//! Each shard writes only its own row, now and then; readers see numbers that are a moment old. Relaxed is enough:
-//! nothing is decided by them but what a probe is told.
+//! Each shard writes only its own row, now and then, and the control thread those of the node; readers see numbers that
+//! are a moment old. Relaxed is enough: nothing is decided by them but what a probe is told.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam::utils::CachePadded;
-use shards::counters::{Counters, MetricKind};
+use shards::plan::Plan;
 
-use crate::customers::metrics::Counts;
 use crate::customers::openmetrics::{Sample, SampleKind};
 
-use super::metrics::ShellCounts;
+use super::lines::{self, Line, Source};
 
 /// All shards' numbers. One for the node.
 #[derive(Debug)]
 pub(super) struct Board {
+    lines: Vec<Line>,
+    node: Node,
     rows: Box<[CachePadded<Row>]>,
+}
+
+/// What is said of the node as a whole.
+#[derive(Debug, Default)]
+struct Node {
+    started_ms: AtomicU64,
+    configured_ms: AtomicU64,
+    reloads: AtomicU64,
+    reloads_refused: AtomicU64,
+    free_bytes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -25,33 +36,26 @@ struct Row {
     values: Box<[AtomicU64]>,
 }
 
-/// One number with its description.
-#[derive(Clone, Debug)]
-struct Line {
-    name: String,
-    label: (&'static str, &'static str),
-    kind: SampleKind,
-    help: &'static str,
-    value: u64,
-}
-
 impl Board {
-    /// A board for so many shards, all of them not ready.
-    pub(super) fn new(shards: u16) -> Self {
-        let count = lines(&Counters::default(), &Counts::default(), &ShellCounts::default()).len();
-        let values = || (0..count).map(|_| AtomicU64::new(0)).collect();
+    /// A board for a plan's shards, all of them not ready, of a process that starts now (milliseconds since 1970).
+    pub(super) fn new(plan: &Plan, now_ms: u64) -> Self {
+        let lines = lines::describe(plan);
+        let values = || lines.iter().map(|_| AtomicU64::new(0)).collect();
         let row = |_| CachePadded::new(Row { is_ready: AtomicBool::new(false), values: values() });
-        Self { rows: (0..shards).map(row).collect() }
+        let node = Node::default();
+        node.started_ms.store(now_ms, Ordering::Relaxed);
+        node.configured_ms.store(now_ms, Ordering::Relaxed);
+        let rows = (0..plan.shards).map(row).collect();
+        Self { lines, node, rows }
     }
 
     /// Shows a shard's numbers.
-    pub(super) fn publish(&self, shard: u16, brain: &Counters, customers: &Counts, shell: &ShellCounts) {
-        let values = &self.rows[usize::from(shard)].values;
-        let shown = lines(brain, customers, shell);
-        assert_eq!(values.len(), shown.len(), "a row has a place for each number");
-        for (place, line) in values.iter().zip(shown) {
-            place.store(line.value, Ordering::Relaxed);
-        }
+    pub(super) fn publish(&self, shard: u16, plan: &Plan, mut source: Source<'_>) {
+        let mut places = self.rows[usize::from(shard)].values.iter();
+        lines::values(&mut source, plan, |value| {
+            places.next().expect("a row has a place for each number").store(value, Ordering::Relaxed);
+        });
+        assert!(places.next().is_none(), "a row has no place without a number");
     }
 
     /// Shows that a shard decides for all its partitions.
@@ -64,80 +68,138 @@ impl Board {
         self.rows.iter().all(|row| row.is_ready.load(Ordering::Relaxed))
     }
 
-    /// Lends all numbers of all shards to `read`.
-    pub(super) fn with_samples<R>(&self, read: impl FnOnce(&[Sample<'_>]) -> R) -> R {
-        let described = lines(&Counters::default(), &Counts::default(), &ShellCounts::default());
-        let names: Vec<String> = (0..self.rows.len()).map(|shard| shard.to_string()).collect();
-        let labels: Vec<Vec<[(&str, &str); 2]>> = names
-            .iter()
-            .map(|name| described.iter().map(|line| [("shard", name.as_str()), line.label]).collect())
-            .collect();
-        let mut samples = Vec::with_capacity(described.len() * self.rows.len());
-        for (row, labels) in self.rows.iter().zip(&labels) {
-            for ((line, labels), value) in described.iter().zip(labels).zip(&row.values) {
-                let count = if line.label.0.is_empty() { 1 } else { 2 };
-                samples.push(Sample {
-                    name: &line.name,
-                    help: line.help,
-                    kind: line.kind,
-                    labels: &labels[..count],
-                    value: value.load(Ordering::Relaxed),
-                });
+    /// Shows that a configuration was read again: taken at this time, or refused.
+    pub(super) fn reloaded(&self, taken_ms: Option<u64>) {
+        match taken_ms {
+            Some(now_ms) => {
+                self.node.configured_ms.store(now_ms, Ordering::Relaxed);
+                self.node.reloads.fetch_add(1, Ordering::Relaxed);
             }
+            None => {
+                self.node.reloads_refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Shows how much may still be written where the data is.
+    pub(super) fn show_free(&self, bytes: u64) {
+        self.node.free_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Lends all numbers of the node and of all shards to `read`.
+    pub(super) fn with_samples<R>(&self, read: impl FnOnce(&[Sample<'_>]) -> R) -> R {
+        let names: Vec<String> = (0..self.rows.len()).map(|shard| shard.to_string()).collect();
+        let labels: Vec<Vec<Vec<(&str, &str)>>> = names.iter().map(|name| self.labels_of(name)).collect();
+        let mut samples = self.samples_of_node();
+        for (row, labels) in self.rows.iter().zip(&labels) {
+            for ((line, labels), value) in self.lines.iter().zip(labels).zip(&row.values) {
+                let value = value.load(Ordering::Relaxed);
+                samples.push(Sample { name: &line.name, help: line.help, kind: line.kind, labels, value });
+            }
+        }
+        for (row, labels) in self.rows.iter().zip(&labels) {
+            let ready = u64::from(row.is_ready.load(Ordering::Relaxed));
+            let (name, help) =
+                ("switchyard_shard_ready", "Whether the shard decides for all its partitions.");
+            let labels = &labels[0][..1];
+            samples.push(Sample { name, help, kind: SampleKind::Gauge, labels, value: ready });
         }
         read(&samples)
     }
-}
 
-/// Every number of a shard, always in the same order.
-fn lines(brain: &Counters, customers: &Counts, shell: &ShellCounts) -> Vec<Line> {
-    let of_brain = Counters::METRICS.iter().zip(brain.values()).map(|(metric, value)| Line {
-        name: metric.name.to_owned(),
-        label: metric.label,
-        kind: match metric.kind {
-            MetricKind::Counter => SampleKind::Counter,
-            MetricKind::Gauge => SampleKind::Gauge,
-        },
-        help: metric.help,
-        value,
-    });
-    let mut lines: Vec<Line> = of_brain.collect();
-    customers.each(|name, help, value| {
-        let name = format!("switchyard_customers_{name}");
-        lines.push(Line { name, label: ("", ""), kind: SampleKind::Counter, help, value });
-    });
-    lines.extend(shell.all().map(|(name, help, grows, value)| Line {
-        name: name.to_owned(),
-        label: ("", ""),
-        kind: if grows { SampleKind::Counter } else { SampleKind::Gauge },
-        help,
-        value,
-    }));
-    lines
+    fn labels_of<'a>(&'a self, shard: &'a str) -> Vec<Vec<(&'a str, &'a str)>> {
+        let own = |line: &'a Line| line.labels.iter().map(|(name, value)| (*name, value.as_str()));
+        self.lines.iter().map(|line| std::iter::once(("shard", shard)).chain(own(line)).collect()).collect()
+    }
+
+    fn samples_of_node(&self) -> Vec<Sample<'_>> {
+        const VERSION: &[(&str, &str)] = &[("version", env!("CARGO_PKG_VERSION"))];
+        let Node { started_ms, configured_ms, reloads, reloads_refused, free_bytes } = &self.node;
+        let (gauge, counter, time) = (SampleKind::Gauge, SampleKind::Counter, SampleKind::GaugeMs);
+        let of = |name, help, kind, value: &AtomicU64| Sample {
+            name,
+            help,
+            kind,
+            labels: &[],
+            value: value.load(Ordering::Relaxed),
+        };
+        let build = "The program that runs; always 1.";
+        vec![
+            Sample { name: "switchyard_build_info", help: build, kind: gauge, labels: VERSION, value: 1 },
+            of("switchyard_start_time_seconds", "When the process started, since 1970.", time, started_ms),
+            of(
+                "switchyard_config_time_seconds",
+                "When its configuration was read, since 1970.",
+                time,
+                configured_ms,
+            ),
+            of("switchyard_config_reloads", "Configurations that were taken while it ran.", counter, reloads),
+            of("switchyard_config_refused", "Configurations that were not taken.", counter, reloads_refused),
+            of("switchyard_data_free_bytes", "Room on the disk of the data.", gauge, free_bytes),
+        ]
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use shards::histogram::{FAST_US, Histogram};
+    use shards::{Shard, ShardConfig};
+    use std::sync::Arc;
+    use wire::id::{PartitionCount, ShardId};
+    use wire::time::WallMs;
+
+    use super::super::metrics::ShellCounts;
     use super::*;
+    use crate::config::{Config, Host};
+    use crate::customers::metrics::Counts;
     use crate::customers::openmetrics::render;
+
+    const FILE: &str = "[[account]]\nname = \"a\"\nkey = \"0123456789abcdef\"\nsender = \"A\"\n\
+        [[carrier]]\nname = \"c\"\naddress = \"127.0.0.1:2775\"\nsystem_id = \"me\"\nbinds_per_shard = 2\n\
+        [[route]]\nprefix = \"\"\ncarriers = [\"c\"]\n";
+
+    fn plan() -> Arc<Plan> {
+        let partitions = PartitionCount::new(16).unwrap();
+        let config = Config::parse("test", FILE).unwrap();
+        Arc::new(config.plan(Host { shards: 2, partitions, memory_bytes: 1 << 30 }).unwrap())
+    }
 
     #[test]
     fn every_shard_shows_every_number_under_its_own_label() {
-        let board = Board::new(2);
-        let brain = Counters { binds: 7, ..Counters::default() };
+        let plan = plan();
+        let board = Board::new(&plan, 5000);
+        let config = ShardConfig { id: ShardId(1), process: 1, seed: 1, records_bytes_max: 4096 };
+        let mut brain = Shard::new(config, Arc::clone(&plan));
         let shell = ShellCounts { syncs: 9, ..ShellCounts::default() };
-        board.publish(1, &brain, &Counts::default(), &shell);
+        let mut syncs = Histogram::new(&FAST_US);
+        syncs.record(core::time::Duration::from_micros(150));
+        let customers = Counts::default();
+        let (customers, shell, syncs) = (&customers, &shell, &syncs);
+        board.publish(1, &plan, Source { brain: &mut brain, customers, shell, syncs, now: WallMs(0) });
+        board.show_free(77);
         let mut text = String::new();
         board.with_samples(|samples| render(samples, &mut text));
-        assert!(text.contains("switchyard_link_binds_total{shard=\"0\"} 0\n"), "{text}");
-        assert!(text.contains("switchyard_link_binds_total{shard=\"1\"} 7\n"), "{text}");
-        assert!(text.contains("switchyard_log_syncs_total{shard=\"1\"} 9\n"), "{text}");
-        assert!(text.contains("switchyard_fates_total{shard=\"0\",fate=\"delivered\"} 0\n"), "{text}");
+        for line in [
+            "switchyard_link_binds_total{shard=\"0\"} 0\n",
+            "switchyard_log_syncs_total{shard=\"1\"} 9\n",
+            "switchyard_fates_total{shard=\"0\",fate=\"delivered\"} 0\n",
+            "switchyard_log_sync_seconds_bucket{shard=\"1\",le=\"0.0001\"} 0\n",
+            "switchyard_log_sync_seconds_bucket{shard=\"1\",le=\"0.0002\"} 1\n",
+            "switchyard_log_sync_seconds_sum{shard=\"1\"} 0.00015\n",
+            "switchyard_carrier_queue{shard=\"1\",carrier=\"c\",class=\"otp\"} 0\n",
+            "switchyard_link_window{shard=\"1\",carrier=\"c\",link=\"1\"} 64\n",
+            "switchyard_submissions_refused_total{shard=\"1\",reason=\"busy\"} 0\n",
+            "switchyard_shard_ready{shard=\"0\"} 0\n",
+            "switchyard_data_free_bytes 77\n",
+            "switchyard_start_time_seconds 5.0\n",
+        ] {
+            assert!(text.contains(line), "no {line:?} in\n{text}");
+        }
     }
 
     #[test]
     fn a_node_is_ready_when_all_its_shards_are() {
-        let board = Board::new(2);
+        let board = Board::new(&plan(), 0);
         board.shard_is_ready(1);
         assert!(!board.all_are_ready());
         board.shard_is_ready(0);

@@ -10,18 +10,26 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use shards::plan::Plan;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use wire::id::MessageId;
+
+use crate::admin::server::Asked;
+use crate::admin::words;
+use crate::customers::credentials::Credentials;
 use crate::runtime::WakeHandle;
 
+use super::answers::Overseer;
 use super::limits::{DRAIN_MAX, WATCH_EVERY};
+use super::view::{Numbers, ShardView};
 
 /// What a shard is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Command {
     /// All logs are read: write, listen, serve.
     Begin,
@@ -29,6 +37,14 @@ pub(super) enum Command {
     Drain,
     /// End now.
     Stop,
+    /// Show what there is.
+    Show(Sender<ShardView>),
+    /// Show a message, if it is there.
+    Find(MessageId, Numbers, Sender<Option<Box<words::Message>>>),
+    /// Work by another plan, and say so.
+    Plan(Arc<Plan>, Sender<()>),
+    /// Let others in, and say so.
+    Admit(Arc<Credentials>, Sender<()>),
 }
 
 /// What the control thread hears.
@@ -44,6 +60,8 @@ pub(super) enum Notice {
     Ended(u16),
     /// SIGTERM or SIGINT.
     Signal(i32),
+    /// SIGHUP: the configuration is to be read again.
+    Reload,
 }
 
 /// Why a wait of the control thread was over.
@@ -82,8 +100,67 @@ impl Control {
     pub(super) fn order(&self, command: Command) {
         for (commands, waker) in self.commands.iter().zip(self.wakers.iter()) {
             // A shard that has ended needs no orders, and one order of each kind always has room.
-            let _ = commands.try_send(command);
+            let _ = commands.try_send(command.clone());
             waker.wake();
+        }
+    }
+
+    /// Tells one shard something that it answers, and waits for the answer within bounds.
+    pub(super) fn ask<T>(
+        &self,
+        shard: usize,
+        command: impl FnOnce(Sender<T>) -> Command,
+        at_most: Duration,
+    ) -> Option<T> {
+        let (to, answered) = bounded(1);
+        self.commands[shard].try_send(command(to)).ok()?;
+        self.wakers[shard].wake();
+        answered.recv_timeout(at_most).ok()
+    }
+
+    /// As [`Control::ask`], of every shard at once.
+    pub(super) fn ask_all<T>(
+        &self,
+        command: impl Fn(Sender<T>) -> Command,
+        at_most: Duration,
+    ) -> Vec<Option<T>> {
+        let until = Instant::now() + at_most;
+        let asked: Vec<_> = (0..self.commands.len())
+            .map(|shard| {
+                let (to, answered) = bounded(1);
+                let sent = self.commands[shard].try_send(command(to)).is_ok();
+                self.wakers[shard].wake();
+                (sent, answered)
+            })
+            .collect();
+        let answer = |(sent, answered): (bool, Receiver<T>)| match sent {
+            true => answered.recv_deadline(until).ok(),
+            false => None,
+        };
+        asked.into_iter().map(answer).collect()
+    }
+
+    /// Lets the overseer answer what is asked, until a signal comes or a shard ends.
+    pub(super) fn serve(
+        &self,
+        asked: &Receiver<Asked>,
+        overseer: &mut Overseer<'_>,
+        is_alive: impl Fn() -> bool,
+    ) -> Wait {
+        loop {
+            overseer.look_around();
+            crossbeam::select! {
+                recv(self.notices) -> notice => match notice {
+                    Ok(Notice::Signal(signal)) => return Wait::Signal(signal),
+                    Ok(Notice::Ended(_)) | Err(_) => return Wait::Ended,
+                    Ok(Notice::Reload) => {
+                        overseer.reload("SIGHUP");
+                    }
+                    Ok(Notice::Recovered(_) | Notice::Listening(_) | Notice::Drained(_)) => {}
+                },
+                recv(asked) -> asked => if let Ok(asked) = asked { overseer.answer(asked) },
+                default(WATCH_EVERY) => if !is_alive() { return Wait::Ended },
+            }
         }
     }
 
@@ -117,11 +194,6 @@ impl Control {
         Wait::All
     }
 
-    /// Waits for a signal, or for a shard to end.
-    pub(super) fn wait_for_signal(&self, is_alive: impl Fn() -> bool) -> Wait {
-        self.wait_for_all(|_| false, is_alive)
-    }
-
     /// Drains so many shards, all or those that are left, within bounds, and stops them.
     pub(super) fn drain_and_stop(&self, shards: usize) {
         self.order(Command::Drain);
@@ -136,16 +208,16 @@ impl Control {
     }
 }
 
-/// Turns SIGTERM and SIGINT into notices, from a thread of their own that ends with the process.
+/// Turns SIGTERM, SIGINT and SIGHUP into notices, from a thread of their own that ends with the process.
 ///
 /// # Errors
 /// When the system has no thread or no handler to give.
 pub(super) fn watch_signals(notices: Sender<Notice>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             // A full queue has a signal in it already.
-            let _ = notices.try_send(Notice::Signal(signal));
+            let _ = notices.try_send(if signal == SIGHUP { Notice::Reload } else { Notice::Signal(signal) });
         }
     })?;
     Ok(())
@@ -153,8 +225,6 @@ pub(super) fn watch_signals(notices: Sender<Notice>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crossbeam::channel::bounded;
-
     use super::*;
 
     /// A control of two shards, the queue by which it hears, and those of its orders.
@@ -163,6 +233,26 @@ mod tests {
         let (commands, orders) = (0..2).map(|_| bounded(4)).unzip();
         let (notices, heard) = bounded(16);
         (Control::new(commands, wakers, heard), notices, orders)
+    }
+
+    /// The orders of a shard, by name.
+    fn said(orders: &Receiver<Command>) -> Vec<String> {
+        orders.try_iter().map(|order| format!("{order:?}")).collect()
+    }
+
+    #[test]
+    fn a_shard_is_asked_and_one_that_does_not_answer_is_not_waited_for_for_ever() {
+        let (control, _notices, orders) = control();
+        let shard = orders[0].clone();
+        let answering = std::thread::spawn(move || match shard.recv() {
+            Ok(Command::Find(_, Numbers::Masked, to)) => to.send(None).is_ok(),
+            _ => false,
+        });
+        let find = |to| Command::Find(MessageId(1), Numbers::Masked, to);
+        assert_eq!(control.ask(0, find, Duration::from_secs(60)), Some(None));
+        assert!(answering.join().unwrap());
+        assert_eq!(control.ask(1, find, Duration::ZERO), None);
+        assert_eq!(control.ask_all(find, Duration::ZERO), [None, None]);
     }
 
     fn drained(control: &Control) -> Wait {
@@ -185,7 +275,7 @@ mod tests {
         assert_eq!(drained(&control), Wait::Signal(SIGINT));
         notices.send(Notice::Ended(0)).unwrap();
         assert_eq!(drained(&control), Wait::Ended);
-        assert_eq!(control.wait_for_signal(|| false), Wait::Ended);
+        assert_eq!(control.wait_for_all(|_| false, || false), Wait::Ended);
         let now = Instant::now();
         assert_eq!(control.wait_for(1, |_| false, Some(now), || true), Wait::TimeUp);
     }
@@ -195,7 +285,7 @@ mod tests {
         let (control, notices, orders) = control();
         notices.send(Notice::Drained(0)).unwrap();
         control.drain_and_stop(1);
-        assert_eq!(orders[0].try_iter().collect::<Vec<_>>(), [Command::Drain, Command::Stop]);
+        assert_eq!(said(&orders[0]), ["Drain", "Stop"]);
     }
 
     #[test]
@@ -204,7 +294,7 @@ mod tests {
         notices.send(Notice::Signal(SIGTERM)).unwrap();
         control.drain_and_stop(2);
         for orders in orders {
-            assert_eq!(orders.try_iter().collect::<Vec<_>>(), [Command::Drain, Command::Stop]);
+            assert_eq!(said(&orders), ["Drain", "Stop"]);
         }
     }
 }

@@ -6,10 +6,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use shards::plan::Plan;
 use shards::{LinkAction, LinkId, LinkInput, Shard};
 use wire::time::{Instant, Now};
 
 use crate::customers::ask::Ask;
+use crate::customers::credentials::Credentials;
 use crate::customers::{Customers, Ending, Protocol, Readiness};
 use crate::net::limits::SEND_QUEUE_BYTES_MAX;
 use crate::net::{ConnId, How, ListenerTag, SocketEvent};
@@ -258,6 +260,16 @@ impl Desk {
     /// Time has passed.
     pub(super) fn handle_timeout(&mut self, brain: &mut Shard, now: Now) {
         self.customers.handle_timeout(now, &mut asking(brain, now));
+    }
+
+    /// The names of accounts and carriers from now on.
+    pub(super) fn handle_plan(&mut self, plan: Arc<Plan>) {
+        self.customers.handle_plan(plan);
+    }
+
+    /// Who may come in from now on.
+    pub(super) fn handle_credentials(&mut self, credentials: Arc<Credentials>) {
+        self.customers.handle_credentials(credentials);
     }
 
     /// Tells the customers whether the node takes messages.

@@ -10,8 +10,9 @@ pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// than that costs more than it can save.
 pub(crate) const SPIN: Duration = Duration::from_micros(20);
 
-/// Orders that may wait for one shard: there are three kinds, each given at most once.
-pub(crate) const COMMANDS_MAX: usize = 4;
+/// Orders that may wait for one shard: three kinds that are given at most once, and a few questions, of which there is one at a
+/// time unless a shard is slow.
+pub(crate) const COMMANDS_MAX: usize = 16;
 
 /// Reports that one shard may make: recovered, listening, drained, ended.
 pub(crate) const NOTICES_PER_SHARD: usize = 4;

@@ -40,7 +40,8 @@ pub(super) struct LogWriter {
 /// A log that was read back.
 #[derive(Debug)]
 pub(super) struct Recovered {
-    tail: Tail,
+    /// Where the log goes on.
+    pub(super) tail: Tail,
     /// The oldest segment.
     oldest: u64,
 }

@@ -11,8 +11,6 @@ pub(super) struct ShellCounts {
     pub(super) syncs: u64,
     /// Their bytes.
     pub(super) sync_bytes: u64,
-    /// How long their writes and syncs took, in microseconds.
-    pub(super) sync_us: u64,
     /// Connections that could not be made to carriers.
     pub(super) dials_failed: u64,
     /// Connections that there are.
@@ -21,7 +19,7 @@ pub(super) struct ShellCounts {
 
 impl ShellCounts {
     /// How many numbers there are.
-    pub(super) const COUNT: usize = 7;
+    pub(super) const COUNT: usize = 6;
 
     /// Name, help, whether it only grows, and value of each.
     pub(super) const fn all(&self) -> [(&'static str, &'static str, bool, u64); Self::COUNT] {
@@ -30,7 +28,6 @@ impl ShellCounts {
             ("switchyard_shell_rests", "rounds that ended without work", true, self.rests),
             ("switchyard_log_syncs", "batches that were written and synced", true, self.syncs),
             ("switchyard_log_bytes", "bytes that were written and synced", true, self.sync_bytes),
-            ("switchyard_log_sync_us", "microseconds that writes and syncs took", true, self.sync_us),
             ("switchyard_link_dials_failed", "connections to carriers not made", true, self.dials_failed),
             ("switchyard_connections", "connections of customers and carriers", false, self.connections),
         ]

@@ -8,6 +8,7 @@
 //! waits. Everything on the hot path is in [`shard`], a turn of one core.
 
 mod addresses;
+mod answers;
 mod board;
 pub(crate) mod clock;
 mod control;
@@ -15,33 +16,39 @@ mod desk;
 mod directory;
 mod error;
 pub(crate) mod limits;
+mod lines;
 mod log;
 mod metrics;
 mod newcomer;
 mod parties;
 mod ports;
 mod redeal;
+mod reload;
 mod rings;
 mod shard;
+mod view;
 
 use std::io::{self, Write};
 use std::net::ToSocketAddrs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crossbeam::channel::{Receiver, bounded};
 use wal::{Layout, LogConfig};
 use wire::id::ShardId;
 
+use crate::admin::{self, server::AdminSocket};
 use crate::config::{Config, Host, Node};
 use crate::customers::credentials::{Credential, Credentials};
 use crate::faults::Faults;
 use crate::files::DirLock;
 use crate::host::{self, Finding, Weight};
+use crate::logging::{self, LogFormat};
 use crate::runtime::{self, Shards};
 use crate::sandbox::Sandbox;
 
 use addresses::Reserved;
+use answers::Overseer;
 use board::Board;
 use control::{Command, Control, Notice, Wait};
 use desk::Dial;
@@ -63,11 +70,15 @@ pub struct ServeOptions {
     pub data: Option<PathBuf>,
     /// Faults for tests.
     pub faults: Option<PathBuf>,
+    /// How log lines look, over the configuration's.
+    pub log_format: Option<LogFormat>,
 }
 
 /// A daemon whose threads have not started.
 struct Prepared {
     config: Config,
+    file: Option<PathBuf>,
+    host: Host,
     data: PathBuf,
     cores: Vec<usize>,
     belonging: Belonging,
@@ -90,6 +101,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
     control::watch_signals(notices.clone())
         .map_err(|error| DaemonError::System { doing: "watching for signals".to_owned(), error })?;
     let (commands, given) = give(&prepared, &reserved.ports, notices)?;
+    let board = Arc::clone(&given[0].common.board);
     // Each shard takes its own part, on its own thread.
     let given: Arc<[Mutex<Option<Given>>]> = given.into_iter().map(|given| Mutex::new(Some(given))).collect();
     let threads = runtime::spawn_shards(&prepared.cores, move |seat| {
@@ -98,7 +110,8 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
         shard::run(seat, own.expect("each shard starts once"))
     })?;
     let control = Control::new(commands, threads.wakers(), heard);
-    oversee(&control, &threads, &prepared, reserved)?;
+    let overseer = Overseer::new(&control, &prepared, board);
+    oversee(overseer, &threads, &prepared, reserved)?;
     let ended = threads.join()?;
     Ports::remove(&prepared.data)?;
     for (shard, result) in (0_u16..).zip(ended) {
@@ -110,11 +123,13 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
 
 /// Everything that can be refused before a thread starts, in the order in which an operator would look.
 fn prepare(options: &ServeOptions) -> Result<Prepared, DaemonError> {
+    let config = options.config.as_deref().map(Config::load).transpose()?;
+    let log_output = config.as_ref().map(|config| config.log_output.clone()).unwrap_or_default();
+    logging::start(options.log_format.unwrap_or(log_output.format), &log_output.filter);
     let faults = options.faults.as_deref().map(Faults::read).transpose()?;
     if let Some(faults) = &faults {
         faults.announce();
     }
-    let config = options.config.as_deref().map(Config::load).transpose()?;
     for warning in config.iter().flat_map(Config::warnings) {
         tracing::warn!(event = "config", warning);
     }
@@ -136,7 +151,9 @@ fn prepare(options: &ServeOptions) -> Result<Prepared, DaemonError> {
         }
     };
     redeal::redeal(&data, &mut belonging, &config)?;
-    Ok(Prepared { config, data, cores, belonging, dev_key, faults, _lock: lock })
+    let host = Host { shards, partitions: belonging.partitions, memory_bytes: host::memory_bytes() };
+    let file = options.config.clone();
+    Ok(Prepared { config, file, host, data, cores, belonging, dev_key, faults, _lock: lock })
 }
 
 /// Warns of what is not as it should be on this machine, and refuses what the daemon cannot work with.
@@ -157,14 +174,15 @@ fn give(
 ) -> Result<Parts, DaemonError> {
     let Prepared { config, data, belonging, faults, .. } = prepared;
     let shards = belonging.shards;
-    let host = Host { shards, partitions: belonging.partitions, memory_bytes: host::memory_bytes() };
     let layout = Layout::new(config.log.segment_bytes)?;
+    let process = clock::now().wall.0;
+    let plan = Arc::new(config.plan(prepared.host)?);
     let common = Common {
-        plan: Arc::new(config.plan(host)?),
+        board: Arc::new(Board::new(&plan, process)),
+        plan,
         credentials: Arc::new(credentials(config)),
         carriers: dials(config)?,
-        board: Arc::new(Board::new(shards)),
-        process: clock::now().wall.0,
+        process,
         faults: faults.clone(),
         native_ports: ports.native_shards.iter().map(std::net::SocketAddr::port).collect(),
         notices,
@@ -215,11 +233,12 @@ fn dials(config: &Config) -> Result<Arc<[Dial]>, DaemonError> {
 
 /// Starts the shards together, waits, and stops them together. Always ends with every shard told to stop.
 fn oversee(
-    control: &Control,
+    mut overseer: Overseer<'_>,
     threads: &Shards<Result<(), ShardError>>,
     prepared: &Prepared,
     reserved: Reserved,
 ) -> Result<(), DaemonError> {
+    let control = overseer.control;
     let is_alive = || !threads.any_has_ended();
     let recovered = control.wait_for_all(|notice| matches!(notice, Notice::Recovered(_)), is_alive);
     if recovered != Wait::All {
@@ -233,13 +252,18 @@ fn oversee(
         return Ok(());
     }
     let Reserved { ports, .. } = reserved;
+    let admin = admin_socket(&prepared.data);
     if let Err(error) = ports.write(&prepared.data) {
         control.order(Command::Stop);
         return Err(error);
     }
     welcome(prepared, &ports);
     let shards = prepared.cores.len();
-    match control.wait_for_signal(is_alive) {
+    let never = crossbeam::channel::never();
+    let asked = admin.as_ref().map_or(&never, |admin| &admin.asked);
+    let ended = control.serve(asked, &mut overseer, is_alive);
+    drop(admin);
+    match ended {
         Wait::Signal(signal) => {
             tracing::info!(event = "stopping", signal);
             control.drain_and_stop(shards);
@@ -250,6 +274,18 @@ fn oversee(
         }
     }
     Ok(())
+}
+
+/// The admin socket. Without it the node works, and nobody can ask it.
+fn admin_socket(data: &Path) -> Option<AdminSocket> {
+    match AdminSocket::open(data) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            let path = admin::socket_path(data);
+            tracing::error!(event = "no-admin-socket", path = %path.display(), %error);
+            None
+        }
+    }
 }
 
 /// Says where the daemon listens, and to a newcomer what to do.

@@ -10,7 +10,7 @@ use shards::plan::{ClassPolicy, Route};
 use wire::id::Class;
 
 use crate::config::{
-    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Limits, Listen, Log, Node,
+    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Limits, Listen, Log, LogOutput, Node,
 };
 
 use super::DaemonError;
@@ -66,6 +66,7 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
         listen: Listen::default(),
         limits: Limits::default(),
         log: Log::default(),
+        log_output: LogOutput::default(),
         classes: Class::ALL.map(ClassPolicy::default_of),
         accounts: vec![Account {
             name: ACCOUNT.to_owned(),

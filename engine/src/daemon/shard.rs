@@ -16,9 +16,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender};
+use shards::histogram::{FAST_US, Histogram};
 use shards::plan::Plan;
 use shards::{Shard, ShardConfig, SnapshotPiece};
-use wal::{LogConfig, Start};
+use wal::{Layout, LogConfig, Lsn, Start};
 use wire::id::ShardId;
 use wire::time::{Instant, Now};
 
@@ -35,9 +36,11 @@ use super::control::{Command, Notice};
 use super::desk::{Desk, Dial, HTTP, NATIVE, Then};
 use super::error::ShardError;
 use super::limits::{PUBLISH_EVERY, SPIN};
+use super::lines::Source;
 use super::log::{self, LogWriter};
 use super::metrics::ShellCounts;
 use super::rings::Rings;
+use super::view;
 
 /// What all shards of a node are given.
 #[derive(Clone, Debug)]
@@ -94,6 +97,10 @@ struct ShardLoop {
     desk: Desk,
     rings: Rings,
     counts: ShellCounts,
+    syncs: Histogram,
+    /// The end of what is durable.
+    durable: Lsn,
+    layout: Layout,
     phase: Phase,
     deadline: Instant,
     publish_at: Instant,
@@ -160,9 +167,10 @@ impl ShardLoop {
         let recovered = log::recover(&io, (&log_dir, &snapshot_dir), config, &mut brain).await?;
         // Nothing is written before all logs are read: a damaged one must leave the directory as it was found.
         common.notices.send(Notice::Recovered(seat.shard))?;
-        if wait_for_command(&mut io, &commands).await? != Command::Begin {
+        if !matches!(wait_for_command(&mut io, &commands).await?, Command::Begin) {
             return Ok(None);
         }
+        let durable = recovered.as_ref().map_or(Lsn::ZERO, |recovered| recovered.tail.lsn);
         let now = clock::now();
         let first_frame =
             Start { node: common.plan.node, shard: id, process: common.process, wall: now.wall };
@@ -192,6 +200,9 @@ impl ShardLoop {
             desk,
             rings,
             counts: ShellCounts::default(),
+            syncs: Histogram::new(&FAST_US),
+            durable,
+            layout: config.layout,
             phase: Phase::Starting,
             deadline: now.mono,
             publish_at: now.mono,
@@ -249,6 +260,30 @@ impl ShardLoop {
             }
             Ok(Command::Begin | Command::Drain) => Turn::Busy,
             Ok(Command::Stop) => Turn::Over,
+            Ok(Command::Show(to)) => {
+                // Whoever asked may have waited long enough.
+                let _ = to.try_send(view::of_shard(self.parts()));
+                Turn::Busy
+            }
+            Ok(Command::Find(id, numbers, to)) => {
+                let found = self.brain.message_view(id);
+                let shown =
+                    found.map(|(account, view)| view::message(account, &view, &self.common.plan, numbers));
+                let _ = to.try_send(shown.map(Box::new));
+                Turn::Busy
+            }
+            Ok(Command::Plan(plan, to)) => {
+                self.brain.handle_plan(now, Arc::clone(&plan));
+                self.desk.handle_plan(Arc::clone(&plan));
+                self.common.plan = plan;
+                let _ = to.try_send(());
+                Turn::Busy
+            }
+            Ok(Command::Admit(credentials, to)) => {
+                self.desk.handle_credentials(credentials);
+                let _ = to.try_send(());
+                Turn::Busy
+            }
             Err(_) => Turn::Idle,
         }
     }
@@ -268,8 +303,9 @@ impl ShardLoop {
                 Event::Appended(appended) => {
                     self.counts.syncs += 1;
                     self.counts.sync_bytes += u64::try_from(appended.bytes).unwrap_or(u64::MAX);
-                    self.counts.sync_us += u64::try_from(appended.took.as_micros()).unwrap_or(u64::MAX);
-                    self.brain.handle_durable(now, self.log.appended());
+                    self.syncs.record(appended.took);
+                    self.durable = self.log.appended();
+                    self.brain.handle_durable(now, self.durable);
                     self.log.release(self.brain.log_needed_from());
                 }
                 Event::SegmentReady { segment } => self.log.prepared(segment),
@@ -311,10 +347,31 @@ impl ShardLoop {
             self.publish_at = now.mono.plus(PUBLISH_EVERY);
             self.counts.connections = u64::try_from(self.io.connections()).unwrap_or(u64::MAX);
             self.counts.dials_failed = self.desk.dials_failed();
-            let brain = self.brain.observe();
-            self.common.board.publish(self.seat.shard, brain, self.desk.customers().counts(), &self.counts);
+            let source = Source {
+                brain: &mut self.brain,
+                customers: self.desk.customers().counts(),
+                shell: &self.counts,
+                syncs: &self.syncs,
+                now: now.wall,
+            };
+            self.common.board.publish(self.seat.shard, &self.common.plan, source);
         }
         self.desk.answer_scrapes(now, &self.common.board);
+    }
+
+    /// What a view of this shard is made of.
+    fn parts(&mut self) -> view::Parts<'_> {
+        view::Parts {
+            shard: self.seat.shard,
+            core: self.seat.core,
+            brain: &mut self.brain,
+            plan: &self.common.plan,
+            carriers: &self.common.carriers,
+            counts: &self.counts,
+            syncs: &self.syncs,
+            durable: self.durable,
+            layout: self.layout,
+        }
     }
 
     /// A drained shard goes on: others may still need its answers.

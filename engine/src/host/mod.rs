@@ -21,6 +21,7 @@ use limits::{CLOCK_BACK_MAX, FREE_BYTES_WANTED, KERNEL_WANTED, OPEN_FILES_WANTED
 use system::ClockState;
 
 pub(crate) use machine::{cores, memory_bytes};
+pub(crate) use system::free_bytes;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,7 +106,7 @@ pub fn examine_data(data: &Path) -> Vec<Finding> {
             format!("{} is not there yet; it is made at start", data.display()),
         )];
     }
-    vec![direct_io(data), room(data, system::free_bytes(data)), behind(data, SystemTime::now())]
+    vec![direct_io(data), room(data, free_bytes(data)), behind(data, SystemTime::now())]
 }
 
 fn kernel(release: &str) -> Finding {

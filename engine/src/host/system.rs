@@ -29,7 +29,7 @@ pub(super) fn clock_state() -> Option<ClockState> {
 }
 
 /// Bytes that this process may still write at `path` (statvfs(3)); `None` when the file system does not say.
-pub(super) fn free_bytes(path: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
     let path = CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut stat = MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: the path ends in a zero byte and lives over the call, and so does the structure that the call fills.

@@ -16,7 +16,7 @@ use wal::{Batch, Lsn, Record};
 use wire::id::{AccountId, MessageId, Partition};
 use wire::smpp::command::Sequence;
 use wire::smpp::status::CommandStatus;
-use wire::time::WallMs;
+use wire::time::{Instant, WallMs};
 
 use crate::api::{Acceptance, MessageView, Origin, State};
 use crate::limits::{ENTRY_BYTES_MAX, ENTRY_BYTES_RESERVED};
@@ -33,7 +33,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 512;
 #[derive(Debug)]
 pub(crate) enum Output {
     /// The answer to a submission.
-    Answer { origin: Origin, acceptance: Acceptance },
+    Answer { origin: Origin, acceptance: Acceptance, since: Instant },
     /// The answer to a query.
     View { origin: Origin, view: Option<Box<MessageView>> },
     /// An attempt's bytes.
@@ -269,6 +269,11 @@ impl Cell {
             State::Final(_) => return self.wheel.cancel(slot),
         };
         self.wheel.set(slot, due);
+    }
+
+    /// Every carrier may be tried again for every message.
+    pub(crate) fn forget_refusals(&mut self) {
+        self.live.iter_mut().for_each(|live| live.refused = 0);
     }
 
     /// Through which number an account's fates may be told.

@@ -23,8 +23,12 @@ impl Shard {
         assert!(message.state == State::Queued, "only a queued message waits for a carrier");
         let (recipient, class) = (message.recipient, message.class);
         let reference = cell.state.messages.reference(slot);
-        // A route that covered it when it was accepted may be gone by now: then it waits for its deadline.
-        let Some(route) = self.plan.routes.find(recipient) else { return };
+        // A route that covered it when it was accepted may be gone by now: then it waits for another plan, or its deadline.
+        let Some(route) = self.plan.routes.find(recipient) else {
+            let cell = u16::try_from(place).expect("at most 512 cells");
+            self.unrouted.push(Waiting { cell, slot: reference });
+            return;
+        };
         let refused = cell.live(slot).refused;
         let carriers = self.plan.routes.carriers(route);
         let is_up = |&(_, carrier): &(usize, &u16)| self.carriers[usize::from(*carrier)].links_up > 0;
@@ -148,6 +152,7 @@ impl Shard {
         let state = &mut self.links[usize::from(link.0)];
         state.bound();
         let carrier = usize::from(state.carrier);
+        state.counts.binds += 1;
         self.counters.binds += 1;
         self.carriers[carrier].links_up += 1;
         if self.carriers[carrier].links_up == 1 {
@@ -165,7 +170,7 @@ impl Shard {
         }
     }
 
-    fn deal_again(&mut self, carrier: usize) {
+    pub(super) fn deal_again(&mut self, carrier: usize) {
         for waiting in self.carriers[carrier].queue.drain() {
             let place = usize::from(waiting.cell);
             let cell = &mut self.cells[place];

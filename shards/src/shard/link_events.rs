@@ -3,6 +3,7 @@
 use wire::smpp::session::{Event, Handed, RequestKind, Session};
 use wire::time::Now;
 
+use super::inspect::Trouble;
 use super::links::{LinkAction, LinkId, LinkInput};
 use super::{Phase, Shard};
 use crate::api::Why;
@@ -17,6 +18,7 @@ impl Shard {
             LinkInput::Connected => self.link_connected(now, place),
             LinkInput::ConnectFailed => {
                 self.counters.link_losses += 1;
+                self.links[place].trouble(now.wall, Trouble::ConnectFailed);
                 self.links[place].down(now.mono, &mut self.jitter);
                 self.stop_if_draining(place);
             }
@@ -63,12 +65,16 @@ impl Shard {
             Event::Bound { .. } => self.link_up(LinkId(u16::try_from(place).expect("few links"))),
             Event::SubmitAnswer { token, status, message_id, .. } => {
                 self.answered(now, place, token, status, message_id);
+                let took = session.answer_took();
+                self.latencies.response.record(took);
+                self.links[place].responded(took);
             }
             Event::LateAnswer { token, kind: RequestKind::Submit, status, message_id } => {
                 self.answered(now, place, token, status, message_id);
             }
             Event::Timeout { token, kind: RequestKind::Submit } => {
                 let at = self.clock.read(now);
+                self.links[place].trouble(now.wall, Trouble::ResponseTimeout);
                 self.doubt(at, Token::unpack(token), Why::ResponseTimeout);
             }
             Event::DeliverRequest { sequence, sm } => {
@@ -82,7 +88,8 @@ impl Shard {
             }
             Event::Malformed { .. } => self.counters.session_faults += 1,
             Event::UnbindRequested => self.link_not_up(place),
-            Event::Closed { .. } => {
+            Event::Closed { reason } => {
+                self.links[place].trouble(now.wall, Trouble::Session(reason));
                 self.link_not_up(place);
                 if self.links[place].begin_close() {
                     let link = LinkId(u16::try_from(place).expect("few links"));
@@ -104,6 +111,7 @@ impl Shard {
     /// The connection is gone: what was written is in doubt, what was not goes back.
     fn link_closed(&mut self, now: Now, place: usize) {
         self.counters.link_losses += 1;
+        self.links[place].connection_ended(now.wall);
         self.link_not_up(place);
         let at = self.clock.read(now);
         if let Some(mut session) = self.links[place].session.take() {

@@ -4,18 +4,22 @@
 //! a carrier's capacity means to us: how many submissions may be open, how many a second, what of a long message still
 //! waits for room, and the pauses after a throttling. It knows no message, only tokens.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use wire::smpp::bind::{Bind, BindKind, INTERFACE_VERSION_3_4};
 use wire::smpp::fields::Address;
 use wire::smpp::session::{Options, Session, Timers};
-use wire::time::Instant;
+use wire::smpp::status::{CommandStatus, Verdict};
+use wire::time::{Instant, WallMs};
 
 use crate::jitter::Jitter;
 use crate::limits::{RECONNECT, THROTTLE_PAUSE};
 use crate::pacing::Bucket;
 use crate::plan::Carrier;
 use crate::token::Token;
+
+use super::inspect::{LinkCounts, LinkState, LinkView, Trouble};
 
 /// A link of a shard, by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +96,9 @@ pub(crate) struct Link {
     taken: u64,
     window: u32,
     closing: bool,
+    pub(crate) counts: LinkCounts,
+    response_last: Duration,
+    last_trouble: Option<(WallMs, Trouble)>,
 }
 
 impl Link {
@@ -111,6 +118,9 @@ impl Link {
             taken: 0,
             window: u32::from(config.window_pdus),
             closing: false,
+            counts: LinkCounts::default(),
+            response_last: Duration::ZERO,
+            last_trouble: None,
         }
     }
 
@@ -237,6 +247,75 @@ impl Link {
         if let Some(session) = &mut self.session {
             let bytes = total.saturating_sub(session.stream_consumed());
             session.consume(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+    }
+
+    /// Something went wrong.
+    pub(crate) fn trouble(&mut self, at: WallMs, trouble: Trouble) {
+        match trouble {
+            Trouble::ConnectFailed => self.counts.losses += 1,
+            Trouble::ResponseTimeout => self.counts.timeouts += 1,
+            Trouble::ConnectionLost | Trouble::Session(_) | Trouble::Refused(_) => {}
+        }
+        self.last_trouble = Some((at, trouble));
+    }
+
+    /// The connection is gone; unless its session has said why, nobody knows.
+    pub(crate) fn connection_ended(&mut self, at: WallMs) {
+        self.counts.losses += 1;
+        if !self.session.as_ref().is_some_and(|session| session.is_closed()) {
+            self.last_trouble = Some((at, Trouble::ConnectionLost));
+        }
+    }
+
+    /// The carrier has answered for a segment.
+    pub(crate) fn counted(&mut self, at: WallMs, status: CommandStatus) {
+        match status.verdict() {
+            Verdict::Ok => self.counts.accepted += 1,
+            Verdict::Permanent => self.counts.refused_for_good += 1,
+            Verdict::Temporary | Verdict::Vendor => self.counts.refused_for_now += 1,
+            Verdict::Throttled => {
+                self.counts.refused_for_now += 1;
+                self.counts.throttled += 1;
+            }
+        }
+        if status.verdict() != Verdict::Ok {
+            self.last_trouble = Some((at, Trouble::Refused(status)));
+        }
+    }
+
+    /// A response came in time, after so long.
+    pub(crate) fn responded(&mut self, took: Duration) {
+        self.response_last = took;
+        self.counts.response_time = self.counts.response_time.saturating_add(took);
+        self.counts.responses += 1;
+    }
+
+    /// What an operator is shown.
+    pub(crate) fn view(&self, link: LinkId, now: Instant) -> LinkView {
+        let session = self.session.as_ref();
+        let state = match self.phase {
+            Phase::Down { .. } => LinkState::Down,
+            Phase::Dialling => LinkState::Dialling,
+            Phase::Stopped => LinkState::Stopped,
+            Phase::Connected if self.is_up && session.is_some_and(|session| session.is_open()) => {
+                LinkState::Up
+            }
+            Phase::Connected if session.is_some_and(|session| session.bound().is_some()) => {
+                LinkState::Unbinding
+            }
+            Phase::Connected => LinkState::Binding,
+        };
+        LinkView {
+            link,
+            carrier: self.carrier,
+            state,
+            window_used: session.map_or(0, |session| session.in_flight()) + self.reserved,
+            window: self.window,
+            is_paused: self.paused_until > now,
+            counts: self.counts,
+            response_last: self.response_last,
+            trouble: self.last_trouble,
         }
     }
 

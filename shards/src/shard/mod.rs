@@ -20,11 +20,13 @@ pub(crate) mod cell;
 pub(crate) mod cross;
 mod dispatch;
 mod fates;
+pub(crate) mod inspect;
 mod link_events;
 pub(crate) mod links;
 mod observe;
 mod outcome;
 mod receipts;
+mod replan;
 pub(crate) mod snapshots;
 mod start;
 mod submit;
@@ -39,16 +41,17 @@ use wal::{Batch, Lsn};
 use wire::id::{AccountId, Partition, ShardId};
 use wire::time::{Instant, Now, WallMs};
 
-use crate::api::{Origin, Reply};
+use crate::api::{Origin, Refusal, Reply};
 use crate::clock::RecordClock;
 use crate::counters::Counters;
 use crate::jitter::Jitter;
 use crate::limits::RAFT_TICK;
 use crate::plan::Plan;
-use crate::queue::CarrierQueue;
+use crate::queue::{CarrierQueue, Waiting};
 use cell::{Cell, Output};
 use cross::{Credits, Cross};
 use fates::Subscriber;
+use inspect::Latencies;
 use links::{Link, LinkAction, LinkId};
 use snapshots::Snapshots;
 use transmit::Encoder;
@@ -103,9 +106,14 @@ pub struct Shard {
     jitter: Jitter,
     encoder: Encoder,
     counters: Counters,
+    /// In the order of [`Refusal::ALL`].
+    refusals: [u64; Refusal::ALL.len()],
+    latencies: Latencies,
     replies: VecDeque<Reply>,
     actions: VecDeque<LinkAction>,
     crosses: VecDeque<(ShardId, Cross)>,
+    /// Messages that wait and that no route covers since the plan was changed.
+    unrouted: Vec<Waiting>,
     open_messages: usize,
     next_tick: Instant,
     /// Where `poll_append` begins, so that a full batch does not always leave the same partitions out.
@@ -162,6 +170,9 @@ impl Shard {
             jitter: Jitter::new(config.seed),
             encoder: Encoder::default(),
             counters: Counters::default(),
+            refusals: [0; Refusal::ALL.len()],
+            latencies: Latencies::default(),
+            unrouted: Vec::new(),
             replies: VecDeque::new(),
             actions: VecDeque::new(),
             crosses: VecDeque::new(),
@@ -335,7 +346,8 @@ impl Shard {
         for place in 0..self.cells.len() {
             while let Some(output) = self.cells[place].poll_output() {
                 match output {
-                    Output::Answer { origin, acceptance } => {
+                    Output::Answer { origin, acceptance, since } => {
+                        self.latencies.answer.record(self.clock.last().mono.since(since));
                         self.reply(origin, Reply::Answer { origin, outcome: Ok(acceptance) });
                     }
                     Output::View { origin, view } => self.reply(origin, Reply::Message { origin, view }),

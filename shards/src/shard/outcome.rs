@@ -65,6 +65,7 @@ impl Shard {
 
     /// What a status means, and what it does to the link's pace.
     fn judge(&mut self, now: Now, link: usize, status: CommandStatus) -> Outcome {
+        self.links[link].counted(self.clock.last().wall, status);
         match status.verdict() {
             Verdict::Ok => {
                 self.links[link].took();
@@ -226,12 +227,14 @@ impl Shard {
         assert!(!message.is_final(), "a message has one fate");
         let account = message.account;
         let code = if fate == Fate::Delivered { 0 } else { message.code };
-        let fated = Fated { id: message.id, fate: fate as u8, why: why as u8, code };
+        let id = message.id;
+        let fated = Fated { id, fate: fate as u8, why: why as u8, code };
         cell.decide_on(slot, at, &Record::Fated(fated));
         cell.live(slot).queued_in = 0;
         cell.wheel.cancel(slot);
         cell.after_decided(Output::Fate { account });
         self.open_messages -= 1;
+        self.latencies.fate.record(at.since(id.minted_at()));
         *match fate {
             Fate::Delivered => &mut self.counters.fated_delivered,
             Fate::Failed => &mut self.counters.fated_failed,

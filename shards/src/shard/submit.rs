@@ -39,7 +39,7 @@ impl Shard {
             Some(Refusal::Busy)
         };
         if let Some(refusal) = refusal {
-            self.counters.refused += 1;
+            self.refusals[refusal.place()] += 1;
             self.reply(origin, Reply::Answer { origin, outcome: Err(refusal) });
         }
     }
@@ -67,7 +67,7 @@ impl Shard {
             }
             self.counters.known += 1;
             let acceptance = Acceptance { id: entry.message, known: true };
-            self.cells[place].after_decided(Output::Answer { origin, acceptance });
+            self.cells[place].after_decided(Output::Answer { origin, acceptance, since: now.mono });
             self.release();
             return Ok(());
         }
@@ -79,7 +79,7 @@ impl Shard {
         plan.routes.find(submission.recipient).ok_or(Refusal::NoRoute)?;
         let id = self.accept(at, place, submission, &checked, key);
         let acceptance = Acceptance { id, known: false };
-        self.cells[place].after_decided(Output::Answer { origin, acceptance });
+        self.cells[place].after_decided(Output::Answer { origin, acceptance, since: now.mono });
         Ok(())
     }
 

@@ -106,6 +106,7 @@ impl Shard {
         let packed = token.pack();
         let queued =
             self.encoder.with_segment(message, token.part, |sm| session.submit(now, packed, sm)).is_ok();
+        link.counts.segments += u64::from(queued);
         self.counters.segments_sent += u64::from(queued);
         queued
     }

@@ -148,6 +148,8 @@ impl Session {
     fn settle_answer(&mut self, frame: Frame, kind: Option<RequestKind>, now: Instant) -> Option<Step> {
         match self.table.take(frame.header.sequence, kind) {
             Taken::Open(request) => {
+                let left = request.deadline.since(now);
+                self.answer_took = self.timers.response.saturating_sub(left);
                 self.advance_drain(now);
                 self.advance_peer_unbind();
                 Some(Step::Answer { frame, request })

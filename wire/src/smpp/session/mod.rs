@@ -27,6 +27,8 @@ mod table;
 mod tests;
 mod timers;
 
+use core::time::Duration;
+
 use crate::time::Instant;
 
 use super::bind::{Bind, BindKind};
@@ -101,6 +103,8 @@ pub struct Session {
     expire_until: Instant,
     /// Why it ended, until it is told.
     closed: Option<CloseReason>,
+    /// From queueing to the response, of the response that was told last.
+    answer_took: Duration,
     counters: Counters,
 }
 
@@ -135,6 +139,7 @@ impl Session {
             enquired_at: None,
             expire_until: Instant(0),
             closed: None,
+            answer_took: Duration::ZERO,
             counters: Counters::default(),
         }
     }
@@ -214,6 +219,12 @@ impl Session {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
+    }
+
+    /// How long the response took that was told last, in time: from queueing its request to reading it.
+    #[must_use]
+    pub const fn answer_took(&self) -> Duration {
+        self.answer_took
     }
 
     /// What was counted.

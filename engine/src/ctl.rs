@@ -1,0 +1,132 @@
+//! The command line of `switchyard ctl`: what is asked of a daemon, and of its files.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+use engine::admin::ctl;
+use engine::admin::log::{self, Shown};
+use engine::admin::words::Request;
+use wal::Lsn;
+
+#[derive(Debug, Args)]
+pub(crate) struct Ctl {
+    /// The data directory of the daemon.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// One line of JSON instead of tables.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// How the node is: readiness, and each shard's messages, queues, log and times.
+    Status,
+    /// Each link to a carrier: state, window, rate, times, counts, and what went wrong last.
+    Links,
+    /// What waits, by carrier and class, and since when.
+    Queue,
+    /// What became of a message: its state and its trace, without its text.
+    Message {
+        /// The message's id.
+        id: String,
+        /// Shows the recipient's whole number.
+        #[arg(long)]
+        show_numbers: bool,
+    },
+    /// Reads the configuration again, and says what is in force and what needs a restart.
+    Reload,
+    /// Reads the files of a shard's log, without a daemon.
+    Log {
+        #[command(subcommand)]
+        how: HowLog,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum HowLog {
+    /// Prints a line for each frame, entry and record.
+    Dump {
+        /// The directory of a shard, as DIR/shard-0.
+        #[arg(value_name = "DIR/shard-N")]
+        dir: PathBuf,
+        /// From this place on, as 0x3000 or 12288.
+        #[arg(long, value_name = "LSN", value_parser = parse_lsn, default_value = "0")]
+        from: Lsn,
+        /// Shows texts and senders.
+        #[arg(long)]
+        show_texts: bool,
+        /// Shows whole numbers of recipients.
+        #[arg(long)]
+        show_numbers: bool,
+    },
+    /// Scans a log as a start does: whole, torn tail, or damaged and where.
+    Verify {
+        /// The directory of a shard, as DIR/shard-0.
+        #[arg(value_name = "DIR/shard-N")]
+        dir: PathBuf,
+    },
+}
+
+fn parse_lsn(text: &str) -> Result<Lsn, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map(Lsn).map_err(|_| "expected a place in the log, as 0x3000 or 12288".to_owned())
+}
+
+/// Does what was asked, and says how it went.
+pub(crate) fn run(options: Ctl) -> ExitCode {
+    let request = match options.what {
+        What::Status => Request::Status,
+        What::Links => Request::Links,
+        What::Queue => Request::Queue,
+        What::Message { id, show_numbers } => Request::Message { id, show_numbers },
+        What::Reload => Request::Reload,
+        What::Log { how } => return ended(read_log(how)),
+    };
+    ended(ctl::ask(&options.data, request).map(|response| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let text = if options.json { ctl::to_json(&response) } else { ctl::to_text(&response, now_ms) };
+        super::say(&text);
+    }))
+}
+
+fn read_log(how: HowLog) -> Result<(), log::LogToolError> {
+    let mut out = io::stdout().lock();
+    match how {
+        HowLog::Dump { dir, from, show_texts, show_numbers } => {
+            log::dump(&dir, from, Shown { texts: show_texts, numbers: show_numbers }, &mut out)?;
+        }
+        HowLog::Verify { dir } => log::verify(&dir, &mut out)?,
+    }
+    out.flush().map_err(log::LogToolError::Output)
+}
+
+fn ended<E: std::fmt::Display>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("switchyard: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_log_is_read_in_both_forms() {
+        assert_eq!((parse_lsn("0x3000"), parse_lsn("12288")), (Ok(Lsn(12288)), Ok(Lsn(12288))));
+        assert!(parse_lsn("3000h").is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! The control thread's answers while the shards run: to the admin socket, and to SIGHUP.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wire::id::{MessageId, ShardId};
+
+use crate::admin::limits::SHARD_WAIT;
+use crate::admin::server::Asked;
+use crate::admin::words::{self, Reload, Request, Response};
+use crate::config::{Config, Host};
+use crate::{host, logging};
+
+use super::board::Board;
+use super::control::{Command, Control};
+use super::view::{self, Numbers, ShardView};
+use super::{Prepared, clock, credentials, reload};
+
+/// What the control thread knows of a node that runs.
+#[derive(Debug)]
+pub(super) struct Overseer<'a> {
+    /// To the shards.
+    pub(super) control: &'a Control,
+    /// The file that is read again; `None`: started without one.
+    pub(super) file: Option<PathBuf>,
+    /// Where the data is.
+    pub(super) data: PathBuf,
+    /// What is in force.
+    pub(super) config: Config,
+    /// What the plan of every shard depends on.
+    pub(super) host: Host,
+    /// The node's numbers.
+    pub(super) board: Arc<Board>,
+    /// When the process started.
+    pub(super) started_ms: u64,
+    /// When its configuration was read.
+    pub(super) configured_ms: u64,
+}
+
+impl<'a> Overseer<'a> {
+    /// What is known when the shards start.
+    pub(super) fn new(control: &'a Control, prepared: &Prepared, board: Arc<Board>) -> Self {
+        let now = clock::now().wall.0;
+        Self {
+            control,
+            file: prepared.file.clone(),
+            data: prepared.data.clone(),
+            config: prepared.config.clone(),
+            host: prepared.host,
+            board,
+            started_ms: now,
+            configured_ms: now,
+        }
+    }
+
+    /// Answers one request.
+    pub(super) fn answer(&mut self, asked: Asked) {
+        let response = match asked.request {
+            Request::Status => self.status(),
+            Request::Links => self.views().map_or_else(Response::Error, |views| {
+                Response::Links(views.into_iter().flat_map(|view| view.links).collect())
+            }),
+            Request::Queue => self.views().map_or_else(Response::Error, |views| {
+                Response::Queue(view::sum_queues(views.into_iter().map(|view| view.queues).collect()))
+            }),
+            Request::Message { id, show_numbers } => self.message(&id, show_numbers),
+            Request::Reload => self.reload("admin"),
+        };
+        // Whoever asked may have hung up.
+        let _ = asked.answer.try_send(response);
+    }
+
+    /// Looks at what changes without anybody's doing.
+    pub(super) fn look_around(&self) {
+        self.board.show_free(host::free_bytes(&self.data).unwrap_or(0));
+    }
+
+    fn views(&self) -> Result<Vec<ShardView>, String> {
+        let views = self.control.ask_all(Command::Show, SHARD_WAIT);
+        let all = (0_u16..)
+            .zip(views)
+            .map(|(shard, view)| view.ok_or_else(|| format!("shard {shard} does not answer")));
+        all.collect()
+    }
+
+    fn status(&self) -> Response {
+        let views = match self.views() {
+            Ok(views) => views,
+            Err(error) => return Response::Error(error),
+        };
+        Response::Status(Box::new(words::Status {
+            node: self.config.node.id.0,
+            region: self.config.node.region.clone(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_ms: self.started_ms,
+            ready: self.board.all_are_ready(),
+            config: self.file.as_ref().map_or_else(String::new, |file| file.display().to_string()),
+            configured_ms: self.configured_ms,
+            free_bytes: host::free_bytes(&self.data),
+            shards: views.into_iter().map(|view| view.shard).collect(),
+        }))
+    }
+
+    fn message(&self, id: &str, show_numbers: bool) -> Response {
+        let Ok(id) = id.parse::<MessageId>() else {
+            return Response::Error(format!(
+                "expected a message's id of {} characters, found {id:?}",
+                MessageId::CHARS
+            ));
+        };
+        if id.partition().0 >= self.host.partitions.count() {
+            return Response::Message(None);
+        }
+        let numbers = if show_numbers { Numbers::Whole } else { Numbers::Masked };
+        let owner = ShardId::owner_of(id.partition(), self.host.shards);
+        let found = self.control.ask(usize::from(owner.0), |to| Command::Find(id, numbers, to), SHARD_WAIT);
+        found.map_or_else(|| Response::Error(format!("shard {} does not answer", owner.0)), Response::Message)
+    }
+
+    /// Reads the configuration again and puts in force what can be. A wrong file changes nothing.
+    pub(super) fn reload(&mut self, by: &'static str) -> Response {
+        let Some(file) = self.file.clone() else {
+            return self.refused(
+                by,
+                "the daemon was started without a configuration file: there is nothing to read".to_owned(),
+            );
+        };
+        let read = match Config::load(&file) {
+            Ok(read) => read,
+            Err(error) => return self.refused(by, error.to_string()),
+        };
+        for warning in read.warnings() {
+            tracing::warn!(event = "config", warning);
+        }
+        let change = reload::change(&self.config, &read);
+        let plan = match change.config.plan(self.host) {
+            Ok(plan) => Arc::new(plan),
+            Err(error) => return self.refused(by, error.to_string()),
+        };
+        let allowed = Arc::new(credentials(&change.config));
+        logging::set_filter(&change.config.log_output.filter);
+        // Every shard knows an account before any of them lets it in: its messages cross from one to another.
+        let mut taken = self.control.ask_all(|to| Command::Plan(Arc::clone(&plan), to), SHARD_WAIT);
+        let admitted = self.control.ask_all(|to| Command::Admit(Arc::clone(&allowed), to), SHARD_WAIT);
+        taken.extend(admitted);
+        self.config = change.config;
+        if taken.iter().any(Option::is_none) {
+            let what = "a shard has not said in time that it works by the new configuration; read it again"
+                .to_owned();
+            return self.refused(by, what);
+        }
+        self.configured_ms = clock::now().wall.0;
+        self.board.reloaded(Some(self.configured_ms));
+        let Reload { applied, needs_restart } = &change.told;
+        tracing::info!(
+            event = "reloaded",
+            by,
+            applied = applied.join("; "),
+            needs_restart = needs_restart.join("; ")
+        );
+        Response::Reload(change.told)
+    }
+
+    fn refused(&self, by: &'static str, error: String) -> Response {
+        self.board.reloaded(None);
+        tracing::error!(event = "reload-refused", by, error);
+        Response::Error(error)
+    }
+}

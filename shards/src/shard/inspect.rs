@@ -1,0 +1,202 @@
+//! What a shard shows to an operator who asks: its links, its queues, one message. Numbers for many readers are in
+//! `observe`. Nothing here changes anything, and what is shown of a message may rest on records that are not durable yet:
+//! it is for looking, and promises nothing.
+
+use core::fmt;
+use core::time::Duration;
+
+use wire::id::{AccountId, Class, MessageId};
+use wire::smpp::session::CloseReason;
+use wire::smpp::status::CommandStatus;
+use wire::time::WallMs;
+
+use super::Shard;
+use super::links::LinkId;
+use crate::api::{MessageView, Refusal, State};
+use crate::histogram::{FAST_US, Histogram, SLOW_US};
+use crate::limits::OLDEST_LOOKS_MAX;
+
+/// How long things took on one shard.
+#[derive(Clone, Copy, Debug)]
+pub struct Latencies {
+    /// From a submission to its answer, which waits for the disk.
+    pub answer: Histogram,
+    /// From a segment's place in a link's output to the carrier's response.
+    pub response: Histogram,
+    /// From a message's acceptance to its fate.
+    pub fate: Histogram,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        let (answer, response) = (Histogram::new(&FAST_US), Histogram::new(&FAST_US));
+        Self { answer, response, fate: Histogram::new(&SLOW_US) }
+    }
+}
+
+/// Where a link stands, in an operator's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Not connected; it is dialled again after a while.
+    Down,
+    /// A connection is being made.
+    Dialling,
+    /// Connected, and not let in yet.
+    Binding,
+    /// It carries messages.
+    Up,
+    /// It empties its window and leaves.
+    Unbinding,
+    /// Stopped in order; not dialled again.
+    Stopped,
+}
+
+impl LinkState {
+    /// Its word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Dialling => "dialling",
+            Self::Binding => "binding",
+            Self::Up => "up",
+            Self::Unbinding => "unbinding",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What went wrong on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No connection was to be had.
+    ConnectFailed,
+    /// The connection ended without a word.
+    ConnectionLost,
+    /// The session ended.
+    Session(CloseReason),
+    /// A submission was refused.
+    Refused(CommandStatus),
+    /// A submission had no response in time.
+    ResponseTimeout,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConnectFailed => f.write_str("the connection could not be made"),
+            Self::ConnectionLost => f.write_str("the connection was lost"),
+            Self::Session(reason) => write!(f, "{reason}"),
+            Self::Refused(status) => write!(f, "a message was refused with {status}"),
+            Self::ResponseTimeout => f.write_str("no response in time"),
+        }
+    }
+}
+
+/// What was counted on one link since the process started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Segments that were queued for its connection.
+    pub segments: u64,
+    /// Responses that took one.
+    pub accepted: u64,
+    /// Responses that refused one for now, throttling among them.
+    pub refused_for_now: u64,
+    /// Responses that refused one for good.
+    pub refused_for_good: u64,
+    /// Responses that asked us to slow down.
+    pub throttled: u64,
+    /// Submissions without a response in time.
+    pub timeouts: u64,
+    /// Sessions that the carrier granted.
+    pub binds: u64,
+    /// Connections that ended or were not to be had.
+    pub losses: u64,
+    /// How long responses took in all.
+    pub response_time: Duration,
+    /// How many responses that was.
+    pub responses: u64,
+}
+
+/// One link as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkView {
+    /// Which.
+    pub link: LinkId,
+    /// A place in the plan's carriers.
+    pub carrier: u16,
+    /// Where it stands.
+    pub state: LinkState,
+    /// Segments without a response, and those whose attempt is decided.
+    pub window_used: u32,
+    /// The window.
+    pub window: u32,
+    /// Whether it pauses since the carrier asked for that.
+    pub is_paused: bool,
+    /// What was counted.
+    pub counts: LinkCounts,
+    /// How long the last response took.
+    pub response_last: Duration,
+    /// What went wrong last, and when.
+    pub trouble: Option<(WallMs, Trouble)>,
+}
+
+/// What waits for one carrier in one class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueView {
+    /// A place in the plan's carriers.
+    pub carrier: u16,
+    /// The class.
+    pub class: Class,
+    /// How many wait.
+    pub waiting: usize,
+    /// When the first of them was accepted.
+    pub oldest: Option<WallMs>,
+}
+
+impl Shard {
+    /// How long things took.
+    #[must_use]
+    pub const fn latencies(&self) -> &Latencies {
+        &self.latencies
+    }
+
+    /// Submissions that were not taken, in the order of [`Refusal::ALL`].
+    #[must_use]
+    pub const fn refusals(&self) -> &[u64; Refusal::ALL.len()] {
+        &self.refusals
+    }
+
+    /// All links, in their order.
+    pub fn link_views(&self) -> impl Iterator<Item = LinkView> + '_ {
+        let now = self.clock.last().mono;
+        (0_u16..).zip(&self.links).map(move |(place, link)| link.view(LinkId(place), now))
+    }
+
+    /// All queues: carrier by carrier in the order of the plan, and class by class.
+    pub fn queue_views(&self) -> impl Iterator<Item = QueueView> + '_ {
+        (0_u16..).zip(&self.carriers).flat_map(move |(carrier, state)| {
+            Class::ALL.into_iter().map(move |class| {
+                let mut first = state.queue.iter(class).take(OLDEST_LOOKS_MAX);
+                let oldest = first.find_map(|waiting| {
+                    let messages = &self.cells[usize::from(waiting.cell)].state.messages;
+                    let message = messages.resolve(waiting.slot)?;
+                    (message.state == State::Queued).then(|| message.id.minted_at())
+                });
+                QueueView { carrier, class, waiting: state.queue.len(class), oldest }
+            })
+        })
+    }
+
+    /// A message of this shard with the account that it belongs to.
+    #[must_use]
+    pub fn message_view(&self, id: MessageId) -> Option<(AccountId, MessageView)> {
+        if id.partition().0 >= self.plan.partitions.count() {
+            return None;
+        }
+        let (owner, place) = self.owner_of(id.partition());
+        let cell = self.cells.get(place).filter(|_| owner == self.config.id)?;
+        let message = cell.state.messages.at(cell.state.messages.find(id)?);
+        Some((message.account, message.view()))
+    }
+}
