@@ -34,6 +34,8 @@ mod kill;
 mod ledger;
 #[path = "process/load.rs"]
 mod load;
+#[path = "process/operator.rs"]
+mod operator;
 #[path = "process/pdu.rs"]
 mod pdu;
 #[path = "process/programs.rs"]

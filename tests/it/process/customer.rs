@@ -181,6 +181,29 @@ fn query_on_one_connection(
     Ok(())
 }
 
+/// A session that a test keeps open.
+pub(crate) struct Lasting(Session);
+
+impl Lasting {
+    /// Says hello; `None` when the daemon does not let it in.
+    pub(crate) fn open(address: SocketAddr, credentials: &Credentials) -> Option<Self> {
+        Session::greet(address, credentials, SILENCE).expect("the daemon listens").map(Self)
+    }
+
+    /// Whether the daemon still answers on it.
+    pub(crate) fn is_answered(&mut self) -> bool {
+        let mut out = Vec::new();
+        Frame::write(Kind::Ping, 7, &[], &mut out);
+        let mut pong = false;
+        let heard = self
+            .0
+            .stream
+            .write_all(&out)
+            .and_then(|()| self.0.read(|frame| pong |= frame.kind == Kind::Pong && frame.number == 7));
+        heard.is_ok() && pong
+    }
+}
+
 /// One connection after its hand-shake.
 struct Session {
     stream: TcpStream,
@@ -190,6 +213,12 @@ struct Session {
 
 impl Session {
     fn open(address: SocketAddr, credentials: &Credentials, tick: Duration) -> io::Result<Self> {
+        let session = Self::greet(address, credentials, tick)?;
+        Ok(session.expect("the daemon lets us in"))
+    }
+
+    /// Says hello; `None` when the daemon rejects us.
+    fn greet(address: SocketAddr, credentials: &Credentials, tick: Duration) -> io::Result<Option<Self>> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE))?;
@@ -198,20 +227,24 @@ impl Session {
             .write(&mut hello);
         stream.write_all(&hello)?;
         let mut session = Self { stream, credits: 0, input: Vec::new() };
-        while session.credits == 0 {
+        let mut rejected = false;
+        while session.credits == 0 && !rejected {
             let mut credits = 0;
             session.read(|frame| match frame.kind {
                 Kind::Welcome => {
                     let welcome = Welcome::read(frame).expect("the daemon's welcome can be read");
                     credits = usize::try_from(welcome.credits).expect("a u32");
                 }
-                Kind::Reject => panic!("the daemon rejects us: {:?}", Reject::read(frame)),
+                Kind::Reject => {
+                    println!("customer: rejected: {:?}", Reject::read(frame));
+                    rejected = true;
+                }
                 other => panic!("the daemon greets with a {other:?}"),
             })?;
             session.credits = credits;
         }
         session.stream.set_read_timeout(Some(tick))?;
-        Ok(session)
+        Ok((!rejected).then_some(session))
     }
 
     /// Sends intents; consecutive numbers share a frame.

@@ -155,6 +155,20 @@ carriers = ["reliable"]
         self
     }
 
+    /// Changes a text in the configuration, which has it.
+    pub(crate) fn with(self, from: &str, to: &str) -> Self {
+        let config = self.config();
+        assert!(config.contains(from), "no {from:?} in {config}");
+        let text = config.replacen(from, to, 1);
+        fs::write(self.dir.join("switchyard.toml"), text).expect("a temporary directory can be written");
+        self
+    }
+
+    /// The configuration file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.join("switchyard.toml")
+    }
+
     /// The number of a line of the configuration, from 1.
     pub(crate) fn line_of(&self, line: &str) -> usize {
         1 + self.config().lines().position(|l| l == line).expect("the configuration has this line")
@@ -231,6 +245,18 @@ impl Daemon {
         self.process.child.id()
     }
 
+    /// Waits until it has said something; it must live on.
+    pub(crate) fn until_said(&mut self, words: &str) {
+        self.process.until(words, |log| log.contains(words).then_some(()));
+    }
+
+    /// Sends it a signal, by its own id.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.id().to_string();
+        let status = Command::new("kill").args([signal, &id]).status().expect("`kill` is there");
+        assert!(status.success(), "our own child can be signalled");
+    }
+
     /// `kill -9`: by its own id, while it is our child, so no other process can be meant.
     pub(crate) fn kill(mut self) {
         self.process.child.kill().expect("our own child can be killed");
@@ -244,9 +270,7 @@ impl Daemon {
 
     /// Asks it to stop, as an operator does, and waits until it has.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
-        let id = self.process.child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status().expect("`kill` is there");
-        assert!(status.success(), "our own child can be told to stop");
+        self.signal("-TERM");
         (self.process.wait(), self.process.log())
     }
 

@@ -66,7 +66,7 @@ fn a_flipped_bit_in_the_middle_stops_the_daemon_which_says_where() {
     let file = segment.path.file_name().expect("a segment is a file").to_string_lossy().into_owned();
     expect_words(&words, &[&file, &damaged.to_string()]);
     // Nothing was repaired, cut or written behind the operator's back: it refuses again, in the same words.
-    assert_eq!(setup.refusal().1, words);
+    assert_eq!(reason(&setup.refusal().1), reason(&words));
 }
 
 #[test]
@@ -152,6 +152,11 @@ fn delivered(daemon: &mut Daemon, id: &str) -> Value {
         let message = answer.json();
         (message["state"] == "delivered").then_some(message)
     })
+}
+
+/// Why a daemon has ended, without its log lines, which have times.
+fn reason(words: &str) -> &str {
+    words.lines().find(|line| line.starts_with("switchyard: ")).expect("a refusal has a reason")
 }
 
 fn expect_words(text: &str, words: &[&str]) {
