@@ -1,4 +1,4 @@
-//! Other people's programs: npm's `smpp` as a carrier, and a protocol analyser that reads what passed.
+//! Other people's programs: npm's `smpp` as a carrier, a protocol analyser that reads what passed, and Prometheus's checker.
 //!
 //! Our own carriers share `wire` with the daemon, so a mistake in it would look right to both. `tests/run peers` installs what
 //! is needed; the target runs when it is named: `cargo test -p tests --test interop`.
@@ -16,6 +16,8 @@ mod http;
 #[path = "process/programs.rs"]
 #[allow(dead_code, reason = "this target needs no load generator")]
 mod programs;
+#[path = "interop/prometheus.rs"]
+mod prometheus;
 #[path = "interop/recorder.rs"]
 mod recorder;
 

@@ -72,7 +72,9 @@ impl<'a> Overseer<'a> {
 
     /// Looks at what changes without anybody's doing.
     pub(super) fn look_around(&self) {
-        self.board.show_free(host::free_bytes(&self.data).unwrap_or(0));
+        if let Some(bytes) = host::free_bytes(&self.data) {
+            self.board.show_free(bytes);
+        }
     }
 
     fn views(&self) -> Result<Vec<ShardView>, String> {

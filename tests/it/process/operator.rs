@@ -1,5 +1,6 @@
 //! What an operator does to a daemon that runs: asks it, changes its configuration, reads its log; and what it never says.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,7 +11,7 @@ use crate::carrier::Carrier;
 use crate::customer::Lasting;
 use crate::daemon::{Credentials, Daemon, KEY, Setup, temporary_dir};
 use crate::http;
-use crate::programs::programs;
+use crate::programs::{programs, root};
 
 const TO: &str = "+4915112345678";
 const TEXT: &str = "nobody else reads this text";
@@ -195,6 +196,31 @@ fn a_message_that_waits_for_a_dead_carrier_goes_by_the_route_of_a_reload() {
     asked(&setup, &["reload"]);
     let message = delivered(&setup, &mut daemon, &id);
     assert!(message["trace"].to_string().contains("reliable"), "{message}");
+}
+
+#[test]
+fn every_metric_of_the_dashboard_and_the_alerts_is_one_that_the_daemon_shows() {
+    let (dir, carrier) = (temporary_dir(), Carrier::start());
+    let daemon = Setup::new(dir.path(), carrier.address()).start();
+    let metrics = http::get(daemon.http, "/metrics", None).expect("it takes requests").body;
+    let is_shown = |name: &str| {
+        metrics.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+    };
+    for page in ["alerts.yml", "dashboard.json"] {
+        let path = root().join("docs/observability").join(page);
+        let text = std::fs::read_to_string(path).expect("the page is there");
+        let words = text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+        let names: BTreeSet<&str> = words.filter(|word| word.starts_with("switchyard_")).collect();
+        assert!(names.len() > 15, "{page} names only {names:?}");
+        let unknown: Vec<&&str> = names.iter().filter(|name| !is_shown(name)).collect();
+        assert!(unknown.is_empty(), "{page} names {unknown:?}, which are not in\n{metrics}");
+    }
+    // Whoever is woken finds the alert's name on the page that says what to do.
+    let rules = std::fs::read_to_string(root().join("docs/observability/alerts.yml")).expect("the rules");
+    let page = std::fs::read_to_string(root().join("docs/operations.md")).expect("the page");
+    let alerts = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let missing: Vec<&str> = alerts.filter(|alert| !page.contains(&format!("`{alert}`"))).collect();
+    assert!(missing.is_empty(), "docs/operations.md says nothing about {missing:?}");
 }
 
 #[test]
