@@ -82,7 +82,8 @@ fn node(
             }
         },
     );
-    row("log", format!("segments of {} MiB", config.log.segment_bytes >> 20));
+    let (segment, snapshot) = (config.log.segment_bytes >> 20, config.log.snapshot_every_bytes >> 20);
+    row("log", format!("segments of {segment} MiB, a snapshot after {snapshot} MiB of a shard"));
     put(out, format_args!("\n{table}"));
 }
 

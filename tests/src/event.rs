@@ -124,4 +124,6 @@ pub(crate) enum Fault {
     HalfOpen,
     /// Nothing moves on a connection for a while.
     Stall,
+    /// The operator reads another configuration in: each route begins with its next carrier.
+    Replan,
 }

@@ -61,6 +61,7 @@ pub(crate) enum Input {
     /// A piece of a snapshot, and whether the whole has its name now.
     SnapshotWritten(bool),
     SnapshotFailed,
+    Plan(Arc<Plan>),
     Drain,
 }
 

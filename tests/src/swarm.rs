@@ -119,6 +119,12 @@ impl Swarm {
         let forgets = !calm && dice.chance(150);
         let plan = plan(dice, calm, u16::try_from(shards).unwrap_or(1), forgets);
         let habits = plan.carriers.iter().map(|_| habits(dice, calm)).collect();
+        // Drawn apart, so that worlds without it are what they were before there was such a fault.
+        let mut turns = Vec::new();
+        let mut replans = Dice::stream(seed, "replan");
+        if !calm && replans.chance(250) {
+            turns.push((Fault::Replan, replans.pick(&[300 * MS, S, 4 * S])));
+        }
         let subscribers = dice.within((2, 4));
         let customers = (0..subscribers).map(|_| customer(dice, calm, plan.accounts.len())).collect();
         Self {
@@ -128,7 +134,7 @@ impl Swarm {
             safety: dice.within((4, 20)) * S,
             disk: disk(dice, calm),
             net: net(dice, calm),
-            faults: faults(dice, calm),
+            faults: [faults(dice, calm), turns].concat(),
             drift: if calm || dice.chance(600) { 0 } else { dice.pick(&[-50, -10, -1, 1, 10, 50]) },
             step_ms: dice.pick(&[200, 2_000, 10_000, 3_600_000]),
             down: dice.pick(&[(20 * MS, 300 * MS), (500 * MS, 5 * S)]),

@@ -168,7 +168,15 @@ mod tests {
     fn every_shard_shows_every_number_under_its_own_label() {
         let plan = plan();
         let board = Board::new(&plan, 5000);
-        let config = ShardConfig { id: ShardId(1), process: 1, seed: 1, records_bytes_max: 4096 };
+        let config = ShardConfig {
+            id: ShardId(1),
+            process: 1,
+            seed: 1,
+            records_bytes_max: 4096,
+            cluster: 0,
+            snapshot_every_bytes: 1 << 30,
+            snapshot_piece_bytes: 4096,
+        };
         let mut brain = Shard::new(config, Arc::clone(&plan));
         let shell = ShellCounts { syncs: 9, ..ShellCounts::default() };
         let mut syncs = Histogram::new(&FAST_US);

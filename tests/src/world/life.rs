@@ -1,5 +1,10 @@
 //! The process: it starts, dies, is asked to stop, is not scheduled; and its clock is set.
 
+use std::sync::Arc;
+
+use shards::plan::Plan;
+use shards::routes::Routes;
+
 use super::World;
 use crate::disk::Crash;
 use crate::event::{End, Event};
@@ -123,6 +128,19 @@ impl World {
             self.node.cores[core].paused_until = until;
             self.node.cores[core].turn_at = None;
             self.wake(core, until);
+        }
+    }
+
+    /// The operator reads another configuration in: each route begins with its next carrier. The cores learn of it one by one.
+    pub(super) fn replan(&mut self) {
+        let mut plan = Plan::clone(&self.node.plan);
+        let mut routes = plan.routes.all().to_vec();
+        routes.iter_mut().for_each(|route| route.carriers.rotate_left(1));
+        plan.routes = Routes::new(routes);
+        self.node.plan = Arc::new(plan);
+        let cores = if self.node.is_up() { self.node.cores.len() } else { 0 };
+        for core in 0..cores {
+            self.give(core, Input::Plan(Arc::clone(&self.node.plan)));
         }
     }
 

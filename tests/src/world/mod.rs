@@ -246,6 +246,7 @@ impl World {
             Fault::Drain => self.drain(),
             Fault::Pause => self.pause(),
             Fault::ClockStep => self.step_clock(),
+            Fault::Replan => self.replan(),
             Fault::Reset | Fault::HalfOpen | Fault::Stall => self.break_a_connection(fault),
         }
     }

@@ -114,6 +114,7 @@ impl World {
                 self.node.cores[core].snapshotting = false;
                 self.node.cores[core].brain.handle_snapshot_failed();
             }
+            Input::Plan(plan) => brain.handle_plan(now, plan),
             Input::Drain => brain.handle_drain(now),
         }
     }
