@@ -3,6 +3,10 @@
 //! [`config`] is what the operator decides; [`daemon`] starts, runs and stops, and drives a shard ([`shards::Shard`]) turn by
 //! turn; [`customers`] is HTTP and the native protocol as machines over bytes; [`shard_io`] is all IO of one shard, made of
 //! [`net`], [`files`], [`ring`] and [`runtime`]; [`faults`] breaks them for tests; [`sandbox`] is the carrier for newcomers.
+//!
+//! For whoever runs it: [`check`] says what a configuration means, [`host`] what the machine gives, [`admin`] what a running
+//! daemon and its logs hold; [`key`] makes an account's key, [`logging`] writes the daemon's own lines, [`table`] lays out the
+//! answers.
 
 pub mod admin;
 pub mod check;
