@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use engine::admin::ctl;
-use engine::admin::log::{self, Shown};
+use engine::admin::log::{self, LogToolError, Shown};
 use engine::admin::words::Request;
 use wal::Lsn;
 
@@ -89,7 +89,13 @@ pub(crate) fn run(options: Ctl) -> ExitCode {
         What::Queue => Request::Queue,
         What::Message { id, show_numbers } => Request::Message { id, show_numbers },
         What::Reload => Request::Reload,
-        What::Log { how } => return ended(read_log(how)),
+        What::Log { how } => {
+            return ended(match read_log(how) {
+                // Whoever reads has seen enough.
+                Err(LogToolError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                other => other,
+            });
+        }
     };
     ended(ctl::ask(&options.data, request).map(|response| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -99,7 +105,7 @@ pub(crate) fn run(options: Ctl) -> ExitCode {
     }))
 }
 
-fn read_log(how: HowLog) -> Result<(), log::LogToolError> {
+fn read_log(how: HowLog) -> Result<(), LogToolError> {
     let mut out = io::stdout().lock();
     match how {
         HowLog::Dump { dir, from, show_texts, show_numbers } => {
@@ -107,7 +113,7 @@ fn read_log(how: HowLog) -> Result<(), log::LogToolError> {
         }
         HowLog::Verify { dir } => log::verify(&dir, &mut out)?,
     }
-    out.flush().map_err(log::LogToolError::Output)
+    out.flush().map_err(LogToolError::Output)
 }
 
 fn ended<E: std::fmt::Display>(result: Result<(), E>) -> ExitCode {

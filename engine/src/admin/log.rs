@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use wal::segment::{Header, HeaderError};
-use wal::{Item, LogConfig, Lsn, Scan, ScanError, Tail};
+use wal::{Damage, Item, LogConfig, Lsn, Scan, ScanError, Tail};
 
 use crate::files::segment_path;
 
@@ -101,23 +101,17 @@ pub fn verify(log_dir: &Path, out: &mut dyn Write) -> Result<(), LogToolError> {
     if let Some((lsn, error)) = wrong {
         return Err(LogToolError::Record { path: log_dir.to_owned(), lsn, error });
     }
+    let segments = segments(log_dir)?.len();
     let Counted { entries, records, hard_states, starts } = counted;
     let mib = config.layout.segment_bytes() >> 20;
     let told = match tail {
         None => "whole: empty, its first segment was never headed\n".to_owned(),
         Some(tail) => {
             let end = format!("up to {}: segment {:016x}.seg, byte {}", tail.lsn, tail.segment, tail.offset);
-            let verdict = match &tail.torn {
-                None => format!("whole {end}\n"),
-                Some(torn) => format!(
-                    "whole {end}\ntorn tail behind it: an unfinished write, of which nobody was told; a start cuts it \
-                     ({torn})\n"
-                ),
-            };
+            let behind = tail.torn.as_ref().map_or_else(String::new, |torn| behind(torn) + "\n");
             format!(
-                "{verdict}{} segments of {mib} MiB, {entries} entries, {records} records, {hard_states} hard states, \
-                 {starts} starts\n",
-                tail.segments_count
+                "whole {end}\n{behind}{segments} segments of {mib} MiB, {entries} entries, {records} records, \
+                 {hard_states} hard states, {starts} starts\n"
             )
         }
     };
@@ -147,10 +141,23 @@ pub fn dump(log_dir: &Path, from: Lsn, shown: Shown, out: &mut dyn Write) -> Res
     broken.map_err(LogToolError::Output)?;
     let (_, tail) = scanned?;
     let end = tail.map_or_else(String::new, |tail| {
-        let torn = tail.torn.map_or_else(String::new, |torn| format!(", and a torn tail behind it ({torn})"));
-        format!("{} end{torn}\n", tail.lsn)
+        let behind = tail.torn.as_ref().map_or_else(String::new, |torn| format!(", and {}", behind(torn)));
+        format!("{} end{behind}\n", tail.lsn)
     });
     out.write_all(end.as_bytes()).map_err(LogToolError::Output)
+}
+
+/// What lies behind the last whole batch. A header that was written for this place shows an unfinished write; other bytes
+/// may be one too, or what the segment held before it was used again.
+fn behind(torn: &Damage) -> String {
+    if torn.expected.starts_with("a batch with checksum") {
+        format!("torn tail: an unfinished write, of which nobody was told; a start cuts it ({torn})")
+    } else {
+        format!(
+            "behind it: what its segment held before it was used again, or an unfinished write; nobody was told of it, and \
+             it is written over ({torn})"
+        )
+    }
 }
 
 /// Scans a log whose first segment says whose it is. Tells `out` about a daemon that holds it.

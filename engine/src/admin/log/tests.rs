@@ -97,7 +97,20 @@ fn an_unfinished_write_is_a_torn_tail_and_not_an_error() {
     bytes[8192 + 100] ^= 1;
     let told = verified(&bytes).unwrap();
     assert!(told.starts_with("whole up to 0x2000"), "{told}");
-    assert!(told.contains("torn tail behind it") && told.contains("byte 8192"), "{told}");
+    assert!(told.contains("\ntorn tail: ") && told.contains("byte 8192"), "{told}");
+}
+
+#[test]
+fn what_a_segment_held_before_it_was_used_again_is_not_called_torn() {
+    let mut bytes = segment();
+    // A batch of another place, as a released segment brings it back.
+    bytes.copy_within(4096..8192, 12_288);
+    let told = verified(&bytes).unwrap();
+    assert!(
+        told.starts_with("whole up to 0x3000") && told.contains("\nbehind it: what its segment held"),
+        "{told}"
+    );
+    assert!(!told.contains("torn tail"), "{told}");
 }
 
 #[test]
