@@ -21,12 +21,15 @@ impl Shard {
         let cell = &mut self.cells[place];
         let message = cell.state.messages.at(slot);
         assert!(message.state == State::Queued, "only a queued message waits for a carrier");
-        let (recipient, class) = (message.recipient, message.class);
-        let reference = cell.state.messages.reference(slot);
+        let (recipient, class, segments) = (message.recipient, message.class, message.segments());
+        let account = self.accounts.get(&message.account).copied();
+        let account = account.unwrap_or_else(|| u16::try_from(self.plan.accounts.len()).unwrap_or(u16::MAX));
+        let slot_ref = cell.state.messages.reference(slot);
+        let cell_place = u16::try_from(place).expect("at most 512 cells");
+        let waiting = Waiting { cell: cell_place, slot: slot_ref, account, segments };
         // A route that covered it when it was accepted may be gone by now: then it waits for another plan, or its deadline.
         let Some(route) = self.plan.routes.find(recipient) else {
-            let cell = u16::try_from(place).expect("at most 512 cells");
-            self.unrouted.push(Waiting { cell, slot: reference });
+            self.unrouted.push(waiting);
             return;
         };
         let refused = cell.live(slot).refused;
@@ -37,8 +40,7 @@ impl Shard {
         let chosen =
             up().find(has_not_refused).or_else(|| up().next()).map_or(carriers[0], |(_, &carrier)| carrier);
         self.cells[place].live(slot).queued_in = chosen + 1;
-        let cell = u16::try_from(place).expect("at most 512 cells");
-        self.carriers[usize::from(chosen)].queue.push(class, Waiting { cell, slot: reference });
+        self.carriers[usize::from(chosen)].queue.push(class, waiting);
     }
 
     /// Decides attempts for what waits, as far as links have room.

@@ -4,6 +4,7 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use wire::id::{AccountId, Class, MessageId};
 use wire::smpp::session::CloseReason;
@@ -15,6 +16,7 @@ use super::links::LinkId;
 use crate::api::{MessageView, Refusal, State};
 use crate::histogram::{FAST_US, Histogram, SLOW_US};
 use crate::limits::OLDEST_LOOKS_MAX;
+use crate::queue::Waiting;
 
 /// How long things took on one shard.
 #[derive(Clone, Copy, Debug)]
@@ -177,12 +179,14 @@ impl Shard {
     pub fn queue_views(&self) -> impl Iterator<Item = QueueView> + '_ {
         (0_u16..).zip(&self.carriers).flat_map(move |(carrier, state)| {
             Class::ALL.into_iter().map(move |class| {
-                let mut first = state.queue.iter(class).take(OLDEST_LOOKS_MAX);
-                let oldest = first.find_map(|waiting| {
+                let minted = |waiting: &Waiting| {
                     let messages = &self.cells[usize::from(waiting.cell)].state.messages;
                     let message = messages.resolve(waiting.slot)?;
                     (message.state == State::Queued).then(|| message.id.minted_at())
-                });
+                };
+                let first =
+                    |waiting: &VecDeque<Waiting>| waiting.iter().take(OLDEST_LOOKS_MAX).find_map(minted);
+                let oldest = state.queue.accounts(class).filter_map(first).min();
                 QueueView { carrier, class, waiting: state.queue.len(class), oldest }
             })
         })
