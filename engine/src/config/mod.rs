@@ -24,7 +24,9 @@ use std::path::Path;
 
 pub use error::ConfigError;
 pub use plan::{Host, PlanError};
-pub use types::{Account, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, Node};
+pub use types::{
+    Account, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, Node, SmppAccess,
+};
 
 use section::{Section, Source};
 

@@ -11,7 +11,7 @@ use super::error::ConfigError;
 use super::value::Parsed;
 
 /// Keys whose values are never repeated in an error.
-const SECRETS: [&str; 2] = ["key", "password"];
+const SECRETS: [&str; 3] = ["key", "password", "smpp_password"];
 
 /// How much of a wrong value an error repeats.
 const SHOWN_CHARS_MAX: usize = 48;

@@ -65,7 +65,7 @@ impl Credentials {
 }
 
 /// Whether two keys are the same, looking at every byte whatever the first ones say.
-fn equal(one: &[u8], other: &[u8]) -> bool {
+pub(super) fn equal(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }

@@ -11,6 +11,7 @@ use wire::time::{Instant, Now, WallMs};
 
 use super::ask::Ask;
 use super::credentials::{Credential, Credentials};
+use super::smpp::exchange::{Exchange, Keys, Receipts, SmppAccount};
 use super::{Customers, Ending, Protocol, Readiness, Settings};
 
 /// The connection of tests that have one.
@@ -52,6 +53,20 @@ pub(super) fn id(n: u64) -> MessageId {
     MessageId::mint(WallMs(1_795_402_975_120), Partition(3), 1, n)
 }
 
+/// The account, as it may bind.
+pub(super) fn smpp_account() -> SmppAccount {
+    SmppAccount {
+        account: account(),
+        name: "dev".into(),
+        password: "secret".into(),
+        binds_max: 3,
+        window_pdus_max: 4,
+        receipts: Receipts::Asked,
+        keys: Keys::UserMessageReference,
+        default_alphabet: wire::text::Alphabet::Gsm7,
+    }
+}
+
 fn plan() -> Plan {
     Plan {
         node: NodeId(1),
@@ -81,6 +96,7 @@ impl Probe {
             native_ports: vec![7701, 7702],
             credits: 4,
             plan: Arc::new(plan()),
+            smpp: Arc::new(Exchange::new(vec![smpp_account()])),
             credentials: Arc::new(Credentials::new(
                 [KEY, "secret"]
                     .map(|key| Credential { account: account(), name: "dev".into(), key: key.into() })

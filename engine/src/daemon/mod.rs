@@ -26,7 +26,7 @@ mod rings;
 mod shard;
 
 use std::io::{self, Write};
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -36,8 +36,10 @@ use wire::id::ShardId;
 
 use crate::config::{Config, Host, Node};
 use crate::customers::credentials::{Credential, Credentials};
+use crate::customers::smpp::exchange::{Exchange, SmppAccount};
 use crate::faults::Faults;
 use crate::files::DirLock;
+use crate::net::ListenerTag;
 use crate::runtime::{self, Shards};
 use crate::sandbox::Sandbox;
 
@@ -151,11 +153,12 @@ fn give(
     let common = Common {
         plan: Arc::new(config.plan(host)?),
         credentials: Arc::new(Credentials::new(config.accounts.iter().map(credential).collect())),
+        smpp: Arc::new(Exchange::new(config.accounts.iter().filter_map(smpp_account).collect())),
         carriers: dials(config)?,
         board: Arc::new(Board::new(shards)),
         process: clock::now().wall.0,
         faults: faults.clone(),
-        native_ports: ports.native_shards.iter().map(std::net::SocketAddr::port).collect(),
+        native_ports: ports.native_shards.iter().map(SocketAddr::port).collect(),
         notices,
     };
     let mut commands = Vec::new();
@@ -165,7 +168,7 @@ fn give(
         commands.push(sender);
         given.push(Given {
             common: common.clone(),
-            listen: [ports.http, ports.native, ports.native_shards[usize::from(shard)]],
+            listen: listeners(ports, shard),
             log: LogConfig { identity: belonging.log_of(ShardId(shard)), layout },
             log_dir: belonging.log_dir(data, ShardId(shard)),
             snapshot_dir: data.join("snapshots"),
@@ -181,6 +184,27 @@ fn give(
 
 fn credential(account: &crate::config::Account) -> Credential {
     Credential { account: account.id(), name: account.name.clone(), key: account.key.expose().to_owned() }
+}
+
+fn smpp_account(account: &crate::config::Account) -> Option<SmppAccount> {
+    let access = account.smpp.as_ref()?;
+    Some(SmppAccount {
+        account: account.id(),
+        name: account.name.clone(),
+        password: access.password.clone(),
+        binds_max: access.binds_max,
+        window_pdus_max: access.window_pdus,
+        receipts: access.receipts,
+        keys: access.keys,
+        default_alphabet: access.default_alphabet,
+    })
+}
+
+/// Where a shard listens, and for what.
+fn listeners(ports: &Ports, shard: u16) -> Vec<(SocketAddr, ListenerTag)> {
+    let own = ports.native_shards[usize::from(shard)];
+    let always = [(ports.http, desk::HTTP), (ports.native, desk::NATIVE), (own, desk::NATIVE)];
+    always.into_iter().chain(ports.smpp.map(|smpp| (smpp, desk::SMPP))).collect()
 }
 
 /// Where the carriers listen: names are looked up once, here, since a look-up may take seconds.
@@ -247,6 +271,7 @@ fn welcome(prepared: &Prepared, ports: &Ports) {
         data = %data.display(),
         http = %ports.http,
         native = %ports.native,
+        smpp = ports.smpp.map(tracing::field::display),
     );
     if let Some(key) = dev_key {
         say(&newcomer::invitation(ports.http, data, key));

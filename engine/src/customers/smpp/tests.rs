@@ -1,0 +1,1 @@
+//! What a bound customer is told, byte by byte.
