@@ -91,12 +91,17 @@ fn plan() -> Plan {
 impl Probe {
     /// A side that is ready, without connections.
     pub(super) fn new() -> Self {
+        Self::of_shard(0, Arc::new(Exchange::new(vec![smpp_account()])))
+    }
+
+    /// The side of one shard of several, which share an exchange.
+    pub(super) fn of_shard(shard: u16, smpp: Arc<Exchange>) -> Self {
         let settings = Settings {
-            shard: ShardId(0),
+            shard: ShardId(shard),
             native_ports: vec![7701, 7702],
             credits: 4,
             plan: Arc::new(plan()),
-            smpp: Arc::new(Exchange::new(vec![smpp_account()])),
+            smpp,
             credentials: Arc::new(Credentials::new(
                 [KEY, "secret"]
                     .map(|key| Credential { account: account(), name: "dev".into(), key: key.into() })
@@ -123,8 +128,13 @@ impl Probe {
 
     /// Bytes come on [`CONNECTION`], and the turn ends.
     pub(super) fn send(&mut self, bytes: &[u8]) {
+        self.send_on(CONNECTION, bytes);
+    }
+
+    /// The same on another connection.
+    pub(super) fn send_on(&mut self, connection: u64, bytes: &[u8]) {
         let Self { customers, now, asked } = self;
-        customers.handle_received(*now, CONNECTION, bytes, &mut |ask| asked.push(kept(ask)));
+        customers.handle_received(*now, connection, bytes, &mut |ask| asked.push(kept(ask)));
         self.settle();
     }
 
@@ -140,8 +150,13 @@ impl Probe {
     }
 
     pub(super) fn close(&mut self) {
+        self.close_on(CONNECTION);
+    }
+
+    /// The same on another connection.
+    pub(super) fn close_on(&mut self, connection: u64) {
         let Self { customers, now, asked } = self;
-        customers.handle_closed(*now, CONNECTION, &mut |ask| asked.push(kept(ask)));
+        customers.handle_closed(*now, connection, &mut |ask| asked.push(kept(ask)));
         self.settle();
     }
 
@@ -186,9 +201,14 @@ impl Probe {
 
     /// What [`CONNECTION`] has to send, as the shell would take it.
     pub(super) fn output(&mut self) -> Vec<u8> {
+        self.output_of(CONNECTION)
+    }
+
+    /// The same on another connection.
+    pub(super) fn output_of(&mut self, connection: u64) -> Vec<u8> {
         while self.customers.poll_output().is_some() {}
         let mut out = Vec::new();
-        self.customers.take_output(self.now, CONNECTION, &mut out);
+        self.customers.take_output(self.now, connection, &mut out);
         out
     }
 
