@@ -95,7 +95,7 @@ impl Shape {
 
     /// How many messages to the same recipient come before this one, in two octets.
     pub(crate) fn reference(&self, nonce: Nonce) -> u16 {
-        u16::try_from(nonce.0 / self.recipients & 0xFFFF).expect("masked")
+        u16::try_from((nonce.0 / self.recipients) & 0xFFFF).expect("masked")
     }
 
     /// The recipient's number as a carrier writes it: digits without a plus.

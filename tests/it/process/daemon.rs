@@ -155,6 +155,12 @@ carriers = ["reliable"]
         self
     }
 
+    /// Lets the account bind over SMPP, with the password `secret12`.
+    pub(crate) fn with_smpp(self) -> Self {
+        self.with_line("smpp = \"127.0.0.1:0\"", "native =")
+            .with_line("smpp_password = \"secret12\"", "sender =")
+    }
+
     /// The number of a line of the configuration, from 1.
     pub(crate) fn line_of(&self, line: &str) -> usize {
         1 + self.config().lines().position(|l| l == line).expect("the configuration has this line")
@@ -185,8 +191,8 @@ carriers = ["reliable"]
         let mut process = self.spawn();
         let id = process.child.id();
         let data = self.seen_by(id);
-        let (http, native) = process.until("the daemon serves", |_| serving(&data, id));
-        Daemon { process, http, native }
+        let Addresses { http, native, smpp } = process.until("the daemon serves", |_| serving(&data, id));
+        Daemon { process, http, native, smpp }
     }
 
     /// Starts a daemon that is expected to refuse, and gives its status and all that it said.
@@ -223,9 +229,15 @@ pub(crate) struct Daemon {
     process: Process,
     pub(crate) http: SocketAddr,
     pub(crate) native: SocketAddr,
+    smpp: Option<SocketAddr>,
 }
 
 impl Daemon {
+    /// Where customers bind, if [`Setup::with_smpp`] asked for it.
+    pub(crate) fn smpp(&self) -> SocketAddr {
+        self.smpp.expect("the daemon says where it listens for SMPP")
+    }
+
     /// The id of the process.
     pub(crate) fn id(&self) -> u32 {
         self.process.child.id()
@@ -350,8 +362,15 @@ impl Process {
     }
 }
 
-/// The addresses of the daemon with this process id, HTTP and native, once it is ready. A killed one leaves its file behind.
-fn serving(data: &Path, id: u32) -> Option<(SocketAddr, SocketAddr)> {
+/// Where a daemon listens.
+struct Addresses {
+    http: SocketAddr,
+    native: SocketAddr,
+    smpp: Option<SocketAddr>,
+}
+
+/// The addresses of the daemon with this process id, once it is ready. A killed one leaves its file behind.
+fn serving(data: &Path, id: u32) -> Option<Addresses> {
     let ports = fs::read_to_string(data.join("ports")).ok()?;
     let value = |name: &str| {
         let mut pairs = ports.lines().filter_map(|line| line.split_once('='));
@@ -362,7 +381,8 @@ fn serving(data: &Path, id: u32) -> Option<(SocketAddr, SocketAddr)> {
     }
     let (http, native) = (value("http")?.parse().ok()?, value("native")?.parse().ok()?);
     let ready = http::get(http, "/readyz", None).is_ok_and(|response| response.status == 200);
-    ready.then_some((http, native))
+    let smpp = value("smpp").and_then(|address| address.parse().ok());
+    ready.then_some(Addresses { http, native, smpp })
 }
 
 impl Drop for Process {
