@@ -256,10 +256,7 @@ impl Daemon {
 
     /// Asks it to stop, as an operator does, and waits until it has.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
-        let id = self.process.child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status().expect("`kill` is there");
-        assert!(status.success(), "our own child can be told to stop");
-        (self.process.wait(), self.process.log())
+        (self.process.terminate(), self.process.log())
     }
 
     /// Probes until there is something; the daemon must live on.
@@ -327,6 +324,14 @@ impl Process {
             });
         }
         Self { child, log }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args(["-TERM", &id]).status().expect("`kill` is there");
+        assert!(status.success(), "our own child can be told to stop");
+        self.wait()
     }
 
     /// Probes until there is something, each time something is said and at least every [`PACE`]. The process must live on.

@@ -2,14 +2,14 @@
 
 use shards::api::Submission;
 use wire::id::MessageId;
-use wire::smpp::{CommandStatus, Sequence, Sm};
+use wire::smpp::{CommandStatus, RegisteredDelivery, Sequence, Sm};
 use wire::text::PartHeader;
 
 use super::super::ask::Ask;
 use super::super::context::Context;
 use super::super::limits::SMPP_COMPLAINTS_MAX;
 use super::exchange::{Place, SmppAccount};
-use super::parts::{Added, Parts};
+use super::parts::{Added, Parts, Whole};
 use super::submit::{Form, Unfit};
 use super::{Act, QUERY, WANTED_SHIFT, WHOLE};
 
@@ -42,10 +42,9 @@ impl Intake {
             Ok(form) => form,
             Err(unfit) => return Act::Refuse(sequence, self.complain(unfit, account, cx)),
         };
-        let wanted = u64::from(sm.registered_delivery.0 & 3) << WANTED_SHIFT;
         match form.part {
-            None => self.submit_whole(sequence, &form, wanted, account, cx),
-            Some(part) => self.submit_part(sequence, part, &form, wanted, account, cx),
+            None => self.submit_whole(sequence, &form, account, cx),
+            Some(part) => self.submit_part(sequence, part, &form, account, cx),
         }
     }
 
@@ -53,7 +52,6 @@ impl Intake {
         &mut self,
         sequence: Sequence,
         form: &Form<'_>,
-        wanted: u64,
         account: &SmppAccount,
         cx: &mut Context<'_>,
     ) -> Act {
@@ -70,7 +68,7 @@ impl Intake {
             validity: form.validity,
             text,
         };
-        let origin = cx.origin(u64::from(sequence.0) | wanted);
+        let origin = cx.origin(u64::from(sequence.0) | wanted_bits(form.wanted));
         self.unanswered += 1;
         cx.counts.messages += 1;
         (cx.ask)(Ask::Submit { origin, submission: &submission });
@@ -82,18 +80,18 @@ impl Intake {
         sequence: Sequence,
         part: PartHeader,
         form: &Form<'_>,
-        wanted: u64,
         account: &SmppAccount,
         cx: &mut Context<'_>,
     ) -> Act {
-        let (number, head, octets) = match self.parts.add(part, sequence.0, form, cx.now.mono) {
+        let whole = match self.parts.add(part, sequence.0, form, cx.now.mono) {
             Ok(added) => {
                 self.unanswered += 1;
-                let Added::Whole(number, head, octets) = added else { return Act::Nothing };
-                (number, head, octets)
+                let Added::Whole(whole) = added else { return Act::Nothing };
+                whole
             }
             Err(error) => return Act::Refuse(sequence, self.complain(error.into(), account, cx)),
         };
+        let Whole { number, head, wanted, octets } = whole;
         let text = match form.text(&octets, &mut self.scratch) {
             Ok(text) => text,
             Err(unfit) => {
@@ -112,7 +110,7 @@ impl Intake {
             validity: head.validity,
             text,
         };
-        let origin = cx.origin(u64::from(number) | wanted | WHOLE);
+        let origin = cx.origin(u64::from(number) | wanted_bits(wanted) | WHOLE);
         cx.counts.messages += 1;
         (cx.ask)(Ask::Submit { origin, submission: &submission });
         Act::Nothing
@@ -150,4 +148,9 @@ impl Intake {
         }
         status
     }
+}
+
+/// Which receipt is wanted, as a request's number says it.
+fn wanted_bits(wanted: RegisteredDelivery) -> u64 {
+    u64::from(wanted.0 & 3) << WANTED_SHIFT
 }

@@ -6,6 +6,8 @@
 
 use core::time::Duration;
 
+use wire::smpp::RegisteredDelivery;
+use wire::smpp::fields::ReceiptWanted;
 use wire::text::limits::SEGMENTS_MAX;
 use wire::text::{Alphabet, PartHeader};
 use wire::time::Instant;
@@ -33,6 +35,8 @@ struct Text {
     head: Head,
     /// By the part's number.
     parts: Vec<Option<Box<[u8]>>>,
+    /// Which receipt the parts that came asked for, together.
+    wanted: RegisteredDelivery,
     /// Who waits for an answer.
     sequences: Vec<u32>,
 }
@@ -59,8 +63,20 @@ pub(super) struct Head {
 pub(super) enum Added {
     /// It waits for the others.
     Waits,
-    /// It was the last: the number of the text, what its first part asked for, and its octets.
-    Whole(u32, Head, Vec<u8>),
+    /// It was the last.
+    Whole(Whole),
+}
+
+/// A text that is whole.
+#[derive(Debug)]
+pub(super) struct Whole {
+    /// Its number.
+    pub(super) number: u32,
+    /// What its first part asked for.
+    pub(super) head: Head,
+    /// Which receipt any of its parts asked for.
+    pub(super) wanted: RegisteredDelivery,
+    pub(super) octets: Vec<u8>,
 }
 
 /// Why a part is not kept.
@@ -118,14 +134,15 @@ impl Parts {
             None => *slot = Some(form.octets.into()),
         }
         text.sequences.push(sequence);
+        text.wanted = wider(text.wanted, form.wanted);
         if text.parts.iter().any(Option::is_none) {
             return Ok(Added::Waits);
         }
-        let Text { head, parts, sequences, .. } = self.texts.remove(place);
+        let Text { head, parts, wanted, sequences, .. } = self.texts.remove(place);
         self.last = self.last.wrapping_add(1);
         self.submitted.push((self.last, sequences));
         let octets = parts.into_iter().flatten().flat_map(Vec::from).collect();
-        Ok(Added::Whole(self.last, head, octets))
+        Ok(Added::Whole(Whole { number: self.last, head, wanted, octets }))
     }
 
     /// Who waits for the answer to a whole text.
@@ -150,6 +167,16 @@ impl Text {
     fn new(name: Name, form: &Form<'_>, since: Instant) -> Self {
         let head = Head { key: form.key().into(), validity: form.validity };
         let parts = (0..name.total).map(|_| None).collect();
-        Self { name, since, head, parts, sequences: Vec::new() }
+        Self { name, since, head, parts, wanted: RegisteredDelivery::NONE, sequences: Vec::new() }
+    }
+}
+
+/// What two parts want together. Some ask for the receipt of a text with one of its parts only, as Kannel does.
+fn wider(one: RegisteredDelivery, other: RegisteredDelivery) -> RegisteredDelivery {
+    match (one.receipt(), other.receipt()) {
+        (_, ReceiptWanted::Never) => one,
+        (ReceiptWanted::Never, _) => other,
+        (same, also) if same == also => one,
+        _ => RegisteredDelivery::FINAL,
     }
 }

@@ -10,7 +10,7 @@ use core::time::Duration;
 use wire::id::KeyHash;
 use wire::msisdn::{Msisdn, MsisdnError};
 use wire::smpp::validity::SmppTime;
-use wire::smpp::{Address, CommandStatus, DataCoding, EsmClass, Sm, Tag, Tlvs, Ton};
+use wire::smpp::{Address, CommandStatus, DataCoding, EsmClass, RegisteredDelivery, Sm, Tag, Tlvs, Ton};
 use wire::text::{Alphabet, PartHeader, Undecodable, decode};
 use wire::time::WallMs;
 
@@ -31,6 +31,8 @@ pub(super) struct Form<'a> {
     pub(super) octets: &'a [u8],
     /// Which part of a longer text it is.
     pub(super) part: Option<PartHeader>,
+    /// Which receipt is asked for.
+    pub(super) wanted: RegisteredDelivery,
     key: Key,
 }
 
@@ -46,8 +48,10 @@ struct Key {
 pub(super) enum Unfit {
     #[error("destination_addr: {0}")]
     Recipient(#[from] MsisdnError),
-    #[error("dest_addr_ton {0}: expected 1, or 0, and a number with its country code")]
+    #[error("dest_addr_ton {0}: expected 1 (international), and a number with its country code")]
     RecipientTon(u8),
+    #[error("destination_addr: expected a number with its country code, and no country's begins with 0")]
+    RecipientTrunk,
     #[error("source_addr: expected at most 20 characters of ASCII")]
     Sender,
     #[error("esm_class {0:#04x}: expected store and forward (0 or 3), with 0x40 for a user data header")]
@@ -80,7 +84,7 @@ impl Unfit {
     /// What the customer is answered.
     pub(super) const fn status(self) -> CommandStatus {
         match self {
-            Self::Recipient(_) => CommandStatus::ESME_RINVDSTADR,
+            Self::Recipient(_) | Self::RecipientTrunk => CommandStatus::ESME_RINVDSTADR,
             Self::RecipientTon(_) => CommandStatus::ESME_RINVDSTTON,
             Self::Sender => CommandStatus::ESME_RINVSRCADR,
             Self::EsmClass(_) | Self::Header => CommandStatus::ESME_RINVESMCLASS,
@@ -132,6 +136,7 @@ impl<'a> Form<'a> {
             is_ascii,
             octets,
             part,
+            wanted: sm.registered_delivery,
             key: key(sm.tlvs, account.keys, sender)?,
         })
     }
@@ -158,11 +163,17 @@ impl<'a> Form<'a> {
 const STORE_AND_FORWARD: u8 = 0x03;
 
 fn recipient(address: Address<'_>) -> Result<Msisdn, Unfit> {
-    // A number without its country code would reach somebody else.
-    if !matches!(address.ton, Ton::UNKNOWN | Ton::INTERNATIONAL) {
+    // What is said to be national has its country code in practice: Kannel says so of every number unless it is told better.
+    if !matches!(address.ton, Ton::UNKNOWN | Ton::INTERNATIONAL | Ton::NATIONAL) {
         return Err(Unfit::RecipientTon(address.ton.0));
     }
-    Ok(Msisdn::parse(address.octets)?)
+    // One that is national shows it by the zero that it is dialled with; as it stands it would reach somebody else.
+    match address.octets {
+        [b'0', b'0', b'0', ..] => Err(Unfit::RecipientTrunk),
+        [b'0', b'0', ..] => Ok(Msisdn::parse(address.octets)?),
+        [b'0', ..] | [b'+', b'0', ..] => Err(Unfit::RecipientTrunk),
+        _ => Ok(Msisdn::parse(address.octets)?),
+    }
 }
 
 fn sender(address: Address<'_>) -> Result<&str, Unfit> {
@@ -292,7 +303,8 @@ mod tests {
     #[test]
     fn what_cannot_be_kept_is_refused_with_the_status_that_says_what() {
         assert_eq!(refused(|sm| sm.destination.octets = b"12a"), CommandStatus::ESME_RINVDSTADR);
-        assert_eq!(refused(|sm| sm.destination.ton = Ton::NATIONAL), CommandStatus::ESME_RINVDSTTON);
+        assert_eq!(refused(|sm| sm.destination.octets = b"015112345678"), CommandStatus::ESME_RINVDSTADR);
+        assert_eq!(refused(|sm| sm.destination.ton = Ton::ALPHANUMERIC), CommandStatus::ESME_RINVDSTTON);
         assert_eq!(refused(|sm| sm.source.octets = b"Caf\xE9"), CommandStatus::ESME_RINVSRCADR);
         assert_eq!(refused(|sm| sm.esm_class = EsmClass(0x01)), CommandStatus::ESME_RINVESMCLASS);
         assert_eq!(refused(|sm| sm.esm_class = EsmClass::UDHI), CommandStatus::ESME_RINVESMCLASS);

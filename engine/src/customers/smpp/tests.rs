@@ -434,6 +434,27 @@ fn a_receipt_that_was_not_asked_for_is_acknowledged_in_silence() {
 }
 
 #[test]
+fn a_text_of_which_one_part_asks_for_a_receipt_has_one() {
+    let mut probe = Probe::new();
+    let mut esme = Esme::bound(&mut probe, CONNECTION);
+    for (n, asks) in [(1, [1, 0]), (2, [0, 1]), (3, [2, 1]), (4, [0, 0])] {
+        for (number, registered) in (1..).zip(asks) {
+            let text = part(7, 2, number, b"hello");
+            let registered_delivery = RegisteredDelivery(registered);
+            let sm = Sm { esm_class: EsmClass::UDHI, short_message: &text, registered_delivery, ..hello() };
+            esme.submit(&mut probe, 1, &sm);
+        }
+        let origin = *probe.submissions().last().unwrap();
+        probe.accept_message(origin, n);
+        esme.exchange(&mut probe);
+        esme.told();
+        probe.reply(fate(n, n, Fate::Delivered));
+        esme.exchange(&mut probe);
+        assert_eq!(esme.told().len(), usize::from(n < 4), "{asks:?}");
+    }
+}
+
+#[test]
 fn a_query_is_answered_with_the_state_and_when_it_was_reached() {
     let mut probe = Probe::new();
     let mut esme = Esme::bound(&mut probe, CONNECTION);
