@@ -68,6 +68,9 @@ pub const TRACE_STEPS_MAX: usize = 1000;
 pub const SMPP_FATE_CREDITS: u32 = 4096;
 /// A receipt that an SMPP customer refused for now is sent again after so long.
 pub const SMPP_RECEIPT_AGAIN: Duration = Duration::from_secs(5);
+/// A receipt that was refused for now, or left unanswered, so often is given up: an hour of refusals. Beyond it one that its
+/// customer cannot take would hold up all behind it, whose acknowledgements wait for its own.
+pub const SMPP_RECEIPT_TRIES_MAX: u16 = 720;
 /// How often a shard asks whether it may tell an account's receipts, while another does.
 pub const SMPP_CLAIM_EVERY: Duration = Duration::from_secs(1);
 /// How long the parts of a text wait for each other: a customer whose window holds them all sends them in one breath, and

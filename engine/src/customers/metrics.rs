@@ -27,7 +27,7 @@ pub struct Counts {
     pub smpp_throttled: u64,
     /// Parts of texts that were refused because the others did not come.
     pub smpp_parts_expired: u64,
-    /// Receipts that a customer refused for good.
+    /// Receipts that a customer refused for good, or for now too often.
     pub smpp_receipts_refused: u64,
     /// Receipts that a customer refused for now, or did not answer in time.
     pub smpp_receipts_again: u64,

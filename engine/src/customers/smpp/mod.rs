@@ -35,7 +35,7 @@ use super::limits::{OUTPUT_BYTES_MAX, SMPP_UNBIND_WAIT};
 
 use exchange::{Place, Stranger};
 use intake::Intake;
-use outlets::Heard;
+use outlets::{GivenUp, Heard};
 use receipts::{ReceiptWriter, message_state};
 
 pub(super) use outlets::{OUTLETS, Outlets};
@@ -252,6 +252,8 @@ impl SmppSession {
             Act::Nothing => {}
             Act::Bind(Ok((place, receives))) => {
                 cx.counts.smpp_binds += 1;
+                let account = &cx.settings.smpp.account(place).name;
+                tracing::info!(event = "smpp-bound", account, connection = cx.connection, ?receives);
                 self.stage = Stage::Bound(receives);
                 self.place = Some(place);
                 self.session.set_window(cx.settings.smpp.account(place).window_pdus_max);
@@ -278,7 +280,8 @@ impl SmppSession {
             Act::NoQuery(sequence, status) => answer_query(&mut self.session, sequence, Err(status)),
             Act::Heard(token, heard) => {
                 if let Some(place) = self.place {
-                    cx.outlets.heard(place, token, heard, cx.now.mono);
+                    let given_up = cx.outlets.heard(place, token, heard, cx.now.mono);
+                    cx.counts.smpp_receipts_refused += u64::from(given_up == GivenUp::Yes);
                 }
             }
             Act::Closed(reason) => {
@@ -350,7 +353,7 @@ impl SmppSession {
         cx.settings.smpp.leave(place);
         if receives == Receives::Yes {
             for lost in self.session.drain_in_flight() {
-                cx.outlets.heard(place, lost.token, Heard::Nothing, cx.now.mono);
+                cx.outlets.heard(place, lost.token, Heard::Gone, cx.now.mono);
             }
             cx.outlets.unbound(place, cx.connection, cx.ask);
         }

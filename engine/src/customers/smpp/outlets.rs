@@ -19,7 +19,7 @@ use wire::id::{Partition, ShardId};
 use wire::time::Instant;
 
 use super::super::ask::Ask;
-use super::super::limits::{SMPP_CLAIM_EVERY, SMPP_FATE_CREDITS, SMPP_RECEIPT_AGAIN};
+use super::super::limits::{SMPP_CLAIM_EVERY, SMPP_FATE_CREDITS, SMPP_RECEIPT_AGAIN, SMPP_RECEIPT_TRIES_MAX};
 use super::exchange::{Exchange, Place};
 
 /// The connection of origins that are outlets' subscriptions; the shell numbers connections from zero.
@@ -63,10 +63,19 @@ struct Outlet {
 /// The fates of a partition from the first that is not acknowledged.
 #[derive(Debug, Default)]
 struct Told {
-    fates: VecDeque<(FateEvent, Stand)>,
+    fates: VecDeque<Telling>,
     /// The last that may be acknowledged.
     done: u64,
     is_listed: bool,
+}
+
+/// A fate that is not acknowledged.
+#[derive(Debug)]
+struct Telling {
+    event: FateEvent,
+    stand: Stand,
+    /// How often its customer did not take it.
+    tries: u16,
 }
 
 /// How far one fate is.
@@ -82,6 +91,13 @@ enum Stand {
     Done,
 }
 
+/// Whether a fate will not be told again although nobody took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    Yes,
+    No,
+}
+
 /// What a customer said to a receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -89,8 +105,10 @@ pub(super) enum Heard {
     Done,
     /// Not now.
     Later,
-    /// Nothing, or its connection is gone.
+    /// Nothing, for too long.
     Nothing,
+    /// Nothing, and its connection is gone.
+    Gone,
 }
 
 impl Outlets {
@@ -144,15 +162,15 @@ impl Outlets {
         // One that was on its way when the last bind went: it is told again to whoever comes.
         let Some(outlet) = self.open.get_mut(&place) else { return };
         let Some(told) = outlet.told.get_mut(usize::from(event.id.partition().0)) else { return };
-        if told.fates.back().is_some_and(|(last, _)| last.sequence >= event.sequence) {
+        if told.fates.back().is_some_and(|last| last.event.sequence >= event.sequence) {
             return;
         }
         if self.exchange.wants(place, event.id, event.fate) {
-            told.fates.push_back((event, Stand::Ready));
+            told.fates.push_back(Telling { event, stand: Stand::Ready, tries: 0 });
             outlet.ready.push_back(token_of(&event));
             list(&mut self.ready, place, &mut outlet.is_listed);
         } else {
-            told.fates.push_back((event, Stand::Done));
+            told.fates.push_back(Telling { event, stand: Stand::Done, tries: 0 });
             self.advance(place, event.id.partition());
         }
     }
@@ -162,11 +180,11 @@ impl Outlets {
         let outlet = self.open.get_mut(&place)?;
         loop {
             let token = outlet.ready.pop_front()?;
-            if let Some((event, stand)) = outlet.fate_mut(token)
-                && *stand == Stand::Ready
+            if let Some(telling) = outlet.telling_mut(token)
+                && telling.stand == Stand::Ready
             {
-                *stand = Stand::Sent;
-                return Some((token, *event));
+                telling.stand = Stand::Sent;
+                return Some((token, telling.event));
             }
         }
     }
@@ -174,36 +192,43 @@ impl Outlets {
     /// A fate that did not fit: the next bind that has room takes it.
     pub(super) fn put_back(&mut self, place: Place, token: u64) {
         let Some(outlet) = self.open.get_mut(&place) else { return };
-        if let Some((_, stand)) = outlet.fate_mut(token) {
-            *stand = Stand::Ready;
+        if let Some(telling) = outlet.telling_mut(token) {
+            telling.stand = Stand::Ready;
             outlet.ready.push_front(token);
         }
     }
 
-    /// What became of a fate that was sent.
-    pub(super) fn heard(&mut self, place: Place, token: u64, heard: Heard, now: Instant) {
-        let Some(outlet) = self.open.get_mut(&place) else { return };
+    /// What became of a fate that was sent; whether it is given up.
+    pub(super) fn heard(&mut self, place: Place, token: u64, heard: Heard, now: Instant) -> GivenUp {
+        let Some(outlet) = self.open.get_mut(&place) else { return GivenUp::No };
         // Its answer may be late: another bind has been answered for it since.
-        let Some((event, stand)) = outlet.fate_mut(token) else { return };
-        let partition = event.id.partition();
-        match heard {
-            Heard::Done => {
-                *stand = Stand::Done;
-                self.advance(place, partition);
-            }
-            Heard::Later if *stand == Stand::Sent => {
-                *stand = Stand::Paused;
-                let at = now.plus(SMPP_RECEIPT_AGAIN);
-                outlet.paused.push_back((at, token));
-                self.due = self.due.min(at);
-            }
-            Heard::Nothing if *stand == Stand::Sent => {
-                *stand = Stand::Ready;
-                outlet.ready.push_back(token);
-                list(&mut self.ready, place, &mut outlet.is_listed);
-            }
-            Heard::Later | Heard::Nothing => {}
+        let Some(telling) = outlet.telling_mut(token) else { return GivenUp::No };
+        let partition = telling.event.id.partition();
+        if heard == Heard::Done {
+            telling.stand = Stand::Done;
+            self.advance(place, partition);
+            return GivenUp::No;
         }
+        if telling.stand != Stand::Sent {
+            return GivenUp::No;
+        }
+        telling.tries += u16::from(heard != Heard::Gone);
+        if telling.tries >= SMPP_RECEIPT_TRIES_MAX {
+            telling.stand = Stand::Done;
+            self.advance(place, partition);
+            return GivenUp::Yes;
+        }
+        if heard == Heard::Later {
+            telling.stand = Stand::Paused;
+            let at = now.plus(SMPP_RECEIPT_AGAIN);
+            outlet.paused.push_back((at, token));
+            self.due = self.due.min(at);
+        } else {
+            telling.stand = Stand::Ready;
+            outlet.ready.push_back(token);
+            list(&mut self.ready, place, &mut outlet.is_listed);
+        }
+        GivenUp::No
     }
 
     /// Names each connection that is to be settled since there is something for it.
@@ -255,9 +280,9 @@ impl Outlets {
         }
         for (place, outlet) in &mut self.open {
             while let Some((_, token)) = outlet.paused.pop_front_if(|(at, _)| *at <= now) {
-                if let Some((_, stand)) = outlet.fate_mut(token).filter(|(_, stand)| *stand == Stand::Paused)
-                {
-                    *stand = Stand::Ready;
+                let telling = outlet.telling_mut(token);
+                if let Some(telling) = telling.filter(|telling| telling.stand == Stand::Paused) {
+                    telling.stand = Stand::Ready;
                     outlet.ready.push_back(token);
                     list(&mut self.ready, *place, &mut outlet.is_listed);
                 }
@@ -290,8 +315,8 @@ impl Outlets {
         let Some(outlet) = self.open.get_mut(&place) else { return };
         let told = &mut outlet.told[usize::from(partition.0)];
         let before = told.done;
-        while let Some((event, _)) = told.fates.pop_front_if(|(_, stand)| *stand == Stand::Done) {
-            told.done = event.sequence;
+        while let Some(telling) = told.fates.pop_front_if(|telling| telling.stand == Stand::Done) {
+            told.done = telling.event.sequence;
         }
         if told.done > before && !std::mem::replace(&mut told.is_listed, true) {
             if outlet.moved.is_empty() {
@@ -321,16 +346,16 @@ impl Outlet {
     }
 
     /// The fate of a token, unless it is acknowledged.
-    fn fate_mut(&mut self, token: u64) -> Option<&mut (FateEvent, Stand)> {
+    fn telling_mut(&mut self, token: u64) -> Option<&mut Telling> {
         let partition = usize::try_from(token >> SEQUENCE_BITS).ok()?;
         let sequence = token & SEQUENCE_MASK;
         let fates = &mut self.told.get_mut(partition)?.fates;
         // Fates that were forgotten leave gaps; nearly always there are none.
-        let first = fates.front()?.0.sequence;
+        let first = fates.front()?.event.sequence;
         let near = usize::try_from(sequence.checked_sub(first)?).ok()?;
         let place = match fates.get(near) {
-            Some((event, _)) if event.sequence == sequence => near,
-            _ => fates.binary_search_by_key(&sequence, |(event, _)| event.sequence).ok()?,
+            Some(telling) if telling.event.sequence == sequence => near,
+            _ => fates.binary_search_by_key(&sequence, |telling| telling.event.sequence).ok()?,
         };
         fates.get_mut(place)
     }

@@ -12,7 +12,9 @@ use wire::smpp::{
 };
 use wire::time::{Instant, WallMs};
 
-use super::super::limits::{SMPP_CLAIM_EVERY, SMPP_RECEIPT_AGAIN, SMPP_TEXTS_MAX, SMPP_WHOLE_WAIT};
+use super::super::limits::{
+    SMPP_CLAIM_EVERY, SMPP_RECEIPT_AGAIN, SMPP_RECEIPT_TRIES_MAX, SMPP_TEXTS_MAX, SMPP_WHOLE_WAIT,
+};
 use super::super::probe::{Asked, CONNECTION, Probe, account, id, smpp_account};
 use super::super::{Ending, Protocol, Readiness};
 use super::OUTLETS;
@@ -363,6 +365,20 @@ fn a_receipt_that_is_refused_for_now_or_not_answered_is_sent_again() {
     esme.answer(&mut probe, 0, CommandStatus::ESME_ROK);
     assert_eq!(acknowledged(&probe), [1]);
     assert_eq!(probe.customers.counts().smpp_receipts_again, 2);
+}
+
+#[test]
+fn a_receipt_that_is_never_taken_is_given_up_and_holds_nobody_up_for_ever() {
+    let mut probe = Probe::new();
+    let mut esme = Esme::bound(&mut probe, CONNECTION);
+    probe.reply(fate(1, 1, Fate::Delivered));
+    for _ in 0..SMPP_RECEIPT_TRIES_MAX {
+        assert_eq!(acknowledged(&probe), [0; 0]);
+        esme.exchange(&mut probe);
+        esme.answer(&mut probe, 0, CommandStatus::ESME_RX_T_APPN);
+        probe.wait(SMPP_RECEIPT_AGAIN);
+    }
+    assert_eq!((acknowledged(&probe), probe.customers.counts().smpp_receipts_refused), (vec![1], 1));
 }
 
 #[test]
