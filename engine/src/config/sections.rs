@@ -202,6 +202,7 @@ fn smpp_access(section: &Section<'_>) -> Result<Option<SmppAccess>, ConfigError>
     let receipts = section.located("smpp_receipts", |word| value::word(word, &RECEIPTS))?;
     let keys = section.located("smpp_keys", |word| value::word(word, &KEYS))?;
     let alphabet = section.located("smpp_default_alphabet", |word| value::word(word, &ALPHABETS))?;
+    let priorities = section.located("smpp_priorities", priorities)?;
     let Some(password) = password else {
         let lines = [
             binds.map(|located| located.line),
@@ -209,6 +210,7 @@ fn smpp_access(section: &Section<'_>) -> Result<Option<SmppAccess>, ConfigError>
             receipts.map(|located| located.line),
             keys.map(|located| located.line),
             alphabet.map(|located| located.line),
+            priorities.map(|located| located.line),
         ];
         return match lines.into_iter().flatten().min() {
             Some(line) => {
@@ -228,7 +230,16 @@ fn smpp_access(section: &Section<'_>) -> Result<Option<SmppAccess>, ConfigError>
         receipts: receipts.map_or(Receipts::Asked, |located| located.value),
         keys: keys.map_or(Keys::None, |located| located.value),
         default_alphabet: alphabet.map_or(Alphabet::Gsm7, |located| located.value),
+        priorities: priorities.map(|located| located.value),
     }))
+}
+
+/// The classes of `priority_flag` 0 to 3.
+fn priorities(value: &DeValue<'_>) -> Result<[Class; 4], Expected> {
+    let what = "a list of four classes, the first that of priority_flag 0";
+    let words = Class::ALL.map(|class| (class.name(), class));
+    let listed = value::list(value, what, |class| value::word(class, &words))?;
+    <[Class; 4]>::try_from(listed).map_err(|_| Expected(what.to_owned()))
 }
 
 fn sender(value: &DeValue<'_>) -> Result<String, Expected> {

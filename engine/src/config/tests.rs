@@ -104,7 +104,7 @@ fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     assert_eq!(
         complaint_with("sender = \"Acme\"", "sender = \"Acme\"\nsendr = \"Acme\""),
         "switchyard.toml:6: account.sendr: expected one of name, key, class, sender, smpp_password, \
-         smpp_binds_max, smpp_window, smpp_receipts, smpp_keys, smpp_default_alphabet, found a key that is not known"
+         smpp_binds_max, smpp_window, smpp_receipts, smpp_keys, smpp_default_alphabet, smpp_priorities, found a key that is not known"
     );
     assert_eq!(
         complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),
@@ -161,11 +161,15 @@ fn an_account_with_a_password_may_bind_and_its_other_keys_have_defaults() {
     assert_eq!((smpp.keys, smpp.default_alphabet), (Keys::None, Alphabet::Gsm7));
     let text = with(
         "smpp_password = \"pw\"\nsmpp_binds_max = 2\nsmpp_window = 10\nsmpp_receipts = \"all\"\n\
-         smpp_keys = \"user-message-reference\"\nsmpp_default_alphabet = \"latin1\"",
+         smpp_keys = \"user-message-reference\"\nsmpp_default_alphabet = \"latin1\"\n\
+         smpp_priorities = [\"marketing\", \"notification\", \"transactional\", \"otp\"]",
     );
     let smpp = Config::parse("x", &text).unwrap().accounts[0].smpp.clone().unwrap();
     assert_eq!((smpp.binds_max, smpp.window_pdus, smpp.receipts), (2, 10, Receipts::All));
     assert_eq!((smpp.keys, smpp.default_alphabet), (Keys::UserMessageReference, Alphabet::Latin1));
+    assert_eq!(smpp.priorities.map(|classes| classes[3]), Some(Class::Otp));
+    let said = complaint(&with("smpp_password = \"pw\"\nsmpp_priorities = [\"otp\"]"));
+    assert!(said.contains("expected a list of four classes, the first that of priority_flag 0"), "{said}");
     assert!(!format!("{smpp:?}").contains("pw"));
     assert_eq!(
         complaint(&with("smpp_window = 10")),

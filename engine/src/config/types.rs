@@ -165,6 +165,8 @@ pub struct SmppAccess {
     pub keys: Keys,
     /// What `data_coding` 0 means to it.
     pub default_alphabet: Alphabet,
+    /// The class of each `priority_flag`; `None`: all messages have the account's.
+    pub priorities: Option<[Class; 4]>,
 }
 
 impl fmt::Debug for SmppAccess {

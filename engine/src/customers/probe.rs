@@ -64,6 +64,7 @@ pub(super) fn smpp_account() -> SmppAccount {
         receipts: Receipts::Asked,
         keys: Keys::UserMessageReference,
         default_alphabet: wire::text::Alphabet::Gsm7,
+        priorities: None,
     }
 }
 

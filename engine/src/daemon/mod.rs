@@ -197,6 +197,7 @@ fn smpp_account(account: &crate::config::Account) -> Option<SmppAccount> {
         receipts: access.receipts,
         keys: access.keys,
         default_alphabet: access.default_alphabet,
+        priorities: access.priorities,
     })
 }
 

@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use shards::api::Fate;
-use wire::id::{AccountId, MessageId, ShardId};
+use wire::id::{AccountId, Class, MessageId, ShardId};
 use wire::smpp::fields::ReceiptWanted;
 use wire::text::Alphabet;
 
@@ -61,6 +61,8 @@ pub struct SmppAccount {
     pub keys: Keys,
     /// What `data_coding` 0 means to it.
     pub default_alphabet: Alphabet,
+    /// The class of each `priority_flag`; `None`: all messages have the account's.
+    pub priorities: Option<[Class; 4]>,
 }
 
 impl fmt::Debug for SmppAccount {
@@ -240,6 +242,7 @@ mod tests {
             receipts,
             keys: Keys::None,
             default_alphabet: Alphabet::Gsm7,
+            priorities: None,
         }])
     }
 

@@ -64,7 +64,7 @@ impl Intake {
             recipient: form.recipient,
             sender: form.sender,
             key: form.key(),
-            class: None,
+            class: form.class,
             validity: form.validity,
             text,
         };
@@ -106,7 +106,7 @@ impl Intake {
             recipient: form.recipient,
             sender: form.sender,
             key: &head.key,
-            class: None,
+            class: head.class,
             validity: head.validity,
             text,
         };

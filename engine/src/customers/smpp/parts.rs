@@ -6,6 +6,7 @@
 
 use core::time::Duration;
 
+use wire::id::Class;
 use wire::smpp::RegisteredDelivery;
 use wire::smpp::fields::ReceiptWanted;
 use wire::text::limits::SEGMENTS_MAX;
@@ -56,6 +57,7 @@ struct Name {
 pub(super) struct Head {
     pub(super) key: Box<[u8]>,
     pub(super) validity: Option<Duration>,
+    pub(super) class: Option<Class>,
 }
 
 /// What became of a part.
@@ -165,7 +167,7 @@ impl Parts {
 
 impl Text {
     fn new(name: Name, form: &Form<'_>, since: Instant) -> Self {
-        let head = Head { key: form.key().into(), validity: form.validity };
+        let head = Head { key: form.key().into(), validity: form.validity, class: form.class };
         let parts = (0..name.total).map(|_| None).collect();
         Self { name, since, head, parts, wanted: RegisteredDelivery::NONE, sequences: Vec::new() }
     }

@@ -7,7 +7,7 @@
 use core::fmt::Write;
 use core::time::Duration;
 
-use wire::id::KeyHash;
+use wire::id::{Class, KeyHash};
 use wire::msisdn::{Msisdn, MsisdnError};
 use wire::smpp::validity::SmppTime;
 use wire::smpp::{Address, CommandStatus, DataCoding, EsmClass, RegisteredDelivery, Sm, Tag, Tlvs, Ton};
@@ -24,6 +24,8 @@ pub(super) struct Form<'a> {
     /// Empty: the account's.
     pub(super) sender: &'a str,
     pub(super) validity: Option<Duration>,
+    /// `None`: the account's.
+    pub(super) class: Option<Class>,
     pub(super) alphabet: Alphabet,
     /// Of `data_coding` 1: no octet has its top bit set.
     is_ascii: bool,
@@ -68,6 +70,8 @@ pub(super) enum Unfit {
     Scheduled,
     #[error("validity_period: expected a time in the future, as YYMMDDhhmmsstnnp")]
     Validity,
+    #[error("priority_flag {0}: expected 0 to 3")]
+    Priority(u8),
     #[error("replace_if_present_flag {0}: messages are not replaced")]
     Replace(u8),
     #[error("sm_default_msg_id {0}: there are no predefined messages")]
@@ -92,6 +96,7 @@ impl Unfit {
             Self::TwoTexts => CommandStatus::ESME_ROPTPARNOTALLWD,
             Self::Scheduled => CommandStatus::ESME_RINVSCHED,
             Self::Validity => CommandStatus::ESME_RINVEXPIRY,
+            Self::Priority(_) => CommandStatus::ESME_RINVPRTFLG,
             Self::Replace(_) => CommandStatus::ESME_RINVREPFLAG,
             Self::Predefined(_) => CommandStatus::ESME_RINVDFTMSGID,
             Self::Sar | Self::Reference => CommandStatus::ESME_RINVOPTPARAMVAL,
@@ -132,6 +137,7 @@ impl<'a> Form<'a> {
             recipient: recipient(sm.destination)?,
             sender,
             validity: validity(sm.validity_period, now)?,
+            class: class(sm.priority_flag, account)?,
             alphabet,
             is_ascii,
             octets,
@@ -233,6 +239,13 @@ fn validity(field: &[u8], now: WallMs) -> Result<Option<Duration>, Unfit> {
     if validity.is_zero() { Err(Unfit::Validity) } else { Ok(Some(validity.max(Duration::from_secs(1)))) }
 }
 
+/// §5.2.14: 0 is the lowest.
+fn class(priority_flag: u8, account: &SmppAccount) -> Result<Option<Class>, Unfit> {
+    let Some(priorities) = account.priorities else { return Ok(None) };
+    let class = priorities.get(usize::from(priority_flag)).ok_or(Unfit::Priority(priority_flag))?;
+    Ok(Some(*class))
+}
+
 /// The sender is part of the key, as the recipient and the account are for all protocols: references have two octets.
 fn key(tlvs: Tlvs<'_>, keys: Keys, sender: &str) -> Result<Key, Unfit> {
     let mut key = Key { bytes: [0; KeyHash::KEY_BYTES_MAX], count: 0 };
@@ -272,6 +285,7 @@ mod tests {
             receipts: super::super::exchange::Receipts::Asked,
             keys,
             default_alphabet: Alphabet::Gsm7,
+            priorities: None,
         }
     }
 
@@ -354,6 +368,19 @@ mod tests {
         assert_eq!(form.text(form.octets, &mut String::new()), Ok("@long"));
         let unkeyed = account(Keys::None);
         assert_eq!(Form::read(&with, &unkeyed, NOW).unwrap().key(), b"");
+    }
+
+    #[test]
+    fn a_priority_is_a_class_where_the_account_says_so() {
+        let classes = [Class::Marketing, Class::Notification, Class::Transactional, Class::Otp];
+        let with = |priorities| SmppAccount { priorities, ..account(Keys::None) };
+        let read = |priority_flag, account: &SmppAccount| {
+            Form::read(&Sm { priority_flag, ..sm() }, account, NOW).map(|form| form.class)
+        };
+        assert_eq!(read(9, &with(None)), Ok(None));
+        assert_eq!(read(0, &with(Some(classes))), Ok(Some(Class::Marketing)));
+        assert_eq!(read(3, &with(Some(classes))), Ok(Some(Class::Otp)));
+        assert_eq!(read(4, &with(Some(classes))).map_err(Unfit::status), Err(CommandStatus::ESME_RINVPRTFLG));
     }
 
     #[test]

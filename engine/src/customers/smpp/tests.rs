@@ -568,3 +568,41 @@ fn a_bind_split_at_every_byte_is_the_same_bind() {
         assert_eq!(probe.submissions().len(), 1, "split at {split}");
     }
 }
+
+#[test]
+fn whatever_a_customer_sends_is_answered_or_ends_its_own_bind() {
+    let mut stream = Vec::new();
+    bind(BindKind::Transceiver, b"dev", b"secret").encode(Sequence(1), &mut stream);
+    let bound = stream.len();
+    for sequence in 2..6 {
+        let text = part(7, 3, u8::try_from(sequence).unwrap(), b"hello");
+        let sm = Sm { esm_class: EsmClass::UDHI, short_message: &text, ..hello() };
+        sm.encode(CommandId::SUBMIT_SM, Sequence(sequence), &mut stream).unwrap();
+    }
+    // A generator of Marsaglia's, so that each run is the same.
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    for _ in 0..2000 {
+        let mut bytes = stream.clone();
+        for _ in 0..3 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let at = bound + usize::try_from(random >> 8).unwrap() % (bytes.len() - bound);
+            bytes[at] = random.to_le_bytes()[0];
+        }
+        let mut probe = Probe::connected(Protocol::Smpp);
+        let (there, later) = bytes.split_at(bytes.len() / 2);
+        probe.send(there);
+        probe.send(later);
+        for (n, origin) in (1..).zip(probe.submissions()) {
+            probe.accept_message(origin, n);
+        }
+        probe.settle();
+        assert!(!probe.output().is_empty());
+        probe.wait(Duration::from_secs(60));
+        probe.close();
+        assert_eq!(probe.customers.connections_count(), 0);
+        let mut esmes = (2..5).map(|connection| Esme::bound(&mut probe, connection));
+        assert!(esmes.all(|esme| esme.owed.is_empty()), "its place is free again");
+    }
+}
