@@ -91,6 +91,8 @@ fn kannel_submits_and_hands_the_receipts_on_and_the_analyser_finds_nothing_wrong
         status.body.contains("(online").then_some(())
     });
     let mut smsbox = kannel_box("/usr/sbin/smsbox", &configuration);
+    // It takes requests before it can serve them, and crashes over one.
+    smsbox.until("the smsbox has its bearerbox", |log| log.contains("Connected to bearerbox").then_some(()));
     let texts = texts();
     for (number, text) in texts.iter().enumerate() {
         let url = escaped(&format!("http://{}/{number}?%d", reports.address));
