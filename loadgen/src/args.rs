@@ -30,7 +30,7 @@ pub(crate) enum Action {
 pub(crate) enum Protocol {
     /// Frames over TCP.
     Native,
-    /// SMPP; not there yet.
+    /// SMPP, as ESMEs that bind as transceivers.
     Smpp,
     /// HTTP and JSON.
     Http,
@@ -66,7 +66,7 @@ pub(crate) struct Options {
     /// Customers' connections.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=i64::from(CUSTOMERS_MAX)))]
     pub(crate) customers: u16,
-    /// Unanswered submissions of a native connection.
+    /// Unanswered submissions of a native or SMPP connection.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) window: u16,
     /// Unanswered requests of an HTTP connection.
@@ -160,7 +160,7 @@ pub(crate) struct CarrierOptions {
 #[command(next_help_heading = "A daemon of our own")]
 pub(crate) struct SpawnOptions {
     /// Start a daemon with a fitting configuration on free ports.
-    #[arg(long, conflicts_with_all = ["native", "http", "account", "key", "listen_carrier"])]
+    #[arg(long, conflicts_with_all = ["native", "http", "smpp", "smpp_password", "account", "key", "listen_carrier"])]
     pub(crate) spawn: bool,
     /// Its program; without it, the one beside this one, which is built first if cargo runs this one.
     #[arg(long, value_name = "PATH", requires = "spawn")]
@@ -186,6 +186,12 @@ pub(crate) struct RunningOptions {
     /// Where it speaks HTTP.
     #[arg(long)]
     pub(crate) http: Option<SocketAddr>,
+    /// Where it speaks SMPP.
+    #[arg(long)]
+    pub(crate) smpp: Option<SocketAddr>,
+    /// The account's password over SMPP.
+    #[arg(long)]
+    pub(crate) smpp_password: Option<String>,
     /// The account's name.
     #[arg(long, default_value = "load")]
     pub(crate) account: String,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use wire::id::Class;
 
-use crate::args::Options;
+use crate::args::{Options, Protocol};
 use crate::customer::Credentials;
 use crate::message::FROM;
 
@@ -24,7 +24,9 @@ pub(crate) fn text(options: &Options, credentials: &Credentials, carriers: &[Soc
     let mut put =
         |text: std::fmt::Arguments<'_>| out.write_fmt(text).expect("a String takes all that is written");
     put(format_args!("[node]\ncores = [{}]\n\n", cores.join(", ")));
-    put(format_args!("[listen]\nhttp = \"127.0.0.1:0\"\nnative = \"127.0.0.1:0\"\n\n"));
+    put(format_args!("[listen]\nhttp = \"127.0.0.1:0\"\nnative = \"127.0.0.1:0\"\n"));
+    let smpp = options.protocol == Protocol::Smpp;
+    put(format_args!("{}\n", if smpp { "smpp = \"127.0.0.1:0\"\n" } else { "" }));
     put(format_args!("[limits]\nkeys = {keys}\nopen_messages = {open}\n\n"));
     let behaviour = options.carriers.behaviour();
     let receipts_fail = !behaviour.receipt_missing.is_none() || !behaviour.silent.is_none();
@@ -43,7 +45,15 @@ pub(crate) fn text(options: &Options, credentials: &Credentials, carriers: &[Soc
         put(format_args!("\n"));
     }
     let Credentials { account, key } = credentials;
-    put(format_args!("[[account]]\nname = \"{account}\"\nkey = \"{key}\"\nsender = \"{FROM}\"\n\n"));
+    put(format_args!("[[account]]\nname = \"{account}\"\nkey = \"{key}\"\nsender = \"{FROM}\"\n"));
+    if smpp {
+        let (binds, window) = (options.customers, options.window);
+        put(format_args!("smpp_password = \"{key}\"\nsmpp_binds_max = {binds}\nsmpp_window = {window}\n"));
+        put(format_args!("smpp_keys = \"user-message-reference\"\n"));
+        let class = options.class.unwrap_or(Class::Transactional).name();
+        put(format_args!("class = \"{class}\"\n"));
+    }
+    put(format_args!("\n"));
     for (place, address) in carriers.iter().enumerate() {
         put(format_args!(
             "[[carrier]]\nname = \"c{place}\"\naddress = \"{address}\"\nsystem_id = \"switchyard\"\n"

@@ -44,6 +44,8 @@ pub(crate) enum DaemonError {
 pub(crate) struct Ports {
     pub(crate) http: SocketAddr,
     pub(crate) native: SocketAddr,
+    #[serde(default)]
+    pub(crate) smpp: Option<SocketAddr>,
     pid: u32,
 }
 

@@ -93,6 +93,11 @@ impl Shape {
         }
     }
 
+    /// How many messages to the same recipient come before this one, in two octets.
+    pub(crate) fn reference(&self, nonce: Nonce) -> u16 {
+        u16::try_from((nonce.0 / self.recipients) & 0xFFFF).expect("masked")
+    }
+
     /// The recipient's number as a carrier writes it: digits without a plus.
     pub(crate) fn to_digits(&self, nonce: Nonce) -> [u8; TO_BYTES - 1] {
         let mut digits = [0; TO_BYTES - 1];

@@ -35,10 +35,14 @@ use crate::wheel::Wheel;
 /// Why there was no run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
-    #[error("customers over SMPP are not there yet; use --protocol native or http")]
-    SmppCustomers,
-    #[error("--protocol http without --http, where the daemon listens")]
-    NoHttp,
+    #[error("--protocol {protocol} without {option}")]
+    Missing { protocol: &'static str, option: &'static str },
+    #[error(
+        "--protocol smpp with --class: over SMPP a message has its account's class, which a daemon of our own is given"
+    )]
+    SmppClass,
+    #[error("--protocol smpp with --window {0}: an SMPP window has at most {max}", max = wire::smpp::limits::WINDOW_PDUS_MAX)]
+    SmppWindow(u16),
     #[error("{what}: {source}")]
     Io { what: String, source: std::io::Error },
     #[error(transparent)]
@@ -73,6 +77,7 @@ pub(crate) struct Session<'a> {
     daemon: Option<Daemon>,
     pub(crate) credentials: Credentials,
     pub(crate) native: Option<SocketAddr>,
+    pub(crate) smpp: Option<SocketAddr>,
     /// The daemon's connections to our carriers when the measurement began.
     pub(crate) binds: usize,
     /// Of the daemon: seconds since the start, and MiB.
@@ -87,9 +92,7 @@ pub(crate) struct Session<'a> {
 /// # Errors
 /// When there was no run: nothing is said about the daemon then.
 pub(crate) fn run(options: &Options) -> Result<Report, RunError> {
-    if options.protocol == Protocol::Smpp {
-        return Err(RunError::SmppCustomers);
-    }
+    check_smpp(options)?;
     let all_cores = Cores::allowed().map_err(|source| io_error("the cores of this process", source))?;
     let program =
         if options.spawned.spawn { Some(find_program(options.spawned.engine.clone())?) } else { None };
@@ -105,7 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<Report, RunError> {
     let mut http = options.running.http;
     if let (Some(program), Some(directory)) = (program, path) {
         let ports = session.start_daemon(program, directory)?;
-        (session.native, http) = (Some(ports.native), Some(ports.http));
+        (session.native, session.smpp, http) = (Some(ports.native), ports.smpp, Some(ports.http));
     }
     let report = session.complete(http, fdatasync, all_cores.len())?;
     if let Some(path) = &options.json {
@@ -125,6 +128,7 @@ impl<'a> Session<'a> {
             daemon: None,
             credentials: credentials(options),
             native: options.running.native,
+            smpp: options.running.smpp,
             binds: 0,
             memory_series: Vec::new(),
             next_progress: Instant::default().plus(PROGRESS_EVERY),
@@ -184,16 +188,27 @@ impl<'a> Session<'a> {
 
     fn connect_customers(&mut self, http: Option<SocketAddr>) -> Result<(), RunError> {
         let Options { customers, window, pipeline, batch, .. } = self.options;
+        let missing = |protocol, option| RunError::Missing { protocol, option };
+        let mut credentials = self.credentials.clone();
         let (habit, address) = match self.options.protocol {
-            Protocol::Native | Protocol::Smpp => {
-                (Habit::Native { window: usize::from(*window) }, self.native)
+            Protocol::Native => {
+                let address = self.native.ok_or_else(|| missing("native", "--native ADDR"))?;
+                (Habit::Native { window: usize::from(*window) }, address)
             }
             Protocol::Http => {
-                (Habit::Http { pipeline: usize::from(*pipeline), batch: usize::from(*batch) }, http)
+                let address = http.ok_or_else(|| missing("http", "--http ADDR"))?;
+                (Habit::Http { pipeline: usize::from(*pipeline), batch: usize::from(*batch) }, address)
+            }
+            Protocol::Smpp => {
+                // A daemon of our own is given the key as its password.
+                if let Some(password) = &self.options.running.smpp_password {
+                    credentials.key.clone_from(password);
+                }
+                let address = self.smpp.ok_or_else(|| missing("smpp", "--smpp ADDR"))?;
+                (Habit::Smpp { window: usize::from(*window) }, address)
             }
         };
-        let address = address.ok_or(RunError::NoHttp)?;
-        let all = Customers::new(*customers, &habit, &self.credentials, address, CUSTOMERS);
+        let all = Customers::new(*customers, &habit, &credentials, address, CUSTOMERS);
         self.world.customers = Some(all);
         let ready = |session: &Self| session.world.customers.as_ref().is_some_and(Customers::ready);
         self.turn_until(READY_PATIENCE, "customers are not welcome", ready)?;
@@ -286,8 +301,12 @@ impl<'a> Session<'a> {
         daemon.kill_and_restart()?;
         let ports = self.wait_ready()?;
         self.native = Some(ports.native);
-        let address = if self.options.protocol == Protocol::Http { ports.http } else { ports.native };
-        if let Some(customers) = &mut self.world.customers {
+        let address = match self.options.protocol {
+            Protocol::Http => Some(ports.http),
+            Protocol::Native => Some(ports.native),
+            Protocol::Smpp => ports.smpp,
+        };
+        if let (Some(customers), Some(address)) = (&mut self.world.customers, address) {
             customers.move_to(address);
         }
         Ok(())
@@ -369,6 +388,29 @@ impl<'a> Session<'a> {
             (RunError::Turn(source), Some(daemon)) => RunError::Broke { source, log: daemon.log_tail() },
             (error, _) => error,
         }
+    }
+}
+
+/// What SMPP cannot carry, or a running daemon must be told of.
+fn check_smpp(options: &Options) -> Result<(), RunError> {
+    let Options { protocol, class, window, spawned, running, .. } = options;
+    if *protocol != Protocol::Smpp {
+        return Ok(());
+    }
+    if u32::from(*window) > wire::smpp::limits::WINDOW_PDUS_MAX {
+        return Err(RunError::SmppWindow(*window));
+    }
+    if spawned.spawn {
+        return Ok(());
+    }
+    if class.is_some() {
+        return Err(RunError::SmppClass);
+    }
+    let missing = |option| Err(RunError::Missing { protocol: "smpp", option });
+    match (running.smpp, &running.smpp_password) {
+        (None, _) => missing("--smpp ADDR"),
+        (_, None) => missing("--smpp-password PASSWORD"),
+        _ => Ok(()),
     }
 }
 

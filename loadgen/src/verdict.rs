@@ -187,7 +187,7 @@ fn setup(session: &Session<'_>) -> Setup {
     let (protocol, window) = match options.protocol {
         Protocol::Native => ("native", u32::from(options.window)),
         Protocol::Http => ("http", u32::from(options.pipeline) * u32::from(options.batch)),
-        Protocol::Smpp => ("smpp", 0),
+        Protocol::Smpp => ("smpp", u32::from(options.window)),
     };
     Setup {
         profile: profile_of(own.parent().unwrap_or_else(|| Path::new("."))).to_owned(),

@@ -1,6 +1,6 @@
 //! What goes into a shard and what comes out of it, as plain values.
 //!
-//! Customers' protocols differ (native, HTTP, later SMPP); by the time a submission is here they do not. The shell keeps
+//! Customers' protocols differ (native, HTTP, SMPP); by the time a submission is here they do not. The shell keeps
 //! an [`Origin`] with each request and gets it back with the reply, whichever core answered.
 
 use core::time::Duration;
@@ -8,6 +8,8 @@ use core::time::Duration;
 use wire::id::{AccountId, CarrierId, Class, MessageId, Partition, ShardId};
 use wire::msisdn::Msisdn;
 use wire::time::WallMs;
+
+use crate::limits::SENDER_BYTES_MAX;
 
 /// Who asked: a connection of a shard, and which of its requests. Opaque to the brain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -285,6 +287,36 @@ impl State {
     }
 }
 
+/// A message's sender as the recipient sees it, kept in place: ASCII, at most [`SENDER_BYTES_MAX`] octets.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sender {
+    bytes: [u8; SENDER_BYTES_MAX],
+    count: u8,
+}
+
+impl Sender {
+    /// A sender that was checked where it came in; a longer one is cut.
+    #[must_use]
+    pub fn new(sender: &[u8]) -> Self {
+        let count = sender.len().min(SENDER_BYTES_MAX);
+        let mut bytes = [0; SENDER_BYTES_MAX];
+        bytes[..count].copy_from_slice(&sender[..count]);
+        Self { bytes, count: u8::try_from(count).expect("bounded above") }
+    }
+
+    /// Its characters.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.count)]
+    }
+}
+
+impl core::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:?}", self.as_bytes().escape_ascii().to_string())
+    }
+}
+
 /// A fate as it is told to a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FateEvent {
@@ -300,6 +332,10 @@ pub struct FateEvent {
     pub why: Why,
     /// The carrier's code, where there was one.
     pub code: u32,
+    /// To whom the message went.
+    pub recipient: Msisdn,
+    /// From whom.
+    pub sender: Sender,
 }
 
 /// Why something happened to a message: the reason beside each step of a trace.

@@ -8,6 +8,8 @@ pub const ROUTE_CARRIERS_MAX: usize = 8;
 pub const TEXT_BYTES_MAX: usize = 6_528;
 /// The longest sender as text (SMPP 3.4 §5.2.8 allows 20 octets; alphanumeric senders have 11).
 pub const SENDER_CHARS_MAX: usize = 11;
+/// The longest sender in octets: a plus and fifteen digits.
+pub const SENDER_BYTES_MAX: usize = wire::msisdn::DIGITS_MAX + 1;
 /// The longest validity that a submission may ask for (the contract's).
 pub const VALIDITY_MAX: Duration = Duration::from_secs(48 * 3600);
 /// The most attempts of one message. At the longest backoff they last beyond the longest validity; the number is a
@@ -80,6 +82,7 @@ pub const RAFT_TICK: Duration = Duration::from_millis(100);
 /// A step between the two clocks larger than this is an alarm.
 pub const CLOCK_JUMP: Duration = Duration::from_secs(60);
 
+const _: () = assert!(SENDER_CHARS_MAX <= SENDER_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_RESERVED < ENTRY_BYTES_MAX);
 // Parts of an attempt are bits of a word.
 const _: () = assert!(wire::text::limits::SEGMENTS_MAX as u32 <= u32::BITS);

@@ -1,12 +1,15 @@
-//! Other people's programs: npm's `smpp` as a carrier, a protocol analyser that reads what passed, and Prometheus's checker.
+//! Other people's programs: npm's `smpp` as a carrier, Python's `smpplib` and Kannel as customers, a protocol analyser that
+//! reads what passed, and Prometheus's checker.
 //!
-//! Our own carriers share `wire` with the daemon, so a mistake in it would look right to both. `tests/run peers` installs what
+//! Our own carriers and customers share `wire` with the daemon, so a mistake in it would look right to both. `tests/run peers` installs what
 //! is needed; the target runs when it is named: `cargo test -p tests --test interop`.
 
 #![allow(clippy::print_stdout, reason = "the recorder prints which connection failed")]
 
 #[path = "interop/analyser.rs"]
 mod analyser;
+#[path = "interop/customers.rs"]
+mod customers;
 #[path = "process/daemon.rs"]
 #[allow(dead_code, reason = "this target uses a part of the harness")]
 mod daemon;

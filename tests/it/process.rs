@@ -10,6 +10,8 @@
 
 #[path = "process/api.rs"]
 mod api;
+#[path = "process/bound.rs"]
+mod bound;
 #[path = "process/carrier.rs"]
 mod carrier;
 #[path = "process/customer.rs"]

@@ -40,6 +40,15 @@ pub(crate) const PASSWORD_BYTES_MAX: usize = 64;
 /// `system_type` without its NUL (SMPP 3.4 §5.2.3).
 pub(crate) const SYSTEM_TYPE_BYTES_MAX: usize = 12;
 
+/// The most binds of one account on a node: beyond it a customer wants a window, not another bind.
+pub(crate) const SMPP_BINDS_MAX: u64 = 1024;
+
+/// The same, when the configuration does not say: four machines with a spare each.
+pub(crate) const SMPP_BINDS_DEFAULT: u32 = 8;
+
+/// Unanswered submissions of a customer's bind, when the configuration does not say: what the largest carriers grant.
+pub(crate) const SMPP_WINDOW_DEFAULT: u32 = 256;
+
 /// The longest wait for a receipt: carriers keep trying for up to seven days.
 pub(crate) const RECEIPT_WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 

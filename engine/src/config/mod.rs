@@ -25,7 +25,8 @@ use std::path::Path;
 pub use error::ConfigError;
 pub use plan::{Host, PlanError};
 pub use types::{
-    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, LogOutput, Node,
+    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, LogOutput,
+    Node, SmppAccess,
 };
 
 pub(crate) use types::{word_of_ids, word_of_sign};

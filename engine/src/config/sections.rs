@@ -7,13 +7,16 @@ use shards::plan::{ClassPolicy, Route};
 use toml::de::DeValue;
 use wire::id::{Class, NodeId};
 use wire::msisdn::Msisdn;
+use wire::text::Alphabet;
+
+use crate::customers::smpp::exchange::{Keys, Receipts};
 
 use super::error::ConfigError;
 use super::limits;
 use super::section::{Located, Section};
 use super::types::{
-    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, Limits, Listen, Log,
-    LogOutput, Node, RECEIPT_SIGNS,
+    ALPHABETS, Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, KEYS, Limits,
+    Listen, Log, LogOutput, Node, RECEIPT_SIGNS, RECEIPTS, SmppAccess,
 };
 use super::value::{self, Expected};
 use crate::customers::credentials::{HASH_PREFIX, KeyDigest};
@@ -58,11 +61,13 @@ pub(super) fn listen(section: &Section<'_>, shards: usize) -> Result<Listen, Con
     let default = Listen::default();
     let http = section.located("http", value::socket)?;
     let native = section.located("native", value::socket)?;
+    let smpp = section.located("smpp", value::socket)?;
     section.end()?;
     let line = native.as_ref().or(http.as_ref()).map_or_else(|| section.line(), |located| located.line);
     let listen = Listen {
         http: http.map_or(default.http, |located| located.value),
         native: native.map_or(default.native, |located| located.value),
+        smpp: smpp.as_ref().map(|located| located.value),
     };
     let first = usize::from(listen.native.port());
     if first != 0 && first + shards > usize::from(u16::MAX) {
@@ -73,6 +78,15 @@ pub(super) fn listen(section: &Section<'_>, shards: usize) -> Result<Listen, Con
     if first != 0 && (first..=first + shards).contains(&http_port) && listen.http.ip() == listen.native.ip() {
         let apart = format!("ports {first} to {} for itself and the {shards} shards", first + shards);
         return Err(section.wrong(line, "native", apart, format!("http on {http_port}")));
+    }
+    let meets = |smpp: &&Located<std::net::SocketAddr>| {
+        let (ip, port) = (smpp.value.ip(), usize::from(smpp.value.port()));
+        let native = first != 0 && ip == listen.native.ip() && (first..=first + shards).contains(&port);
+        port != 0 && (native || smpp.value == listen.http)
+    };
+    if let Some(smpp) = smpp.as_ref().filter(meets) {
+        let free = "a port that neither HTTP nor the native protocol has";
+        return Err(section.wrong(smpp.line, "smpp", free, smpp.value.to_string()));
     }
     Ok(listen)
 }
@@ -181,12 +195,14 @@ fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account)
     let words = Class::ALL.map(|class| (class.name(), class));
     let class = section.optional("class", |class| value::word(class, &words))?;
     let sender = section.required("sender", "the sender of messages that name none", sender)?;
+    let smpp = smpp_access(section)?;
     section.end()?;
     let account = Account {
         name: name.value.clone(),
         keys,
         class: class.unwrap_or(Class::Transactional),
         sender: sender.value,
+        smpp,
     };
     Ok((name, key_lines, account))
 }
@@ -237,6 +253,56 @@ fn hashed_key(key: &DeValue<'_>) -> Result<AccountKey, Expected> {
     digest.ok_or_else(|| {
         Expected("\"sha256:\" and 64 hexadecimal digits, as `switchyard key` prints".to_owned())
     })
+}
+
+/// The keys of an account that begin with `smpp_`. Without a password the others say nothing.
+fn smpp_access(section: &Section<'_>) -> Result<Option<SmppAccess>, ConfigError> {
+    let window_max = u64::from(wire::smpp::limits::WINDOW_PDUS_MAX);
+    let password =
+        section.optional("smpp_password", |text| value::visible(text, 1..=limits::PASSWORD_BYTES_MAX))?;
+    let binds = section.located("smpp_binds_max", |count| value::whole(count, 1..=limits::SMPP_BINDS_MAX))?;
+    let window = section.located("smpp_window", |count| value::whole(count, 1..=window_max))?;
+    let receipts = section.located("smpp_receipts", |word| value::word(word, &RECEIPTS))?;
+    let keys = section.located("smpp_keys", |word| value::word(word, &KEYS))?;
+    let alphabet = section.located("smpp_default_alphabet", |word| value::word(word, &ALPHABETS))?;
+    let priorities = section.located("smpp_priorities", priorities)?;
+    let Some(password) = password else {
+        let lines = [
+            binds.map(|located| located.line),
+            window.map(|located| located.line),
+            receipts.map(|located| located.line),
+            keys.map(|located| located.line),
+            alphabet.map(|located| located.line),
+            priorities.map(|located| located.line),
+        ];
+        return match lines.into_iter().flatten().min() {
+            Some(line) => {
+                let expected = "a password wherever another key of SMPP is";
+                Err(section.wrong(line, "smpp_password", expected, "none: this account cannot bind"))
+            }
+            None => Ok(None),
+        };
+    };
+    let count = |located: Option<Located<u64>>, default| {
+        located.map_or(default, |located| u32::try_from(located.value).expect("its bounds have 32 bits"))
+    };
+    Ok(Some(SmppAccess {
+        password,
+        binds_max: count(binds, limits::SMPP_BINDS_DEFAULT),
+        window_pdus: count(window, limits::SMPP_WINDOW_DEFAULT),
+        receipts: receipts.map_or(Receipts::Asked, |located| located.value),
+        keys: keys.map_or(Keys::None, |located| located.value),
+        default_alphabet: alphabet.map_or(Alphabet::Gsm7, |located| located.value),
+        priorities: priorities.map(|located| located.value),
+    }))
+}
+
+/// The classes of `priority_flag` 0 to 3.
+fn priorities(value: &DeValue<'_>) -> Result<[Class; 4], Expected> {
+    let what = "a list of four classes, the first that of priority_flag 0";
+    let words = Class::ALL.map(|class| (class.name(), class));
+    let listed = value::list(value, what, |class| value::word(class, &words))?;
+    <[Class; 4]>::try_from(listed).map_err(|_| Expected(what.to_owned()))
 }
 
 fn sender(value: &DeValue<'_>) -> Result<String, Expected> {

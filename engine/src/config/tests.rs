@@ -2,9 +2,11 @@
 
 use super::{AccountKey, Config, Cores, Host};
 use crate::customers::credentials::KeyDigest;
+use crate::customers::smpp::exchange::{Keys, Receipts};
 use crate::logging::LogFormat;
 use shards::plan::Doubt;
 use wire::id::{Class, PartitionCount};
+use wire::text::Alphabet;
 
 /// The least file, after which a test puts its own lines.
 const LEAST: &str = r#"
@@ -104,7 +106,8 @@ fn a_wrong_value_is_named_with_line_key_and_what_was_expected() {
 fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     assert_eq!(
         complaint_with("sender = \"Acme\"", "sender = \"Acme\"\nsendr = \"Acme\""),
-        "switchyard.toml:6: account.sendr: expected one of name, key, key_hash, keys, class, sender, found a key that is not known"
+        "switchyard.toml:6: account.sendr: expected one of name, key, key_hash, keys, class, sender, smpp_password, \
+         smpp_binds_max, smpp_window, smpp_receipts, smpp_keys, smpp_default_alphabet, smpp_priorities, found a key that is not known"
     );
     assert_eq!(
         complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),
@@ -145,6 +148,41 @@ fn what_does_not_fit_together_is_refused_with_both_lines() {
         complaint(&(LEAST.to_owned() + "[listen]\nhttp = \"127.0.0.1:7701\"\n")),
         "switchyard.toml:16: listen.native: expected ports 7700 to 7701 for itself and the 1 shards, \
          found http on 7701"
+    );
+}
+
+#[test]
+fn an_account_with_a_password_may_bind_and_its_other_keys_have_defaults() {
+    let config = Config::parse("x", LEAST).unwrap();
+    assert_eq!((config.listen.smpp, &config.accounts[0].smpp), (None, &None));
+    let with = |lines: &str| LEAST.replace("sender = \"Acme\"\n", &format!("sender = \"Acme\"\n{lines}\n"));
+    let text = with("smpp_password = \"pw\"") + "[listen]\nsmpp = \"127.0.0.1:2776\"\n";
+    let config = Config::parse("x", &text).unwrap();
+    assert_eq!(config.listen.smpp.map(|address| address.port()), Some(2776));
+    let smpp = config.accounts[0].smpp.as_ref().unwrap();
+    assert_eq!((smpp.binds_max, smpp.window_pdus, smpp.receipts), (8, 256, Receipts::Asked));
+    assert_eq!((smpp.keys, smpp.default_alphabet), (Keys::None, Alphabet::Gsm7));
+    let text = with(
+        "smpp_password = \"pw\"\nsmpp_binds_max = 2\nsmpp_window = 10\nsmpp_receipts = \"all\"\n\
+         smpp_keys = \"user-message-reference\"\nsmpp_default_alphabet = \"latin1\"\n\
+         smpp_priorities = [\"marketing\", \"notification\", \"transactional\", \"otp\"]",
+    );
+    let smpp = Config::parse("x", &text).unwrap().accounts[0].smpp.clone().unwrap();
+    assert_eq!((smpp.binds_max, smpp.window_pdus, smpp.receipts), (2, 10, Receipts::All));
+    assert_eq!((smpp.keys, smpp.default_alphabet), (Keys::UserMessageReference, Alphabet::Latin1));
+    assert_eq!(smpp.priorities.map(|classes| classes[3]), Some(Class::Otp));
+    let said = complaint(&with("smpp_password = \"pw\"\nsmpp_priorities = [\"otp\"]"));
+    assert!(said.contains("expected a list of four classes, the first that of priority_flag 0"), "{said}");
+    assert!(!format!("{smpp:?}").contains("pw"));
+    assert_eq!(
+        complaint(&with("smpp_window = 10")),
+        "switchyard.toml:6: account.smpp_password: expected a password wherever another key of SMPP is, \
+         found none: this account cannot bind"
+    );
+    assert_eq!(
+        complaint(&(LEAST.to_owned() + "[listen]\nsmpp = \"127.0.0.1:8080\"\n")),
+        "switchyard.toml:16: listen.smpp: expected a port that neither HTTP nor the native protocol has, \
+         found 127.0.0.1:8080"
     );
 }
 

@@ -9,6 +9,9 @@ use shards::plan::{ClassPolicy, Doubt, Route};
 use wire::id::{AccountId, CarrierId, Class, NodeId};
 use wire::smpp::carrier_id::IdForm;
 use wire::smpp::receipt::ReceiptSign;
+use wire::text::Alphabet;
+
+use crate::customers::smpp::exchange::{Keys, Receipts};
 
 use super::limits;
 use crate::customers::credentials::KeyDigest;
@@ -82,12 +85,14 @@ pub struct Listen {
     pub http: SocketAddr,
     /// The native protocol, any shard; shard `i` alone listens on the port `1 + i` beyond.
     pub native: SocketAddr,
+    /// SMPP; `None`: not at all.
+    pub smpp: Option<SocketAddr>,
 }
 
 impl Default for Listen {
     fn default() -> Self {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self { http: SocketAddr::new(loopback, 8080), native: SocketAddr::new(loopback, 7700) }
+        Self { http: SocketAddr::new(loopback, 8080), native: SocketAddr::new(loopback, 7700), smpp: None }
     }
 }
 
@@ -160,6 +165,34 @@ pub struct Account {
     pub class: Class,
     /// The sender of a submission that names none.
     pub sender: String,
+    /// How it may bind over SMPP; `None`: not at all.
+    pub smpp: Option<SmppAccess>,
+}
+
+/// How an account may bind over SMPP; its `system_id` is its name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SmppAccess {
+    /// What it proves itself with.
+    pub password: String,
+    /// Binds on all shards together.
+    pub binds_max: u32,
+    /// Unanswered submissions of one bind, and unanswered receipts.
+    pub window_pdus: u32,
+    /// Which receipts it is sent.
+    pub receipts: Receipts,
+    /// What makes two of its submissions one message.
+    pub keys: Keys,
+    /// What `data_coding` 0 means to it.
+    pub default_alphabet: Alphabet,
+    /// The class of each `priority_flag`; `None`: all messages have the account's.
+    pub priorities: Option<[Class; 4]>,
+}
+
+impl fmt::Debug for SmppAccess {
+    /// Without its password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmppAccess").field("binds_max", &self.binds_max).finish_non_exhaustive()
+    }
 }
 
 impl Account {
@@ -308,6 +341,16 @@ impl CarrierAddress {
         fits.then(|| Self { host: host.to_owned(), port })
     }
 }
+
+/// The words of an account's `smpp_receipts`.
+pub(super) const RECEIPTS: [(&str, Receipts); 2] = [("asked", Receipts::Asked), ("all", Receipts::All)];
+
+/// The words of an account's `smpp_keys`.
+pub(super) const KEYS: [(&str, Keys); 2] =
+    [("none", Keys::None), ("user-message-reference", Keys::UserMessageReference)];
+
+/// The words of an account's `smpp_default_alphabet`.
+pub(super) const ALPHABETS: [(&str, Alphabet); 2] = [("gsm7", Alphabet::Gsm7), ("latin1", Alphabet::Latin1)];
 
 /// The words of a class's `doubt`.
 pub(super) const DOUBTS: [(&str, Doubt); 2] = [("send-again", Doubt::SendAgain), ("give-up", Doubt::GiveUp)];

@@ -1,11 +1,13 @@
 //! One connection of a customer: a machine of its protocol, and what the shell has to know of it.
 
+use shards::api::{Origin, Reply};
 use wire::time::Instant;
 
 use super::context::Context;
 use super::http::HttpConnection;
 use super::limits::{LAST_WORDS_WAIT, OUTPUT_BYTES_MAX, STALL_WAIT};
 use super::native::{Liveness, NativeSession};
+use super::smpp::SmppSession;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -28,6 +30,7 @@ pub(super) struct Connection {
 pub(super) enum Machine {
     Http(Box<HttpConnection>),
     Native(Box<NativeSession>),
+    Smpp(Box<SmppSession>),
 }
 
 impl Connection {
@@ -56,6 +59,7 @@ impl Connection {
         let machine_reads = match &self.machine {
             Machine::Http(http) => http.wants_reading(),
             Machine::Native(_) => true,
+            Machine::Smpp(smpp) => smpp.wants_reading(),
         };
         // What ends is read so that its end is seen.
         self.ending.is_some() || machine_reads && self.output.len() < OUTPUT_BYTES_MAX
@@ -71,6 +75,7 @@ impl Connection {
             _ if self.output.len() >= OUTPUT_BYTES_MAX => Instant::FAR_FUTURE,
             Machine::Http(http) => http.deadline(),
             Machine::Native(native) => native.deadline(),
+            Machine::Smpp(smpp) => smpp.deadline(),
         };
         match self.ending {
             _ if self.given_up => Instant::FAR_FUTURE,
@@ -85,6 +90,7 @@ impl Machine {
         match self {
             Self::Http(http) => http.turn_away(cx),
             Self::Native(native) => native.turn_away(cx),
+            Self::Smpp(smpp) => smpp.turn_away(cx),
         }
     }
 
@@ -95,6 +101,10 @@ impl Machine {
                 Liveness::Alive
             }
             Self::Native(native) => native.handle_timeout(cx),
+            Self::Smpp(smpp) => {
+                smpp.handle_timeout(cx);
+                Liveness::Alive
+            }
         }
     }
 
@@ -102,6 +112,56 @@ impl Machine {
         match self {
             Self::Http(http) => http.is_over(),
             Self::Native(native) => native.is_over(),
+            Self::Smpp(smpp) => smpp.is_over(),
+        }
+    }
+
+    /// Whether it waits for the brain, or has more to say than its output.
+    pub(super) fn is_busy(&self) -> bool {
+        match self {
+            Self::Http(http) => http.is_unanswered(),
+            Self::Native(native) => native.is_unanswered() || !native.is_over(),
+            Self::Smpp(smpp) => smpp.is_unanswered() || !smpp.is_over(),
+        }
+    }
+
+    pub(super) fn receive(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        match self {
+            Self::Http(http) => http.receive(bytes, cx),
+            Self::Native(native) => native.receive(bytes, cx),
+            Self::Smpp(smpp) => smpp.receive(bytes, cx),
+        }
+    }
+
+    pub(super) fn receive_end(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Http(http) => http.receive_end(cx.now.mono),
+            Self::Native(native) => native.receive_end(cx),
+            Self::Smpp(smpp) => smpp.receive_end(),
+        }
+    }
+
+    pub(super) fn abandon(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Http(http) => http.abandon(cx),
+            Self::Native(native) => native.abandon(cx),
+            Self::Smpp(smpp) => smpp.abandon(cx),
+        }
+    }
+
+    pub(super) fn reply(&mut self, origin: Origin, reply: Reply, cx: &mut Context<'_>) {
+        match self {
+            Self::Http(http) => http.reply(origin.request, reply, cx.now.mono),
+            Self::Native(native) => native.reply(origin.request, reply, cx),
+            Self::Smpp(smpp) => smpp.reply(origin.request, reply, cx),
+        }
+    }
+
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Http(http) => http.settle(cx),
+            Self::Native(native) => native.settle(cx),
+            Self::Smpp(smpp) => smpp.settle(cx),
         }
     }
 }

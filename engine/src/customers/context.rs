@@ -8,6 +8,7 @@ use wire::time::Now;
 use super::ask::Ask;
 use super::http::DateText;
 use super::metrics::Counts;
+use super::smpp::Outlets;
 use super::{Readiness, Settings};
 
 /// Lent to a connection for the length of one call.
@@ -21,6 +22,8 @@ pub(super) struct Context<'c> {
     pub(super) counts: &'c mut Counts,
     /// Requests for metrics, for the shell to answer.
     pub(super) scrapes: &'c mut VecDeque<Origin>,
+    /// Fates on their way to SMPP customers.
+    pub(super) outlets: &'c mut Outlets,
     /// What is sent to the customer.
     pub(super) out: &'c mut Vec<u8>,
     pub(super) ask: &'c mut dyn FnMut(Ask<'_>),

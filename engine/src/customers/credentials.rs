@@ -123,6 +123,15 @@ impl Credentials {
     }
 }
 
+/// Whether two keys are the same, looking at every byte whatever the first ones say.
+pub(super) fn equal(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let difference = one.iter().zip(other).fold(0, |sum, (a, b)| sum | std::hint::black_box(a ^ b));
+    difference == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,6 +64,34 @@ pub const FATE_CREDITS_MAX: u32 = 8192;
 /// Steps of a trace that are told: 1,000 of at most 530 bytes stay below a native frame.
 pub const TRACE_STEPS_MAX: usize = 1000;
 
+/// Fates of an SMPP account that may be told and not yet acknowledged, on each shard: the windows of 16 binds of 256.
+pub const SMPP_FATE_CREDITS: u32 = 4096;
+/// A receipt that an SMPP customer refused for now is sent again after so long.
+pub const SMPP_RECEIPT_AGAIN: Duration = Duration::from_secs(5);
+/// A receipt that was refused for now, or left unanswered, so often is given up: an hour of refusals. Beyond it one that its
+/// customer cannot take would hold up all behind it, whose acknowledgements wait for its own.
+pub const SMPP_RECEIPT_TRIES_MAX: u16 = 720;
+/// How often a shard asks whether it may tell an account's receipts, while another does.
+pub const SMPP_CLAIM_EVERY: Duration = Duration::from_secs(1);
+/// How long the parts of a text wait for each other: a customer whose window holds them all sends them in one breath, and
+/// its own patience is 30 s or more.
+pub const SMPP_WHOLE_WAIT: Duration = Duration::from_secs(10);
+/// Texts of one SMPP bind that wait for parts. With the parts of each they take at most 512 KiB.
+pub const SMPP_TEXTS_MAX: usize = 64;
+/// A part of a text, in octets: what `short_message` holds (SMPP 3.4 §5.2.22).
+pub const SMPP_PART_BYTES_MAX: usize = wire::smpp::limits::SHORT_MESSAGE_BYTES_MAX;
+/// Messages of one account that are remembered for not wanting every receipt: 20 MiB, and half a minute of 10,000 a second.
+/// Beyond it the oldest is sent a receipt that it did not ask for.
+pub const SMPP_UNASKED_MAX: usize = 1 << 18;
+/// Refused submissions of one bind that are told in the log.
+pub const SMPP_COMPLAINTS_MAX: u32 = 16;
+/// How long an SMPP bind may take to answer what it owes before it is unbound, and to answer that.
+pub const SMPP_UNBIND_WAIT: Duration = Duration::from_secs(2);
+
+const _: () = assert!(
+    SMPP_TEXTS_MAX * wire::text::limits::SEGMENTS_MAX as usize * SMPP_PART_BYTES_MAX <= 512 << 10,
+    "the parts of a bind are bounded"
+);
 const _: () = assert!(BATCH_MESSAGES_MAX < 1 << 10, "a place in a batch has ten bits of a request's number");
 const _: () = assert!(TRACE_STEPS_MAX * 530 + 64 <= wire::native::FRAME_BYTES_MAX);
 const _: () = assert!(PING_AFTER.as_secs() < SILENCE_MAX.as_secs());

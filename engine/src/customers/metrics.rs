@@ -15,6 +15,22 @@ pub struct Counts {
     pub native_frames: u64,
     /// Native sessions that were rejected.
     pub native_rejects: u64,
+    /// SMPP connections that came.
+    pub smpp_connections: u64,
+    /// SMPP binds that were let in.
+    pub smpp_binds: u64,
+    /// SMPP binds that were refused, and connections that were turned away.
+    pub smpp_binds_refused: u64,
+    /// `submit_sm` that were read.
+    pub smpp_submits: u64,
+    /// Requests that were refused because their bind's window was full.
+    pub smpp_throttled: u64,
+    /// Parts of texts that were refused because the others did not come.
+    pub smpp_parts_expired: u64,
+    /// Receipts that a customer refused for good, or for now too often.
+    pub smpp_receipts_refused: u64,
+    /// Receipts that a customer refused for now, or did not answer in time.
+    pub smpp_receipts_again: u64,
     /// Messages that were handed to the brain.
     pub messages: u64,
     /// Messages that were refused before that, for their recipient or their form.
@@ -36,6 +52,22 @@ impl Counts {
         with("http_problems", "HTTP requests answered with a problem", self.http_problems);
         with("native_frames", "native frames read", self.native_frames);
         with("native_rejects", "native sessions rejected", self.native_rejects);
+        with("smpp_connections", "SMPP connections accepted", self.smpp_connections);
+        with("smpp_binds", "SMPP binds let in", self.smpp_binds);
+        with("smpp_binds_refused", "SMPP binds refused", self.smpp_binds_refused);
+        with("smpp_submits", "submit_sm read", self.smpp_submits);
+        with("smpp_throttled", "requests refused since their bind's window was full", self.smpp_throttled);
+        with(
+            "smpp_parts_expired",
+            "parts of texts refused since others did not come",
+            self.smpp_parts_expired,
+        );
+        with(
+            "smpp_receipts_refused",
+            "receipts that a customer refused for good",
+            self.smpp_receipts_refused,
+        );
+        with("smpp_receipts_again", "receipts refused for now or not answered", self.smpp_receipts_again);
         with("messages", "messages handed to the brain", self.messages);
         with("messages_malformed", "messages refused for their form", self.messages_malformed);
         with("unauthorized", "requests and hand-shakes without a known key", self.unauthorized);

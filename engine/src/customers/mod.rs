@@ -1,4 +1,4 @@
-//! The customers' side of one shard: all connections of customers, HTTP and native, as machines over bytes.
+//! The customers' side of one shard: all connections of customers, HTTP, native and SMPP, as machines over bytes.
 //!
 //! ```text
 //!   sockets (the shell)      Customers                       brain
@@ -23,6 +23,7 @@ mod native;
 pub mod openmetrics;
 #[cfg(test)]
 mod probe;
+pub mod smpp;
 mod timers;
 
 use std::collections::VecDeque;
@@ -44,6 +45,8 @@ use self::limits::{CONNECTIONS_MAX, LAST_WORDS_WAIT, OUTPUT_BYTES_MAX};
 use self::metrics::Counts;
 use self::native::{Liveness, NativeSession};
 use self::openmetrics::Sample;
+use self::smpp::exchange::Exchange;
+use self::smpp::{OUTLETS, Outlets, SmppSession};
 use self::timers::Timers;
 
 /// What a connection speaks; its listener knows.
@@ -53,6 +56,8 @@ pub enum Protocol {
     Http,
     /// The native frames.
     Native,
+    /// SMPP, in the role of the MC.
+    Smpp,
 }
 
 /// Whether the node takes messages, as `GET /readyz` says it.
@@ -89,6 +94,8 @@ pub struct Settings {
     pub plan: Arc<Plan>,
     /// Who may come in.
     pub credentials: Arc<Credentials>,
+    /// The same over SMPP.
+    pub smpp: Arc<Exchange>,
 }
 
 /// All connections of customers of one shard.
@@ -97,6 +104,7 @@ pub struct Customers {
     readiness: Readiness,
     connections: HashMap<u64, Connection, foldhash::fast::FixedState>,
     timers: Timers,
+    outlets: Outlets,
     /// Connections that have something to settle.
     touched: Vec<u64>,
     with_output: VecDeque<u64>,
@@ -113,7 +121,9 @@ impl Customers {
     /// A side without connections, of a node that is starting.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        let partitions = settings.plan.partitions.count();
         Self {
+            outlets: Outlets::new(settings.shard, Arc::clone(&settings.smpp), partitions),
             settings,
             readiness: Readiness::Starting,
             connections: HashMap::with_hasher(foldhash::fast::FixedState::default()),
@@ -158,13 +168,7 @@ impl Customers {
     /// Whether no request waits for the brain and no output for the shell.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        let busy = |connection: &Connection| {
-            !connection.output.is_empty()
-                || match &connection.machine {
-                    Machine::Http(http) => http.is_unanswered(),
-                    Machine::Native(native) => native.is_unanswered() || !native.is_over(),
-                }
-        };
+        let busy = |connection: &Connection| !connection.output.is_empty() || connection.machine.is_busy();
         !self.connections.values().any(busy)
     }
 
@@ -185,6 +189,10 @@ impl Customers {
                 self.counts.native_connections += 1;
                 Machine::Native(Box::new(NativeSession::new(now.mono)))
             }
+            Protocol::Smpp => {
+                self.counts.smpp_connections += 1;
+                Machine::Smpp(Box::new(SmppSession::new(now.mono)))
+            }
         };
         let turn_away = self.connections.len() >= CONNECTIONS_MAX;
         let earlier = self.connections.insert(connection, Connection::new(machine, now.mono));
@@ -198,26 +206,17 @@ impl Customers {
 
     /// Bytes came.
     pub fn handle_received(&mut self, now: Now, connection: u64, bytes: &[u8], ask: &mut dyn FnMut(Ask<'_>)) {
-        self.with(now, connection, ask, |machine, cx| match machine {
-            Machine::Http(http) => http.receive(bytes, cx),
-            Machine::Native(native) => native.receive(bytes, cx),
-        });
+        self.with(now, connection, ask, |machine, cx| machine.receive(bytes, cx));
     }
 
     /// The customer closed its side: nothing more will come, and what it asked is still answered.
     pub fn handle_received_end(&mut self, now: Now, connection: u64, ask: &mut dyn FnMut(Ask<'_>)) {
-        self.with(now, connection, ask, |machine, cx| match machine {
-            Machine::Http(http) => http.receive_end(cx.now.mono),
-            Machine::Native(native) => native.receive_end(cx),
-        });
+        self.with(now, connection, ask, |machine, cx| machine.receive_end(cx));
     }
 
     /// The connection is gone. To be told once for each that was accepted, also after [`Customers::poll_close`].
     pub fn handle_closed(&mut self, now: Now, connection: u64, ask: &mut dyn FnMut(Ask<'_>)) {
-        self.with(now, connection, ask, |machine, cx| match machine {
-            Machine::Http(http) => http.abandon(cx),
-            Machine::Native(native) => native.abandon(cx),
-        });
+        self.with(now, connection, ask, |machine, cx| machine.abandon(cx));
         if let Some(closed) = self.connections.remove(&connection) {
             self.timers.disarm(connection, closed.armed);
         }
@@ -230,9 +229,12 @@ impl Customers {
             Reply::Fate { subscriber, .. } => *subscriber,
         };
         assert_eq!(origin.shard, self.settings.shard, "a reply came to another shard than its request's");
-        self.with(now, origin.connection, &mut |_| {}, |machine, cx| match machine {
-            Machine::Http(http) => http.reply(origin.request, reply, cx.now.mono),
-            Machine::Native(native) => native.reply(origin.request, reply, cx),
+        if let (OUTLETS, Reply::Fate { event, .. }) = (origin.connection, &reply) {
+            self.outlets.handle_fate(origin.request, *event);
+            return;
+        }
+        self.with(now, origin.connection, &mut |_| {}, |machine, cx| {
+            machine.reply(origin, reply, cx);
         });
     }
 
@@ -255,7 +257,10 @@ impl Customers {
     /// When [`Customers::handle_timeout`] is due; in the past when [`Customers::settle`] has work.
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
-        if self.touched.is_empty() { self.timers.next() } else { Some(Instant(0)) }
+        if !self.touched.is_empty() {
+            return Some(Instant(0));
+        }
+        self.timers.next().into_iter().chain(self.outlets.timeout()).min()
     }
 
     /// Does what is due.
@@ -273,20 +278,23 @@ impl Customers {
                 self.end_at_once(id);
             }
         }
+        self.outlets.handle_timeout(now.mono, ask);
     }
 
     /// Writes the answers of this turn and reads what had to wait for them. Once a turn, before the polls.
     pub fn settle(&mut self, now: Now, ask: &mut dyn FnMut(Ask<'_>)) {
+        let Self { connections, touched, outlets, .. } = self;
+        outlets.poll_ready(|id| {
+            connections.get_mut(&id).expect("a bind that goes leaves its outlet").touch(id, touched);
+        });
         let mut touched = std::mem::take(&mut self.touched);
         for id in touched.drain(..) {
-            self.with(now, id, ask, |machine, cx| match machine {
-                Machine::Http(http) => http.settle(cx),
-                Machine::Native(native) => native.settle(cx),
-            });
+            self.with(now, id, ask, |machine, cx| machine.settle(cx));
             self.settled(now, id);
         }
         assert!(self.touched.is_empty(), "settling touches nobody else");
         self.touched = touched;
+        self.outlets.flush(ask);
     }
 
     /// A connection that has output. Take it with [`Customers::take_output`], at once or when the socket takes more.
@@ -378,6 +386,7 @@ impl Customers {
             date: &self.date,
             counts: &mut self.counts,
             scrapes: &mut self.scrapes,
+            outlets: &mut self.outlets,
             out: &mut connection.output,
             ask,
         };

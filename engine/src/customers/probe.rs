@@ -11,6 +11,7 @@ use wire::time::{Instant, Now, WallMs};
 
 use super::ask::Ask;
 use super::credentials::{Credential, Credentials};
+use super::smpp::exchange::{Exchange, Keys, Receipts, SmppAccount};
 use super::{Customers, Ending, Protocol, Readiness, Settings};
 
 /// The connection of tests that have one.
@@ -52,6 +53,21 @@ pub(super) fn id(n: u64) -> MessageId {
     MessageId::mint(WallMs(1_795_402_975_120), Partition(3), 1, n)
 }
 
+/// The account, as it may bind.
+pub(super) fn smpp_account() -> SmppAccount {
+    SmppAccount {
+        account: account(),
+        name: "dev".into(),
+        password: "secret".into(),
+        binds_max: 3,
+        window_pdus_max: 4,
+        receipts: Receipts::Asked,
+        keys: Keys::UserMessageReference,
+        default_alphabet: wire::text::Alphabet::Gsm7,
+        priorities: None,
+    }
+}
+
 fn plan() -> Plan {
     Plan {
         node: NodeId(1),
@@ -76,11 +92,17 @@ fn plan() -> Plan {
 impl Probe {
     /// A side that is ready, without connections.
     pub(super) fn new() -> Self {
+        Self::of_shard(0, Arc::new(Exchange::new(vec![smpp_account()])))
+    }
+
+    /// The side of one shard of several, which share an exchange.
+    pub(super) fn of_shard(shard: u16, smpp: Arc<Exchange>) -> Self {
         let settings = Settings {
-            shard: ShardId(0),
+            shard: ShardId(shard),
             native_ports: vec![7701, 7702],
             credits: 4,
             plan: Arc::new(plan()),
+            smpp,
             credentials: Arc::new(Credentials::new(
                 [KEY, "secret"]
                     .map(|key| Credential { account: account(), name: "dev".into(), key: key.into() })
@@ -107,8 +129,13 @@ impl Probe {
 
     /// Bytes come on [`CONNECTION`], and the turn ends.
     pub(super) fn send(&mut self, bytes: &[u8]) {
+        self.send_on(CONNECTION, bytes);
+    }
+
+    /// The same on another connection.
+    pub(super) fn send_on(&mut self, connection: u64, bytes: &[u8]) {
         let Self { customers, now, asked } = self;
-        customers.handle_received(*now, CONNECTION, bytes, &mut |ask| asked.push(kept(ask)));
+        customers.handle_received(*now, connection, bytes, &mut |ask| asked.push(kept(ask)));
         self.settle();
     }
 
@@ -124,8 +151,13 @@ impl Probe {
     }
 
     pub(super) fn close(&mut self) {
+        self.close_on(CONNECTION);
+    }
+
+    /// The same on another connection.
+    pub(super) fn close_on(&mut self, connection: u64) {
         let Self { customers, now, asked } = self;
-        customers.handle_closed(*now, CONNECTION, &mut |ask| asked.push(kept(ask)));
+        customers.handle_closed(*now, connection, &mut |ask| asked.push(kept(ask)));
         self.settle();
     }
 
@@ -170,9 +202,14 @@ impl Probe {
 
     /// What [`CONNECTION`] has to send, as the shell would take it.
     pub(super) fn output(&mut self) -> Vec<u8> {
+        self.output_of(CONNECTION)
+    }
+
+    /// The same on another connection.
+    pub(super) fn output_of(&mut self, connection: u64) -> Vec<u8> {
         while self.customers.poll_output().is_some() {}
         let mut out = Vec::new();
-        self.customers.take_output(self.now, CONNECTION, &mut out);
+        self.customers.take_output(self.now, connection, &mut out);
         out
     }
 

@@ -37,6 +37,7 @@ pub(super) fn reserve(listen: Listen, shards: u16) -> Result<Reserved, DaemonErr
     };
     let http = take(listen.http, "listen.http")?;
     let native = take(listen.native, "listen.native")?;
+    let smpp = listen.smpp.map(|address| take(address, "listen.smpp")).transpose()?;
     let own = |shard: u16| {
         // With a port of the system's choice, so are the shards' own.
         let port = if listen.native.port() == 0 { 0 } else { listen.native.port().saturating_add(1 + shard) };
@@ -44,7 +45,7 @@ pub(super) fn reserve(listen: Listen, shards: u16) -> Result<Reserved, DaemonErr
     };
     let native_shards =
         (0..shards).map(|shard| take(own(shard), "listen.native")).collect::<Result<Vec<_>, _>>()?;
-    Ok(Reserved { ports: Ports { http, native, native_shards }, _sockets: sockets })
+    Ok(Reserved { ports: Ports { http, native, native_shards, smpp }, _sockets: sockets })
 }
 
 fn hold(address: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
@@ -81,13 +82,13 @@ mod tests {
     #[test]
     fn ports_of_the_systems_choice_are_known_before_anybody_listens() {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let reserved = reserve(Listen { http: any, native: any }, 2).unwrap();
-        let Ports { http, native, native_shards } = &reserved.ports;
+        let reserved = reserve(Listen { http: any, native: any, smpp: Some(any) }, 2).unwrap();
+        let Ports { http, native, native_shards, smpp } = &reserved.ports;
         let mut all: Vec<u16> =
-            [http, native].into_iter().chain(native_shards).map(SocketAddr::port).collect();
+            [http, native].into_iter().chain(native_shards).chain(smpp).map(SocketAddr::port).collect();
         all.sort_unstable();
         all.dedup();
-        assert!(all.len() == 4 && !all.contains(&0), "{all:?}");
+        assert!(all.len() == 5 && !all.contains(&0), "{all:?}");
     }
 
     #[test]
@@ -95,7 +96,7 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let http = taken.local_addr().unwrap();
-        let said = reserve(Listen { http, native: any }, 1).unwrap_err().to_string();
+        let said = reserve(Listen { http, native: any, smpp: None }, 1).unwrap_err().to_string();
         assert!(said.starts_with(&format!("listen.http: {http} is not to be had")), "{said}");
     }
 }

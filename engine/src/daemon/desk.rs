@@ -25,6 +25,9 @@ pub(super) const HTTP: ListenerTag = ListenerTag(0);
 /// The listeners of the native protocol, the node's and the shard's own.
 pub(super) const NATIVE: ListenerTag = ListenerTag(1);
 
+/// The listener of SMPP.
+pub(super) const SMPP: ListenerTag = ListenerTag(2);
+
 /// A carrier to dial.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
@@ -82,7 +85,11 @@ impl Desk {
     pub(super) fn hear(&mut self, brain: &mut Shard, now: Now, event: SocketEvent<'_>) -> Then {
         match event {
             SocketEvent::Accepted { listener, conn, .. } => {
-                let protocol = if listener == HTTP { Protocol::Http } else { Protocol::Native };
+                let protocol = match listener {
+                    HTTP => Protocol::Http,
+                    SMPP => Protocol::Smpp,
+                    _ => Protocol::Native,
+                };
                 self.parties.insert(conn, Party::Customer);
                 self.customers.handle_accepted(now, conn.as_u64(), protocol, &mut asking(brain, now));
                 Then::Nothing

@@ -29,7 +29,7 @@ mod shard;
 mod view;
 
 use std::io::{self, Write};
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -40,10 +40,12 @@ use wire::id::ShardId;
 use crate::admin::{self, server::AdminSocket};
 use crate::config::{Config, Host, Node};
 use crate::customers::credentials::{Credential, Credentials};
+use crate::customers::smpp::exchange::{Exchange, SmppAccount};
 use crate::faults::Faults;
 use crate::files::DirLock;
 use crate::host::{self, Finding, Weight};
 use crate::logging::{self, LogFormat};
+use crate::net::ListenerTag;
 use crate::runtime::{self, Shards};
 use crate::sandbox::Sandbox;
 
@@ -181,10 +183,11 @@ fn give(
         board: Arc::new(Board::new(&plan, process)),
         plan,
         credentials: Arc::new(credentials(config)),
+        smpp: Arc::new(Exchange::new(config.accounts.iter().filter_map(smpp_account).collect())),
         carriers: dials(config)?,
         process,
         faults: faults.clone(),
-        native_ports: ports.native_shards.iter().map(std::net::SocketAddr::port).collect(),
+        native_ports: ports.native_shards.iter().map(SocketAddr::port).collect(),
         notices,
     };
     let mut commands = Vec::new();
@@ -194,7 +197,7 @@ fn give(
         commands.push(sender);
         given.push(Given {
             common: common.clone(),
-            listen: [ports.http, ports.native, ports.native_shards[usize::from(shard)]],
+            listen: listeners(ports, shard),
             log: LogConfig { identity: belonging.log_of(ShardId(shard)), layout },
             log_dir: belonging.log_dir(data, ShardId(shard)),
             snapshot_dir: data.join("snapshots"),
@@ -215,6 +218,28 @@ fn credentials(config: &Config) -> Credentials {
         account.keys.iter().map(move |key| Credential { account: id, name: name.clone(), key: key.digest() })
     });
     Credentials::new(credentials.collect())
+}
+
+fn smpp_account(account: &crate::config::Account) -> Option<SmppAccount> {
+    let access = account.smpp.as_ref()?;
+    Some(SmppAccount {
+        account: account.id(),
+        name: account.name.clone(),
+        password: access.password.clone(),
+        binds_max: access.binds_max,
+        window_pdus_max: access.window_pdus,
+        receipts: access.receipts,
+        keys: access.keys,
+        default_alphabet: access.default_alphabet,
+        priorities: access.priorities,
+    })
+}
+
+/// Where a shard listens, and for what.
+fn listeners(ports: &Ports, shard: u16) -> Vec<(SocketAddr, ListenerTag)> {
+    let own = ports.native_shards[usize::from(shard)];
+    let always = [(ports.http, desk::HTTP), (ports.native, desk::NATIVE), (own, desk::NATIVE)];
+    always.into_iter().chain(ports.smpp.map(|smpp| (smpp, desk::SMPP))).collect()
 }
 
 /// Where the carriers listen: names are looked up once, here, since a look-up may take seconds.
@@ -299,6 +324,7 @@ fn welcome(prepared: &Prepared, ports: &Ports) {
         data = %data.display(),
         http = %ports.http,
         native = %ports.native,
+        smpp = ports.smpp.map(tracing::field::display),
     );
     if let Some(key) = dev_key {
         say(&newcomer::invitation(ports.http, data, key));

@@ -73,6 +73,7 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
             keys: vec![AccountKey::Plain(key)],
             class: Class::Transactional,
             sender: "Switchyard".to_owned(),
+            smpp: None,
         }],
         carriers: vec![Carrier::new("sandbox", address, "switchyard")],
         routes: vec![Route { prefix: None, carriers: vec![0] }],

@@ -20,6 +20,8 @@ pub(super) struct Ports {
     pub(super) native: SocketAddr,
     /// The native protocol, shard by shard.
     pub(super) native_shards: Vec<SocketAddr>,
+    /// SMPP.
+    pub(super) smpp: Option<SocketAddr>,
 }
 
 impl Ports {
@@ -45,6 +47,9 @@ impl Ports {
 
     fn to_text(&self) -> String {
         let mut text = format!("http = \"{}\"\nnative = \"{}\"\n", self.http, self.native);
+        if let Some(smpp) = self.smpp {
+            writeln!(text, "smpp = \"{smpp}\"").expect("a String takes all");
+        }
         let shards: Vec<String> = self.native_shards.iter().map(|address| format!("\"{address}\"")).collect();
         let pid = std::process::id();
         writeln!(text, "native_shards = [{}]\npid = {pid}", shards.join(", ")).expect("a String takes all");
@@ -60,12 +65,17 @@ mod tests {
     fn the_file_is_toml_and_comes_and_goes() {
         let data = tempfile::tempdir().unwrap();
         let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let ports =
-            Ports { http: address(1), native: address(2), native_shards: vec![address(3), address(4)] };
+        let ports = Ports {
+            http: address(1),
+            native: address(2),
+            native_shards: vec![address(3), address(4)],
+            smpp: Some(address(5)),
+        };
         ports.write(data.path()).unwrap();
         let text = fs::read_to_string(data.path().join(PORTS_FILE)).unwrap();
         let table: toml::Table = text.parse().unwrap();
         assert_eq!(table["http"].as_str(), Some("127.0.0.1:1"));
+        assert_eq!(table["smpp"].as_str(), Some("127.0.0.1:5"));
         assert_eq!(table["native_shards"].as_array().unwrap().len(), 2);
         assert_eq!(table["pid"].as_integer(), Some(i64::from(std::process::id())));
         Ports::remove(data.path()).unwrap();

@@ -25,6 +25,7 @@ pub(super) fn change(running: &Config, file: &Config) -> Change {
     let mut config = running.clone();
     parts_for_a_start(running, file, &mut told.needs_restart);
     accounts(&running.accounts, &file.accounts, &mut told.applied);
+    smpp_of_accounts(&running.accounts, &file.accounts, &mut told.needs_restart);
     config.accounts.clone_from(&file.accounts);
     if running.classes != file.classes {
         told.applied.push("classes: for messages that come from now on, and doubts that arise".to_owned());
@@ -97,6 +98,21 @@ fn accounts(running: &[Account], file: &[Account], told: &mut Vec<String>) {
     for account in running {
         if !file.iter().any(|other| other.name == account.name) {
             told.push(format!("account {}: removed; its open messages go on", account.name));
+        }
+    }
+}
+
+/// Who may bind over SMPP was settled at start, passwords and all.
+fn smpp_of_accounts(running: &[Account], file: &[Account], told: &mut Vec<String>) {
+    let access = |accounts: &[Account], name: &str| {
+        let account = accounts.iter().find(|account| account.name == name);
+        account.and_then(|account| account.smpp.clone())
+    };
+    for account in file.iter().chain(running) {
+        let (before, now) = (access(running, &account.name), access(file, &account.name));
+        let what = format!("account {}: what it may do over SMPP", account.name);
+        if before != now && !told.contains(&what) {
+            told.push(what);
         }
     }
 }
@@ -190,6 +206,15 @@ mod tests {
         assert!(change.told.applied.is_empty());
         assert_eq!(change.config.routes, read(FILE).routes);
         assert_eq!(change.config.carriers, read(FILE).carriers);
+    }
+
+    #[test]
+    fn who_may_bind_is_settled_at_start() {
+        let with = FILE.replace("sender = \"A\"\n", "sender = \"A\"\nsmpp_password = \"secret12\"\n");
+        let expected = ["account a: what it may do over SMPP"];
+        assert_eq!(told(&with).needs_restart, expected);
+        assert_eq!(change(&read(&with), &read(FILE)).told.needs_restart, expected);
+        assert_eq!(change(&read(&with), &read(&with)).told, words::Reload::default());
     }
 
     #[test]

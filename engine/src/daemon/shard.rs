@@ -25,15 +25,17 @@ use wire::time::{Instant, Now};
 
 use crate::customers::credentials::Credentials;
 use crate::customers::limits::CREDITS_DEFAULT;
+use crate::customers::smpp::exchange::Exchange;
 use crate::customers::{Customers, Readiness, Settings};
 use crate::faults::Faults;
+use crate::net::ListenerTag;
 use crate::runtime::{ShardSeat, SnapshotWrite};
 use crate::shard_io::{Event, IoOptions, ShardIo};
 
 use super::board::Board;
 use super::clock;
 use super::control::{Command, Notice};
-use super::desk::{Desk, Dial, HTTP, NATIVE, Then};
+use super::desk::{Desk, Dial, Then};
 use super::error::ShardError;
 use super::limits::{PUBLISH_EVERY, SPIN};
 use super::lines::Source;
@@ -49,6 +51,8 @@ pub(super) struct Common {
     pub(super) plan: Arc<Plan>,
     /// Who may come in.
     pub(super) credentials: Arc<Credentials>,
+    /// The same over SMPP.
+    pub(super) smpp: Arc<Exchange>,
     /// In the order of the plan's carriers.
     pub(super) carriers: Arc<[Dial]>,
     /// Where the shards show their numbers.
@@ -68,8 +72,8 @@ pub(super) struct Common {
 pub(super) struct Given {
     /// The same for all.
     pub(super) common: Common,
-    /// Where to listen: HTTP, native, and native for this shard alone.
-    pub(super) listen: [SocketAddr; 3],
+    /// Where to listen, and for what.
+    pub(super) listen: Vec<(SocketAddr, ListenerTag)>,
     /// Its log.
     pub(super) log: LogConfig,
     /// The log's directory.
@@ -178,7 +182,7 @@ impl ShardLoop {
         brain
             .handle_start(now)
             .map_err(|error| ShardError::Recovery { file: log_dir, error: Box::new(error) })?;
-        for (address, tag) in listen.into_iter().zip([HTTP, NATIVE, NATIVE]) {
+        for (address, tag) in listen {
             io.listen(address, tag)?;
         }
         common.notices.send(Notice::Listening(seat.shard))?;
@@ -188,6 +192,7 @@ impl ShardLoop {
             credits: CREDITS_DEFAULT,
             plan: Arc::clone(&common.plan),
             credentials: Arc::clone(&common.credentials),
+            smpp: Arc::clone(&common.smpp),
         });
         let desk = Desk::new(customers, Arc::clone(&common.carriers));
         Ok(Some(Self {

@@ -1,7 +1,7 @@
 //! The customers: connections that submit messages and are told what became of them.
 //!
 //! ```text
-//!   Feed ──▶ Customers ──▶ Session (native · HTTP · events) ──▶ Socket
+//!   Feed ──▶ Customers ──▶ Session (native · HTTP · events · SMPP) ──▶ Socket
 //!                ◀── answers, fates ── into the ledger ◀──
 //! ```
 //!
@@ -13,6 +13,7 @@ mod events;
 mod http;
 mod native;
 mod response;
+mod smpp;
 
 use std::io;
 use std::net::SocketAddr;
@@ -62,6 +63,11 @@ pub(crate) enum Habit {
         /// Messages of a request.
         batch: usize,
     },
+    /// SMPP binds with a window each.
+    Smpp {
+        /// Unanswered submissions of a bind.
+        window: usize,
+    },
 }
 
 /// Why a customer could not go on.
@@ -84,6 +90,7 @@ enum Session {
     Native(native::Session),
     Http(http::Session),
     Events(events::Session),
+    Smpp(Box<smpp::Session>),
 }
 
 #[derive(Debug)]
@@ -123,6 +130,7 @@ impl Customers {
             Habit::Http { pipeline, batch } => {
                 Session::Http(http::Session::new(credentials, address, pipeline, batch))
             }
+            Habit::Smpp { window } => Session::Smpp(Box::new(smpp::Session::new(credentials, window))),
         };
         let mut sessions: Vec<_> = (0..count).map(session).collect();
         if matches!(habit, Habit::Http { .. }) {
@@ -221,7 +229,7 @@ impl Customers {
             {
                 room -= run.len();
                 stage.ledger.submitted(run.clone(), number);
-                customer.session.submit(run, &mut stage.shape, socket.output());
+                customer.session.submit(run, now, &mut stage.shape, socket.output());
             }
         }
         self.turn = (self.turn + 1) % count;
@@ -295,6 +303,7 @@ impl Session {
             Self::Native(session) => session.greet(out),
             Self::Http(session) => session.greet(),
             Self::Events(session) => session.greet(out),
+            Self::Smpp(session) => session.greet(out),
         }
     }
 
@@ -309,6 +318,7 @@ impl Session {
             Self::Native(session) => session.handle(customer, bytes, now, stage),
             Self::Http(session) => session.handle(customer, bytes, now, stage),
             Self::Events(session) => session.handle(customer, bytes, now, stage),
+            Self::Smpp(session) => session.handle(customer, bytes, now, stage),
         }
     }
 
@@ -317,21 +327,24 @@ impl Session {
             Self::Native(session) => session.respond(out),
             Self::Http(_) => {}
             Self::Events(session) => session.respond(out),
+            Self::Smpp(session) => session.respond(out),
         }
     }
 
-    fn submit(&mut self, run: Run, shape: &mut Shape, out: &mut Vec<u8>) {
+    fn submit(&mut self, run: Run, now: Instant, shape: &mut Shape, out: &mut Vec<u8>) {
         match self {
             Self::Native(session) => session.submit(run, shape, out),
             Self::Http(session) => session.submit(run, shape, out),
             Self::Events(_) => {}
+            Self::Smpp(session) => session.submit(run, now, shape, out),
         }
     }
 
-    const fn ready(&self) -> bool {
+    fn ready(&self) -> bool {
         match self {
             Self::Native(session) => session.ready(),
             Self::Http(_) | Self::Events(_) => true,
+            Self::Smpp(session) => session.ready(),
         }
     }
 
@@ -340,6 +353,7 @@ impl Session {
             Self::Native(session) => session.room(),
             Self::Http(session) => session.room(),
             Self::Events(_) => 0,
+            Self::Smpp(session) => session.room(),
         }
     }
 
@@ -348,6 +362,8 @@ impl Session {
             Self::Native(_) => wire::native::ITEMS_MAX,
             Self::Http(session) => session.batch_max(),
             Self::Events(_) => 0,
+            // A window's worth: each submission is a PDU of its own.
+            Self::Smpp(_) => usize::MAX,
         }
     }
 }

@@ -142,6 +142,8 @@ impl Shard {
                 fate,
                 why: message.why,
                 code: message.code,
+                recipient: message.recipient,
+                sender: message.sender,
             };
             subscriber.places[place].told = sequence;
             subscriber.outstanding += 1;

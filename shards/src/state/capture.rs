@@ -68,7 +68,7 @@ impl Capture {
             why: message.why as u8,
             state: message.state.code(),
             may_have_left: message.may_have_left,
-            sender: message.content.sender(),
+            sender: message.sender.as_bytes(),
             text: message.content.text(),
             trace: message.trace.bytes(),
         };

@@ -4,7 +4,7 @@ use wire::id::{AccountId, CarrierId, Class, MessageId};
 use wire::msisdn::Msisdn;
 use wire::time::WallMs;
 
-use crate::api::{Fate, MessageView, State, Why};
+use crate::api::{Fate, MessageView, Sender, State, Why};
 use crate::state::digest::Digest;
 use crate::state::trace::Trace;
 
@@ -135,6 +135,8 @@ impl Content {
 pub(crate) struct Message {
     pub(crate) id: MessageId,
     pub(crate) recipient: Msisdn,
+    /// Its sender, which outlives its content: whoever is told its fate is told whose message it was.
+    pub(crate) sender: Sender,
     /// When sending ends.
     pub(crate) send_until: WallMs,
     /// When its fate is decided at the latest.
@@ -172,6 +174,7 @@ impl Message {
         Self {
             id: MessageId(0),
             recipient: Msisdn::parse(b"0").expect("a digit"),
+            sender: Sender::default(),
             send_until: WallMs(0),
             deadline: WallMs(0),
             due: WallMs(0),
@@ -197,6 +200,7 @@ impl Message {
     pub(crate) fn reset(&mut self, accepted: &wal::record::Accepted<'_>, at: WallMs) {
         self.id = accepted.id;
         self.recipient = accepted.recipient;
+        self.sender = Sender::new(accepted.sender);
         self.send_until = WallMs(accepted.send_until_ms);
         self.deadline = WallMs(accepted.deadline_ms);
         self.due = at;
@@ -288,6 +292,7 @@ impl Message {
             digest.number(part.receipt);
             digest.number(u64::from(part.named_by.0));
         }
+        digest.bytes(self.sender.as_bytes());
         digest.bytes(&self.content.bytes);
         digest.bytes(self.trace.bytes());
     }

@@ -3,7 +3,7 @@
 use wal::snapshot::{AccountImage, Head, MessageImage, PartImages, Piece, Pieces, SnapshotError};
 use wire::id::{AccountId, Partition};
 
-use crate::api::{State, Why};
+use crate::api::{Sender, State, Why};
 use crate::state::fates::{AccountFates, Fates};
 use crate::state::keys::Keys;
 use crate::state::message::{Part, PartState, Parts};
@@ -109,7 +109,9 @@ impl PartitionState {
             message.state = state;
             message.may_have_left = image.may_have_left;
             message.parts = restored;
-            message.content.set(image.sender, image.text);
+            message.sender = Sender::new(image.sender);
+            // A text that is needed no more was given up together with the sender beside it.
+            message.content.set(if image.text.is_empty() { &[] } else { image.sender }, image.text);
             trace = message.trace.restore(image.trace);
         });
         trace?;

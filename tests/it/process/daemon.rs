@@ -169,6 +169,12 @@ carriers = ["reliable"]
         self.dir.join("switchyard.toml")
     }
 
+    /// Lets the account bind over SMPP, with the password `secret12`.
+    pub(crate) fn with_smpp(self) -> Self {
+        self.with_line("smpp = \"127.0.0.1:0\"", "native =")
+            .with_line("smpp_password = \"secret12\"", "sender =")
+    }
+
     /// The number of a line of the configuration, from 1.
     pub(crate) fn line_of(&self, line: &str) -> usize {
         1 + self.config().lines().position(|l| l == line).expect("the configuration has this line")
@@ -199,8 +205,8 @@ carriers = ["reliable"]
         let mut process = self.spawn();
         let id = process.child.id();
         let data = self.seen_by(id);
-        let (http, native) = process.until("the daemon serves", |_| serving(&data, id));
-        Daemon { process, http, native }
+        let Addresses { http, native, smpp } = process.until("the daemon serves", |_| serving(&data, id));
+        Daemon { process, http, native, smpp }
     }
 
     /// Starts a daemon that is expected to refuse, and gives its status and all that it said.
@@ -237,9 +243,15 @@ pub(crate) struct Daemon {
     process: Process,
     pub(crate) http: SocketAddr,
     pub(crate) native: SocketAddr,
+    smpp: Option<SocketAddr>,
 }
 
 impl Daemon {
+    /// Where customers bind, if [`Setup::with_smpp`] asked for it.
+    pub(crate) fn smpp(&self) -> SocketAddr {
+        self.smpp.expect("the daemon says where it listens for SMPP")
+    }
+
     /// The id of the process.
     pub(crate) fn id(&self) -> u32 {
         self.process.child.id()
@@ -270,8 +282,7 @@ impl Daemon {
 
     /// Asks it to stop, as an operator does, and waits until it has.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
-        self.signal("-TERM");
-        (self.process.wait(), self.process.log())
+        (self.process.terminate(), self.process.log())
     }
 
     /// Probes until there is something; the daemon must live on.
@@ -341,6 +352,14 @@ impl Process {
         Self { child, log }
     }
 
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args(["-TERM", &id]).status().expect("`kill` is there");
+        assert!(status.success(), "our own child can be told to stop");
+        self.wait()
+    }
+
     /// Probes until there is something, each time something is said and at least every [`PACE`]. The process must live on.
     pub(crate) fn until<T>(&mut self, what: &str, mut probe: impl FnMut(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
@@ -374,8 +393,15 @@ impl Process {
     }
 }
 
-/// The addresses of the daemon with this process id, HTTP and native, once it is ready. A killed one leaves its file behind.
-fn serving(data: &Path, id: u32) -> Option<(SocketAddr, SocketAddr)> {
+/// Where a daemon listens.
+struct Addresses {
+    http: SocketAddr,
+    native: SocketAddr,
+    smpp: Option<SocketAddr>,
+}
+
+/// The addresses of the daemon with this process id, once it is ready. A killed one leaves its file behind.
+fn serving(data: &Path, id: u32) -> Option<Addresses> {
     let ports = fs::read_to_string(data.join("ports")).ok()?;
     let value = |name: &str| {
         let mut pairs = ports.lines().filter_map(|line| line.split_once('='));
@@ -386,7 +412,8 @@ fn serving(data: &Path, id: u32) -> Option<(SocketAddr, SocketAddr)> {
     }
     let (http, native) = (value("http")?.parse().ok()?, value("native")?.parse().ok()?);
     let ready = http::get(http, "/readyz", None).is_ok_and(|response| response.status == 200);
-    ready.then_some((http, native))
+    let smpp = value("smpp").and_then(|address| address.parse().ok());
+    ready.then_some(Addresses { http, native, smpp })
 }
 
 impl Drop for Process {

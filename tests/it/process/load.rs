@@ -18,6 +18,11 @@ fn the_load_generator_accounts_for_every_message_over_http() {
     check("http", 5_000);
 }
 
+#[test]
+fn the_load_generator_accounts_for_every_message_over_smpp() {
+    check("smpp", 20_000);
+}
+
 fn check(protocol: &str, messages: u64) {
     let dir = temporary_dir();
     let figures = dir.path().join("figures.json");

@@ -131,7 +131,7 @@ pub struct MessageImage<'a> {
     pub state: u8,
     /// A doubtful attempt of it was followed by another.
     pub may_have_left: bool,
-    /// The sender, while the text is needed.
+    /// The sender.
     pub sender: &'a [u8],
     /// The text, while it is needed.
     pub text: &'a [u8],

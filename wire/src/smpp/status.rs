@@ -90,6 +90,7 @@ statuses! {
     ESME_RINVOPTPARAMVAL = 0xC4, Permanent, "Invalid optional parameter value.";
     ESME_RDELIVERYFAILURE = 0xFE, Permanent, "Delivery failure, of `data_sm_resp`.";
     ESME_RUNKNOWNERR = 0xFF, Temporary, "Unknown error.";
+    ESME_RINVDCS = 0x104, Permanent, "Invalid data coding scheme (5.0 §4.7.6).";
 }
 
 impl CommandStatus {

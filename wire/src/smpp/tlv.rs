@@ -12,6 +12,8 @@ pub struct Tag(pub u16);
 impl Tag {
     /// `receipted_message_id`, §5.3.2.12.
     pub const RECEIPTED_MESSAGE_ID: Self = Self(0x001E);
+    /// `user_message_reference`, §5.3.2.17: the sender's own number of a message.
+    pub const USER_MESSAGE_REFERENCE: Self = Self(0x0204);
     /// `sar_msg_ref_num`, §5.3.2.22.
     pub const SAR_MSG_REF_NUM: Self = Self(0x020C);
     /// `sar_total_segments`, §5.3.2.23.

@@ -83,6 +83,20 @@ pub fn relative_time(duration: Duration) -> [u8; 16] {
     field
 }
 
+/// An absolute time for a PDU, in UTC (§7.1.1).
+#[must_use]
+pub fn absolute_time(at: WallMs) -> [u8; 16] {
+    let (year, month, day) = civil_from_days(at.0 / 86_400_000);
+    let second_of_day = at.0 / 1000 % 86_400;
+    let parts = [year % 100, month, day, second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60];
+    let mut field = *b"000000000000000+";
+    for (place, part) in field[..12].chunks_exact_mut(2).zip(parts) {
+        place.copy_from_slice(&digits(part));
+    }
+    field[12] = b'0' + u8::try_from(at.0 / 100 % 10).unwrap_or(0);
+    field
+}
+
 /// Appends a receipt's date, `YYMMDDhhmm` in UTC (Appendix B).
 pub fn put_minutes(out: &mut Vec<u8>, at: WallMs) {
     let (year, month, day) = civil_from_days(at.0 / 86_400_000);
@@ -158,6 +172,13 @@ mod tests {
         check("000229120000000+", 951_825_600_000);
         check("261122220255020-", 1_795_402_975_000);
         check("261123030255", 1_795_402_975_000);
+    }
+
+    #[test]
+    fn an_absolute_time_is_read_back() {
+        let at = WallMs(1_795_402_975_000);
+        assert_eq!(&absolute_time(at.plus(Duration::from_millis(300))), b"261123030255300+");
+        assert_eq!(SmppTime::read(&absolute_time(at)), Ok(Some(SmppTime::Absolute(at))));
     }
 
     #[test]

@@ -131,6 +131,26 @@ pub(super) fn read(codes: &[u8], out: &mut String) {
     }
 }
 
+/// Where codes, one to an octet, first say something that is in no table: a top bit, an escape before nothing or before
+/// what the extension does not have.
+pub(super) fn first_unknown(codes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at < codes.len() {
+        match codes[at] {
+            ESCAPE => {
+                let is_known = |code: &u8| EXTENSION.iter().any(|(extension, _)| extension == code);
+                if !codes.get(at + 1).is_some_and(is_known) {
+                    return Some(at);
+                }
+                at += 2;
+            }
+            0x80.. => return Some(at),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
 /// Packs the codes from `start` on into seven bits each, in place, least significant bits first (3GPP TS 23.038
 /// §6.1.2.1), after `fill_bits` zero bits (0 to 6) that bring the first to a septet's border behind a user data header.
 pub(super) fn pack(out: &mut Vec<u8>, start: usize, fill_bits: u32) {

@@ -233,6 +233,56 @@ const fn units_in(alphabet: Alphabet, bytes: usize) -> usize {
     }
 }
 
+/// User data that says nothing in the alphabet that it is said to be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("octet {at} of the text is none of {alphabet:?}")]
+pub struct Undecodable {
+    /// What was expected.
+    pub alphabet: Alphabet,
+    /// Where something else stood, from 0.
+    pub at: usize,
+}
+
+/// The text of user data without its header, word for word. Where a handset would show a replacement ([`read`]), this is an
+/// error: whoever takes a message from a customer does not change it. GSM 7-bit one septet to an octet.
+///
+/// # Errors
+/// [`Undecodable`].
+pub fn decode<'a>(
+    alphabet: Alphabet,
+    octets: &'a [u8],
+    scratch: &'a mut String,
+) -> Result<&'a str, Undecodable> {
+    let wrong = |at| Err(Undecodable { alphabet, at });
+    match alphabet {
+        Alphabet::Gsm7 => {
+            if gsm7::is_identity(octets)
+                && let Ok(text) = core::str::from_utf8(octets)
+            {
+                return Ok(text);
+            }
+            if let Some(at) = gsm7::first_unknown(octets) {
+                return wrong(at);
+            }
+        }
+        Alphabet::Latin1 => {}
+        Alphabet::Ucs2 => {
+            if !octets.len().is_multiple_of(2) {
+                return wrong(octets.len() - 1);
+            }
+            let units = octets.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+            let mut at = 0;
+            for character in char::decode_utf16(units) {
+                let Ok(character) = character else { return wrong(at) };
+                at += character.len_utf16() * 2;
+            }
+        }
+    }
+    scratch.clear();
+    read(alphabet, octets, scratch);
+    Ok(scratch)
+}
+
 /// Appends the text of user data without its header: what a handset would show. GSM 7-bit one septet to an octet.
 pub fn read(alphabet: Alphabet, octets: &[u8], out: &mut String) {
     match alphabet {

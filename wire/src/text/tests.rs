@@ -129,3 +129,22 @@ proptest! {
         let _ = PartHeader::read_udh(&octets);
     }
 }
+
+#[test]
+fn a_customers_octets_are_read_word_for_word_or_not_at_all() {
+    let check = |alphabet, octets: &[u8], expected: Result<&str, usize>| {
+        let mut scratch = "left over".to_owned();
+        let read = decode(alphabet, octets, &mut scratch).map_err(|error| error.at);
+        assert_eq!(read, expected, "{alphabet:?} {octets:x?}");
+    };
+    check(Alphabet::Gsm7, b"hello", Ok("hello"));
+    check(Alphabet::Gsm7, &[0x00, b'a', 0x1B, 0x65, 0x7E], Ok("@a€ü"));
+    check(Alphabet::Gsm7, b"", Ok(""));
+    check(Alphabet::Gsm7, &[b'a', 0xE4], Err(1));
+    check(Alphabet::Gsm7, &[b'a', 0x1B], Err(1));
+    check(Alphabet::Gsm7, &[0x1B, 0x41], Err(0));
+    check(Alphabet::Latin1, &[b'a', 0xE4], Ok("aä"));
+    check(Alphabet::Ucs2, &[0x04, 0x3F, 0xD8, 0x3D, 0xDE, 0x42], Ok("п🙂"));
+    check(Alphabet::Ucs2, &[0x04, 0x3F, 0x04], Err(2));
+    check(Alphabet::Ucs2, &[0x04, 0x3F, 0xD8, 0x3D], Err(2));
+}

@@ -63,6 +63,8 @@ fn event(n: u64, partition: u16) -> FateEvent {
         fate: Fate::Delivered,
         why: Why::Receipt,
         code: 0,
+        recipient: "+4915112345678".parse().unwrap(),
+        sender: shards::api::Sender::new(b"Acme"),
     }
 }
 

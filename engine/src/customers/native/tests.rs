@@ -170,6 +170,8 @@ fn fates_are_told_to_subscribers_until_they_are_gone() {
         fate: Fate::Failed,
         why: Why::Response,
         code: 0x58,
+        recipient: "+4915112345678".parse().unwrap(),
+        sender: shards::api::Sender::new(b"Acme"),
     };
     probe.reply(Reply::Fate { subscriber, event });
     probe.settle();

@@ -7,9 +7,19 @@ use super::super::query::QuerySmResp;
 use super::super::sm::SmResp;
 use super::super::status::CommandStatus;
 use super::super::tlv::Tlvs;
+use super::table::Table;
 use super::{CloseReason, Role, Session, State};
 
 impl Session {
+    /// MC: how many requests of ours may be in flight, now that it is known who binds. Before [`Session::accept_bind`].
+    ///
+    /// # Panics
+    /// When something is in flight already, or the window is not within its bounds.
+    pub fn set_window(&mut self, window_pdus_max: u32) {
+        assert!(matches!(self.state, State::Deciding { .. }), "a window is set before the bind is accepted");
+        self.table = Table::new(window_pdus_max, self.table.draw());
+    }
+
     /// MC: lets the customer in that [`super::Event::BindRequested`] told of.
     pub fn accept_bind(&mut self) {
         let State::Deciding { kind, sequence, interface_version } = self.state else { return };
