@@ -217,7 +217,7 @@ fn warnings(config: &Config, identity: Option<&Identity>, shards: u16, out: &mut
         if identity.shards != shards {
             let theirs = identity.shards;
             all.push(format!(
-                "node.cores gives {shards} shards, and the data directory has {theirs}: serve will refuse"
+                "node.cores gives {shards} shards, and the data directory has {theirs}: the next start deals its partitions anew"
             ));
         }
     }
