@@ -131,16 +131,21 @@ impl World {
         }
     }
 
-    /// The operator reads another configuration in: each route begins with its next carrier. The cores learn of it one by one.
+    /// The operator reads another configuration in: each route begins with its next carrier, and accounts have
+    /// other places. The cores learn of it one by one.
     pub(super) fn replan(&mut self) {
         let mut plan = Plan::clone(&self.node.plan);
         let mut routes = plan.routes.all().to_vec();
         routes.iter_mut().for_each(|route| route.carriers.rotate_left(1));
         plan.routes = Routes::new(routes);
+        // The world finds accounts by their places; the shards may not care.
+        let mut given = plan.clone();
+        given.accounts.rotate_left(1);
+        let given = Arc::new(given);
         self.node.plan = Arc::new(plan);
         let cores = if self.node.is_up() { self.node.cores.len() } else { 0 };
         for core in 0..cores {
-            self.give(core, Input::Plan(Arc::clone(&self.node.plan)));
+            self.give(core, Input::Plan(Arc::clone(&given)));
         }
     }
 
