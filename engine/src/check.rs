@@ -88,7 +88,7 @@ fn node(
 }
 
 fn accounts(config: &Config, out: &mut String) {
-    let mut table = Table::new(&["account", "class", "sender", "keys"]);
+    let mut table = Table::new(&["account", "class", "sender", "open", "rate", "keys"]);
     for account in &config.accounts {
         let plain = account.keys.iter().filter(|key| matches!(key, AccountKey::Plain(_))).count();
         let keys = match (account.keys.len() - plain, plain) {
@@ -96,7 +96,10 @@ fn accounts(config: &Config, out: &mut String) {
             (0, plain) => format!("{plain} in plain text"),
             (hashed, plain) => format!("{hashed} hashed, {plain} in plain text"),
         };
-        table.row([account.name.clone(), account.class.name().to_owned(), account.sender.clone(), keys]);
+        let open = account.open_messages.map_or_else(|| "any".to_owned(), |open| open.to_string());
+        let rate = account.rate_per_s.map_or_else(|| "any".to_owned(), |rate| format!("{rate}/s"));
+        let (name, class) = (account.name.clone(), account.class.name().to_owned());
+        table.row([name, class, account.sender.clone(), open, rate, keys]);
     }
     put(out, format_args!("{table}"));
 }
@@ -273,7 +276,7 @@ mod tests {
             "1, on cores 0",
             "16, about 16 to a shard",
             "127.0.0.1:7700, and shard by shard on 7701 to 7701",
-            "a        transactional  A       1 in plain text",
+            "a        transactional  A       any   any   1 in plain text",
             "c        127.0.0.1:2775  1 in all, 1 a shard  64 a bind, 64 in all  100/s, 100/s a shard",
             "+49151…     c",
             "all others  none: refused as no-route",

@@ -71,6 +71,12 @@ pub enum Refusal {
     /// As many keys are remembered as the shard holds.
     #[error("as many idempotency keys are remembered as this node holds")]
     KeysFull,
+    /// The account has as many open messages as it may.
+    #[error("the account has as many open messages as it may")]
+    AccountFull,
+    /// The account submits faster than it may.
+    #[error("the account submits faster than it may")]
+    Rate,
     /// More is waiting for the disk, or for another core, than is allowed.
     #[error("the node is busy")]
     Busy,
@@ -110,6 +116,8 @@ impl Refusal {
             | Self::Account => Retry::Never,
             Self::QueueFull => Retry::Later(Duration::from_secs(1)),
             Self::KeysFull => Retry::Later(Duration::from_secs(60)),
+            Self::AccountFull => Retry::Later(Duration::from_secs(1)),
+            Self::Rate => Retry::Later(Duration::from_millis(100)),
             Self::Busy => Retry::Later(Duration::from_millis(100)),
             Self::DiskFull | Self::Stopping | Self::NotHome => Retry::Elsewhere,
         }
@@ -129,6 +137,8 @@ impl Refusal {
             Self::QueueFull => 32,
             Self::KeysFull => 33,
             Self::Busy => 34,
+            Self::AccountFull => 35,
+            Self::Rate => 36,
             Self::Stopping => 48,
             Self::NotHome => 49,
             Self::DiskFull => 50,
@@ -148,6 +158,8 @@ impl Refusal {
             Self::Account => "account",
             Self::QueueFull => "queue-full",
             Self::KeysFull => "keys-full",
+            Self::AccountFull => "account-full",
+            Self::Rate => "rate",
             Self::DiskFull => "disk-full",
             Self::Busy => "busy",
             Self::Stopping => "stopping",
@@ -162,7 +174,7 @@ impl Refusal {
     }
 
     /// All of them, for tables and metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::KeyConflict,
         Self::NoRoute,
         Self::Text,
@@ -172,6 +184,8 @@ impl Refusal {
         Self::Account,
         Self::QueueFull,
         Self::KeysFull,
+        Self::AccountFull,
+        Self::Rate,
         Self::DiskFull,
         Self::Busy,
         Self::Stopping,

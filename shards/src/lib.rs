@@ -9,6 +9,7 @@
 //! nothing that rests on a record leaves before it is durable. The room is pure: no socket, no file, no clock. `engine`
 //! drives it with real ones, the simulator with invented ones.
 
+mod accounts;
 pub mod api;
 mod clock;
 pub mod counters;

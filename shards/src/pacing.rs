@@ -21,6 +21,11 @@ impl Bucket {
         Self { per_second, level: per_second.map_or(0, Self::full), filled_at: now }
     }
 
+    /// The rate; `None`: no limit.
+    pub(crate) const fn per_second(&self) -> Option<u32> {
+        self.per_second
+    }
+
     fn full(per_second: u32) -> u64 {
         (u64::from(per_second) / BURST_PARTS).max(1) * NANOS
     }

@@ -50,6 +50,10 @@ pub struct Account {
     pub class: Class,
     /// The sender of a submission that names none.
     pub sender: String,
+    /// How many open messages it has on a shard at most.
+    pub open_messages_max: usize,
+    /// How many segments a second it may submit to each shard; `None`: any.
+    pub rate_per_shard: Option<u32>,
 }
 
 /// A carrier, and how it is spoken to.

@@ -190,6 +190,8 @@ fn plan(dice: &mut Dice, calm: bool, shards: u16, forgets: bool) -> Plan {
         name: name.into(),
         class: Class::Transactional,
         sender: "Sim".into(),
+        open_messages_max: if tight { 3 } else { 10_000 },
+        rate_per_shard: None,
     });
     Plan {
         node: NodeId(1),

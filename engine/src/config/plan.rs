@@ -21,7 +21,20 @@ pub struct Host {
 /// Why a configuration does not fit this host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// A rate cannot be divided.
+    /// An account's rate cannot be divided.
+    #[error(
+        "account {account}: rate = {rate} cannot be shared by {shards} shards, each of which needs at least 1; raise it, \
+         or set node.cores to fewer cores"
+    )]
+    AccountRateTooLow {
+        /// The account's name.
+        account: String,
+        /// Its rate.
+        rate: u32,
+        /// The shards.
+        shards: u16,
+    },
+    /// A carrier's rate cannot be divided.
     #[error(
         "carrier {carrier}: rate = {rate} cannot be shared by {shards} shards, each of which needs at least 1; \
          raise it, or set node.cores to fewer cores"
@@ -43,6 +56,7 @@ impl Config {
     /// [`PlanError`] when something cannot be divided.
     pub fn plan(&self, host: Host) -> Result<Plan, PlanError> {
         assert!(host.shards >= 1, "a node has a shard");
+        let accounts = self.accounts.iter().map(|account| plan_account(account, host.shards));
         let carriers = self.carriers.iter().map(|carrier| plan_carrier(carrier, host.shards));
         let fits_memory = host.memory_bytes / limits::KEYS_MEMORY_DIVISOR / limits::KEY_TABLE_BYTES;
         let keys = self.limits.keys.unwrap_or(fits_memory);
@@ -50,7 +64,7 @@ impl Config {
             node: self.node.id,
             shards: host.shards,
             partitions: host.partitions,
-            accounts: self.accounts.iter().map(plan_account).collect(),
+            accounts: accounts.collect::<Result<_, _>>()?,
             carriers: carriers.collect::<Result<_, _>>()?,
             routes: Routes::new(self.routes.clone()),
             classes: self.classes,
@@ -67,13 +81,21 @@ fn share(whole: u64, parts: u16) -> usize {
     usize::try_from(whole.div_ceil(u64::from(parts))).unwrap_or(usize::MAX)
 }
 
-fn plan_account(account: &super::Account) -> brain::Account {
-    brain::Account {
+fn plan_account(account: &super::Account, shards: u16) -> Result<brain::Account, PlanError> {
+    let rate_per_shard = match account.rate_per_s {
+        Some(rate) if rate < u32::from(shards) => {
+            return Err(PlanError::AccountRateTooLow { account: account.name.clone(), rate, shards });
+        }
+        rate => rate.map(|rate| rate / u32::from(shards)),
+    };
+    Ok(brain::Account {
         id: account.id(),
         name: account.name.clone(),
         class: account.class,
         sender: account.sender.clone(),
-    }
+        open_messages_max: account.open_messages.map_or(usize::MAX, |open| share(open, shards)),
+        rate_per_shard,
+    })
 }
 
 fn plan_carrier(carrier: &super::Carrier, shards: u16) -> Result<brain::Carrier, PlanError> {

@@ -195,6 +195,9 @@ fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account)
     let words = Class::ALL.map(|class| (class.name(), class));
     let class = section.optional("class", |class| value::word(class, &words))?;
     let sender = section.required("sender", "the sender of messages that name none", sender)?;
+    let most = 1..=limits::MESSAGES_MAX;
+    let open_messages = section.optional("open_messages", |count| value::whole(count, most.clone()))?;
+    let rate = section.optional("rate", |rate| value::whole(rate, 1..=limits::RATE_MAX))?;
     let smpp = smpp_access(section)?;
     section.end()?;
     let account = Account {
@@ -202,6 +205,8 @@ fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account)
         keys,
         class: class.unwrap_or(Class::Transactional),
         sender: sender.value,
+        open_messages,
+        rate_per_s: rate.map(|rate| u32::try_from(rate).expect("its bounds have 32 bits")),
         smpp,
     };
     Ok((name, key_lines, account))

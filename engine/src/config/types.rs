@@ -165,6 +165,10 @@ pub struct Account {
     pub class: Class,
     /// The sender of a submission that names none.
     pub sender: String,
+    /// Open messages of it on the node; `None`: as many as the node has room for.
+    pub open_messages: Option<u64>,
+    /// Segments a second that it may submit to the node; `None`: any.
+    pub rate_per_s: Option<u32>,
     /// How it may bind over SMPP; `None`: not at all.
     pub smpp: Option<SmppAccess>,
 }

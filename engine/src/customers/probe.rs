@@ -78,6 +78,8 @@ fn plan() -> Plan {
             name: "dev".into(),
             class: Class::Transactional,
             sender: String::new(),
+            open_messages_max: 1000,
+            rate_per_shard: None,
         }],
         carriers: Vec::new(),
         routes: Routes::new(Vec::new()),

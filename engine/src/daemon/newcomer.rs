@@ -73,6 +73,8 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
             keys: vec![AccountKey::Plain(key)],
             class: Class::Transactional,
             sender: "Switchyard".to_owned(),
+            open_messages: None,
+            rate_per_s: None,
             smpp: None,
         }],
         carriers: vec![Carrier::new("sandbox", address, "switchyard")],

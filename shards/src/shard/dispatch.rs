@@ -22,8 +22,7 @@ impl Shard {
         let message = cell.state.messages.at(slot);
         assert!(message.state == State::Queued, "only a queued message waits for a carrier");
         let (recipient, class, segments) = (message.recipient, message.class, message.segments());
-        let account = self.accounts.get(&message.account).copied();
-        let account = account.unwrap_or_else(|| u16::try_from(self.plan.accounts.len()).unwrap_or(u16::MAX));
+        let account = self.accounts.queue_place(message.account);
         let slot_ref = cell.state.messages.reference(slot);
         let cell_place = u16::try_from(place).expect("at most 512 cells");
         let waiting = Waiting { cell: cell_place, slot: slot_ref, account, segments };

@@ -35,12 +35,11 @@ mod transmit;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use wal::{Batch, Lsn};
-use wire::id::{AccountId, Partition, ShardId};
+use wire::id::{Partition, ShardId};
 use wire::time::{Instant, Now, WallMs};
 
+use crate::accounts::Accounts;
 use crate::api::{Origin, Refusal, Reply};
 use crate::clock::RecordClock;
 use crate::counters::Counters;
@@ -94,7 +93,7 @@ struct CarrierState {
 pub struct Shard {
     config: ShardConfig,
     plan: Arc<Plan>,
-    accounts: HashMap<AccountId, u16, FixedState>,
+    accounts: Accounts,
     /// The shard's partitions, in their order; partition `p` is at `p / shards`.
     cells: Vec<Cell>,
     links: Vec<Link>,
@@ -157,10 +156,9 @@ impl Shard {
             config.id.0 < plan.shards && plan.shards <= plan.partitions.count(),
             "no such shard in this plan"
         );
-        let accounts = (0_u16..).zip(&plan.accounts).map(|(place, account)| (account.id, place)).collect();
         let mut shard = Self {
             config,
-            accounts,
+            accounts: Accounts::new(&plan, Instant(0)),
             cells: Vec::new(),
             links: Vec::new(),
             carriers: plan.carriers.iter().map(|_| CarrierState::default()).collect(),

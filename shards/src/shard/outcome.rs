@@ -234,6 +234,7 @@ impl Shard {
         cell.wheel.cancel(slot);
         cell.after_decided(Output::Fate { account });
         self.open_messages -= 1;
+        self.accounts.over(account);
         self.latencies.fate.record(at.since(id.minted_at()));
         *match fate {
             Fate::Delivered => &mut self.counters.fated_delivered,

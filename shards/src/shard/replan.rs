@@ -25,7 +25,7 @@ impl Shard {
         );
         assert!(plan.carriers == self.plan.carriers, "another plan has the same carriers in the same places");
         self.clock.read(now);
-        self.accounts = (0_u16..).zip(&plan.accounts).map(|(place, account)| (account.id, place)).collect();
+        self.accounts.replace(&plan, now.mono);
         // What waits is queued by its account's place as well.
         let is_other = plan.routes.all() != self.plan.routes.all() || plan.accounts != self.plan.accounts;
         self.plan = plan;

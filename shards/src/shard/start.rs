@@ -271,6 +271,9 @@ impl Shard {
 
     fn take_over_message(&mut self, at: wire::time::WallMs, place: usize, slot: u32) {
         let message = self.cells[place].state.messages.at(slot);
+        if !message.is_final() {
+            self.accounts.opened(message.account);
+        }
         match message.state {
             State::Final(_) => {}
             State::Attempting => {

@@ -77,6 +77,7 @@ impl Shard {
         let at = self.clock.read(now);
         self.has_room_for(at, place, key)?;
         plan.routes.find(submission.recipient).ok_or(Refusal::NoRoute)?;
+        self.accounts.admit(submission.account, now.mono, checked.segments)?;
         let id = self.accept(at, place, submission, &checked, key);
         let acceptance = Acceptance { id, known: false };
         self.cells[place].after_decided(Output::Answer { origin, acceptance, since: now.mono });
@@ -88,8 +89,8 @@ impl Shard {
         plan: &'a crate::plan::Plan,
         submission: &Submission<'a>,
     ) -> Result<Checked<'a>, Refusal> {
-        let account = self.accounts.get(&submission.account).ok_or(Refusal::Account)?;
-        let account = &plan.accounts[usize::from(*account)];
+        let account = self.accounts.place(submission.account).ok_or(Refusal::Account)?;
+        let account = &plan.accounts[usize::from(account)];
         if submission.key.len() > KeyHash::KEY_BYTES_MAX {
             return Err(Refusal::KeyLength);
         }
@@ -156,6 +157,7 @@ impl Shard {
         *cell.live(slot) = super::cell::Live::default();
         cell.rearm(at, slot);
         self.open_messages += 1;
+        self.accounts.opened(submission.account);
         self.count_accepted(checked.class);
         self.enqueue(place, slot);
         id

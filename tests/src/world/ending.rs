@@ -161,7 +161,7 @@ impl World {
             if is_due
                 && matches!(
                     intent.refused.take(),
-                    Some(Refusal::QueueFull | Refusal::KeysFull | Refusal::Busy)
+                    Some(Refusal::QueueFull | Refusal::AccountFull | Refusal::KeysFull | Refusal::Busy)
                 )
             {
                 self.submit(customer, nonce);

@@ -113,6 +113,7 @@ const fn status_line(status: u16) -> &'static str {
         413 => "HTTP/1.1 413 Content Too Large\r\n",
         417 => "HTTP/1.1 417 Expectation Failed\r\n",
         422 => "HTTP/1.1 422 Unprocessable Content\r\n",
+        429 => "HTTP/1.1 429 Too Many Requests\r\n",
         431 => "HTTP/1.1 431 Request Header Fields Too Large\r\n",
         501 => "HTTP/1.1 501 Not Implemented\r\n",
         503 => "HTTP/1.1 503 Service Unavailable\r\n",
