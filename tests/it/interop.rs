@@ -31,7 +31,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use analyser::analyse;
-use daemon::{Daemon, KEY, Process, Setup, temporary_dir};
+use daemon::{KEY, Process, Setup, temporary_dir};
 use programs::root;
 use recorder::Recorder;
 
@@ -57,7 +57,7 @@ fn npm_smpp_delivers_what_was_submitted_and_the_analyser_finds_nothing_wrong() {
     let texts = texts();
     let ids: Vec<String> = texts.iter().map(|text| submit(daemon.http, text)).collect();
     for id in &ids {
-        delivered(&mut daemon, id);
+        daemon.delivered(id);
     }
     // A link that is idle asks whether its carrier lives.
     daemon.until("an enquire_link has passed", || {
@@ -107,15 +107,6 @@ fn submit(http: SocketAddr, text: &str) -> String {
     let answer = http::post(http, "/v1/messages", KEY, &json!({"to": "+4915112345678", "text": text}));
     let answer = answer.expect("the daemon takes requests");
     answer.json()["id"].as_str().unwrap_or_else(|| panic!("an answer without an id: {answer:?}")).to_owned()
-}
-
-fn delivered(daemon: &mut Daemon, id: &str) {
-    let http = daemon.http;
-    daemon.until(&format!("{id} is delivered"), || {
-        let answer =
-            http::get(http, &format!("/v1/messages/{id}"), Some(KEY)).expect("the daemon takes requests");
-        (answer.json()["state"] == "delivered").then_some(())
-    });
 }
 
 /// The texts that the peer received, put together from their segments, and how often.

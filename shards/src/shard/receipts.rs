@@ -103,21 +103,13 @@ impl Shard {
 
     /// Gives a receipt to its message.
     fn report(&mut self, at: WallMs, place: usize, (slot, part): (u32, u8), receipt: &Receipt) {
-        self.counters.receipts_matched += 1;
         let message = self.cells[place].state.messages.at(slot);
         // A carrier that repeats itself without end fills no log: its word is known.
         if message.is_final() && message.trace.is_full() {
+            self.counters.receipts_matched += 1;
             return;
         }
-        let reported = Reported {
-            id: message.id,
-            attempt: message.attempt,
-            part,
-            state: receipt.state,
-            error: receipt.error,
-            carrier: receipt.carrier,
-        };
-        self.cells[place].decide_on(slot, at, &Record::Reported(reported));
+        self.report_always(at, place, (slot, part), receipt);
         self.after_change(at, place, slot);
     }
 
@@ -139,12 +131,12 @@ impl Shard {
                 state: parked.state,
                 error: parked.error,
             };
-            self.report_parked(at, place, (slot, part), &receipt);
+            self.report_always(at, place, (slot, part), &receipt);
         }
     }
 
-    /// As [`Shard::report`], for one that was parked: the record must be written, since it takes it out again.
-    fn report_parked(&mut self, at: WallMs, place: usize, (slot, part): (u32, u8), receipt: &Receipt) {
+    /// As [`Shard::report`], whatever the trace holds: the record of one that was parked takes it out again.
+    fn report_always(&mut self, at: WallMs, place: usize, (slot, part): (u32, u8), receipt: &Receipt) {
         self.counters.receipts_matched += 1;
         let message = self.cells[place].state.messages.at(slot);
         let reported = Reported {

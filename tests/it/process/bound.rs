@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::carrier::Carrier;
-use crate::daemon::{Daemon, KEY, Setup, temporary_dir};
+use crate::daemon::{KEY, Setup, temporary_dir};
 use crate::http;
 use crate::pdu::{
     BIND_RECEIVER, BIND_TRANSCEIVER, BIND_TRANSMITTER, DELIVER_SM, ENQUIRE_LINK, Pdu, RESPONSE, SUBMIT_SM,
@@ -47,7 +47,7 @@ fn a_customer_that_was_away_is_told_when_it_comes_back_after_a_kill() {
     // A transmitter has no receipts: nobody is there when the fate comes.
     let mut transmitter = Customer::bind(daemon.smpp(), BIND_TRANSMITTER);
     let id = transmitter.submit("tell me later", 1);
-    delivered(&mut daemon, &id);
+    daemon.delivered(&id);
     daemon.kill();
 
     let mut daemon = setup.start();
@@ -101,15 +101,6 @@ fn two_customers_of_an_account_are_told_each_fate_once() {
     told.sort();
     ids.sort();
     assert_eq!(told, ids);
-}
-
-fn delivered(daemon: &mut Daemon, id: &str) {
-    let http = daemon.http;
-    daemon.until(&format!("{id} is delivered"), || {
-        let answer =
-            http::get(http, &format!("/v1/messages/{id}"), Some(KEY)).expect("the daemon takes requests");
-        (answer.json()["state"] == "delivered").then_some(())
-    });
 }
 
 /// One bind, which answers what it is asked and each receipt that it takes.

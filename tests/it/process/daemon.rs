@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::http;
 use crate::programs::programs;
 
@@ -288,6 +290,17 @@ impl Daemon {
     /// Probes until there is something; the daemon must live on.
     pub(crate) fn until<T>(&mut self, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         self.process.until(what, |_| probe())
+    }
+
+    /// Waits until a message is delivered, and gives what a query says of it.
+    pub(crate) fn delivered(&mut self, id: &str) -> Value {
+        let (http, path) = (self.http, format!("/v1/messages/{id}"));
+        self.until(&format!("{id} is delivered"), || {
+            let answer = http::get(http, &path, Some(KEY)).expect("the daemon takes requests");
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let message = answer.json();
+            (message["state"] == "delivered").then_some(message)
+        })
     }
 }
 

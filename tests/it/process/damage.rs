@@ -8,10 +8,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::carrier::Carrier;
-use crate::daemon::{Daemon, KEY, Setup, temporary_dir};
+use crate::daemon::{KEY, Setup, temporary_dir};
 use crate::http;
 
 const BLOCK_BYTES: usize = 4096;
@@ -32,9 +32,9 @@ fn a_torn_tail_is_cut_and_the_daemon_serves() {
     let mut daemon = setup.start();
     // What was synced before the torn batch is there. (The batch itself was torn here after it had been acknowledged, which
     // no power cut can do.)
-    delivered(&mut daemon, &ids[0]);
+    daemon.delivered(&ids[0]);
     let id = submit(daemon.http, "after the tail was cut");
-    delivered(&mut daemon, &id);
+    daemon.delivered(&id);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn rubbish_behind_the_last_batch_is_cut_and_the_daemon_serves() {
     });
     let mut daemon = setup.start();
     for id in &ids {
-        delivered(&mut daemon, id);
+        daemon.delivered(id);
     }
 }
 
@@ -93,7 +93,7 @@ fn a_second_daemon_on_a_directory_is_refused_and_the_first_serves_on() {
     assert_eq!(status.code(), Some(1), "{words}");
     expect_words(&words, &[&setup.data().to_string_lossy(), &daemon.id().to_string()]);
     let id = submit(daemon.http, "the first one still serves");
-    delivered(&mut daemon, &id);
+    daemon.delivered(&id);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn an_orderly_stop_leaves_no_doubt() {
     assert_eq!(status.code(), Some(0), "{words}");
     let mut daemon = setup.start();
     for id in &ids {
-        let message = delivered(&mut daemon, id);
+        let message = daemon.delivered(id);
         assert!(!message["trace"].to_string().contains("doubt"), "a doubt after an orderly stop: {message}");
     }
     assert!(carrier.seen().values().all(|times| *times == 1), "{:?}", carrier.seen());
@@ -128,7 +128,7 @@ fn submit_and_kill(setup: &Setup) -> Vec<String> {
     let mut daemon = setup.start();
     let ids: Vec<String> = (0..MESSAGES).map(|n| submit(daemon.http, &format!("message {n}"))).collect();
     for id in &ids {
-        delivered(&mut daemon, id);
+        daemon.delivered(id);
     }
     daemon.kill();
     ids
@@ -140,18 +140,6 @@ fn submit(http: SocketAddr, text: &str) -> String {
     let answer = http::post(http, "/v1/messages", KEY, &body).expect("the daemon takes requests");
     assert!((200..300).contains(&answer.status), "{answer:?}");
     answer.json()["id"].as_str().unwrap_or_else(|| panic!("an answer without an id: {answer:?}")).to_owned()
-}
-
-/// Waits until a message is delivered, and gives what a query says of it.
-fn delivered(daemon: &mut Daemon, id: &str) -> Value {
-    let http = daemon.http;
-    daemon.until(&format!("{id} is delivered"), || {
-        let answer =
-            http::get(http, &format!("/v1/messages/{id}"), Some(KEY)).expect("the daemon takes requests");
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let message = answer.json();
-        (message["state"] == "delivered").then_some(message)
-    })
 }
 
 /// Why a daemon has ended, without its log lines, which have times.

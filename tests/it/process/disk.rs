@@ -5,7 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::carrier::Carrier;
 use crate::daemon::{Daemon, KEY, Setup, temporary_dir};
@@ -24,10 +24,10 @@ fn a_log_is_released_behind_its_snapshots_and_a_start_finds_everything() {
     let mut daemon = setup.start();
     // One of each batch, the first of all among them: its acceptance is in no log any more.
     for id in ids.iter().step_by(BATCH) {
-        delivered(&mut daemon, id);
+        daemon.delivered(id);
     }
     ids = accepted(&submit(daemon.http, ids.len()));
-    delivered(&mut daemon, &ids[0]);
+    daemon.delivered(&ids[0]);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn another_number_of_cores_finds_everything_up_and_down() {
         setup = setup.with_cores(cores);
         let mut daemon = setup.start();
         for id in ids.iter().step_by(BATCH / 10) {
-            delivered(&mut daemon, id);
+            daemon.delivered(id);
         }
         let once = json!({"to": "+4915112345678", "text": "once", "key": "once"});
         let answer = http::post(daemon.http, "/v1/messages", KEY, &once).expect("the daemon takes requests");
@@ -90,7 +90,7 @@ fn a_full_disk_refuses_new_messages_and_takes_them_again_when_there_is_room() {
         let taken = accepted(&answer);
         // What is open needs room too: here it is little.
         if let Some(last) = taken.last() {
-            delivered(&mut daemon, last);
+            daemon.delivered(last);
         }
         ids.extend(taken);
         let problems = answer.json();
@@ -108,7 +108,7 @@ fn a_full_disk_refuses_new_messages_and_takes_them_again_when_there_is_room() {
     );
     // What was taken goes on.
     for id in ids.iter().step_by(BATCH / 2) {
-        delivered(&mut daemon, id);
+        daemon.delivered(id);
     }
     setup.make_room(&daemon);
     let http = daemon.http;
@@ -117,7 +117,7 @@ fn a_full_disk_refuses_new_messages_and_takes_them_again_when_there_is_room() {
         let taken = accepted(&submit(http, count));
         (taken.len() == BATCH).then_some(taken)
     });
-    delivered(&mut daemon, &more[0]);
+    daemon.delivered(&more[0]);
     let (status, words) = daemon.terminate();
     assert_eq!(status.code(), Some(0), "{words}");
 }
@@ -154,17 +154,6 @@ fn accepted(answer: &Response) -> Vec<String> {
     let items = answer.json();
     let items = items.as_array().unwrap_or_else(|| panic!("{answer:?}"));
     items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)).collect()
-}
-
-fn delivered(daemon: &mut Daemon, id: &str) -> Value {
-    let http = daemon.http;
-    daemon.until(&format!("{id} is delivered"), || {
-        let answer =
-            http::get(http, &format!("/v1/messages/{id}"), Some(KEY)).expect("the daemon takes requests");
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let message = answer.json();
-        (message["state"] == "delivered").then_some(message)
-    })
 }
 
 fn metrics(http: SocketAddr) -> String {
