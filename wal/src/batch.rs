@@ -67,6 +67,14 @@ struct RawBatch {
 
 const _: () = assert!(BATCH_HEADER_BYTES == 56);
 
+impl RawBatch {
+    /// What the batch takes on disk.
+    fn bytes_len(&self) -> usize {
+        let payload_bytes = self.payload_bytes.get() as usize;
+        BATCH_HEADER_BYTES.saturating_add(payload_bytes).next_multiple_of(BLOCK_BYTES)
+    }
+}
+
 /// One block of the buffer.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Clone, Copy)]
 #[repr(C, align(4096))]
@@ -235,8 +243,8 @@ pub(crate) enum SealedError {
     Broken { expected: u32, found: u32, previous: Link },
 }
 
-/// Reads the batch that should lie at `lsn`, which is where `bytes` begin.
-pub(crate) fn decode(bytes: &[u8], lsn: Lsn, salt: u64) -> Result<Sealed<'_>, SealedError> {
+/// The header of the batch that should lie at `lsn`, which is where `bytes` begin; and what follows it.
+fn header(bytes: &[u8], lsn: Lsn, salt: u64) -> Result<(&RawBatch, &[u8]), SealedError> {
     let Ok((raw, rest)) = RawBatch::ref_from_prefix(bytes) else {
         return Err(SealedError::NoBatch { found: "the end of the segment" });
     };
@@ -255,8 +263,20 @@ pub(crate) fn decode(bytes: &[u8], lsn: Lsn, salt: u64) -> Result<Sealed<'_>, Se
     if raw.header_crc32c.get() != crc32c(&bytes[COVERED_FROM..HEADER_CRC_AT]) {
         return Err(SealedError::NoBatch { found: "a part of a batch header" });
     }
+    Ok((raw, rest))
+}
+
+/// How many bytes the batch takes that should lie at `lsn`, by its header alone; `None` when there is none.
+pub(crate) fn bytes_len(bytes: &[u8], lsn: Lsn, salt: u64) -> Option<usize> {
+    let (raw, _) = header(bytes, lsn, salt).ok()?;
+    Some(raw.bytes_len())
+}
+
+/// Reads the batch that should lie at `lsn`, which is where `bytes` begin.
+pub(crate) fn decode(bytes: &[u8], lsn: Lsn, salt: u64) -> Result<Sealed<'_>, SealedError> {
+    let (raw, rest) = header(bytes, lsn, salt)?;
     let payload_bytes = raw.payload_bytes.get() as usize;
-    let bytes_len = BATCH_HEADER_BYTES.saturating_add(payload_bytes).next_multiple_of(BLOCK_BYTES);
+    let bytes_len = raw.bytes_len();
     let whole = bytes.get(..bytes_len);
     let (expected, found) = (raw.crc32c.get(), crc32c(&whole.unwrap_or(bytes)[COVERED_FROM..]));
     let previous = Link { lsn: Lsn(raw.previous_lsn.get()), crc32c: raw.previous_crc32c.get() };

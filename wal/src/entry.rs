@@ -126,9 +126,14 @@ impl<'a> Entry<'a> {
     /// The records, in order. A change of members has none.
     #[must_use]
     pub fn records(&self) -> Records<'a> {
+        Records::new(self.records_bytes())
+    }
+
+    /// The bytes of the records.
+    pub(crate) fn records_bytes(&self) -> &'a [u8] {
         match self.kind {
-            EntryKind::Records => Records::new(self.payload),
-            EntryKind::Members | EntryKind::MembersJoint => Records::new(&[]),
+            EntryKind::Records => self.payload,
+            EntryKind::Members | EntryKind::MembersJoint => &[],
         }
     }
 

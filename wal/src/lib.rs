@@ -12,7 +12,8 @@
 //!
 //! [`record`] says what can happen to a message and [`entry`] what travels between regions; [`batch`] gathers, [`log`]
 //! says where the next batch goes, [`segment`] heads a file and [`scan`] reads it all back after a crash. A [`snapshot`]
-//! holds a partition's state, so that the log before it is not needed. `docs/formats.md` has every byte.
+//! holds a partition's state, so that the log before it is not needed; an [`index`] says in which batches of a segment a
+//! message is. `docs/formats.md` has every byte.
 //!
 //! The room is pure: it touches no file. Whoever drives it writes the bytes that it is given, in order, one batch at a
 //! time, and tells it what is durable. That one batch at most is in flight is what lets [`scan`] tell a torn tail (an
@@ -24,6 +25,7 @@ pub mod entry;
 pub mod frame;
 #[cfg(test)]
 mod golden;
+pub mod index;
 pub mod limits;
 pub mod log;
 pub mod place;

@@ -28,6 +28,9 @@ pub const RECORD_BYTES_MAX: usize = 48 * 1024;
 /// than filling one.
 pub const SEGMENTS_AHEAD: u64 = 1;
 
+/// The most pages of a segment's index: the largest segment full of the smallest records about a message (32 bytes), 511 entries a page.
+pub const INDEX_PAGES_MAX: u32 = 65_665;
+
 /// What a segment holds beside batches: its header.
 pub const SEGMENT_HEADER_BYTES: usize = BLOCK_BYTES;
 

@@ -3,7 +3,7 @@
 use rkyv::api::low::{self, LowValidator};
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor::Failure;
-use rkyv::{Archive, Portable};
+use rkyv::{Archive, Archived, Portable};
 use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId};
 use wire::msisdn::Msisdn;
 
@@ -34,6 +34,31 @@ pub(super) fn body<'a>(raw: &Raw, bytes: &'a [u8], offset: usize) -> Result<Reco
         _ => return Err(RecordError::Unknown { offset, kind, version, flags }),
     };
     record.ok_or(RecordError::Body { offset, kind })
+}
+
+/// The message that a record is about, which lies at `offset`: the id is the first field of each body that has one, and
+/// the fields are the body's end.
+pub(super) fn message(raw: &Raw, bytes: &[u8], offset: usize) -> Result<Option<MessageId>, RecordError> {
+    let (kind, version, flags) = (raw.kind, raw.version, raw.flags.get());
+    if version != VERSION || flags != 0 {
+        return Err(RecordError::Unknown { offset, kind, version, flags });
+    }
+    let fields = match kind {
+        1 => size_of::<Archived<Accepted<'_>>>(),
+        2 => size_of::<Archived<Attempted>>(),
+        3 => size_of::<Archived<Answered<'_>>>(),
+        4 => size_of::<Archived<Withdrawn>>(),
+        5 => size_of::<Archived<Doubted>>(),
+        6 => size_of::<Archived<Requeued>>(),
+        7 => size_of::<Archived<Reported>>(),
+        8 | 9 | 11 => return Ok(None),
+        10 => size_of::<Archived<Fated>>(),
+        12 => size_of::<Archived<Cancelled>>(),
+        _ => return Err(RecordError::Unknown { offset, kind, version, flags }),
+    };
+    let at = bytes.len().checked_sub(fields);
+    let id = at.and_then(|at| bytes[at..].first_chunk::<16>());
+    id.map(|id| Some(MessageId(u128::from_le_bytes(*id)))).ok_or(RecordError::Body { offset, kind })
 }
 
 /// The validated body, `None` when the bytes are none.

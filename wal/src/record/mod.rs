@@ -15,6 +15,7 @@ mod number;
 use rkyv::rancor::{Panic, Strategy};
 use rkyv::ser::Serializer;
 use rkyv::ser::allocator::SubAllocator;
+use wire::id::MessageId;
 use wire::time::WallMs;
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -139,6 +140,23 @@ impl Record<'_> {
         }
     }
 
+    /// The message that it is about; `None` of those about a receipt or a cursor.
+    #[must_use]
+    pub const fn message(&self) -> Option<MessageId> {
+        Some(match self {
+            Self::Accepted(body) => body.id,
+            Self::Attempted(body) => body.id,
+            Self::Answered(body) => body.id,
+            Self::Withdrawn(body) => body.id,
+            Self::Doubted(body) => body.id,
+            Self::Requeued(body) => body.id,
+            Self::Reported(body) => body.id,
+            Self::Fated(body) => body.id,
+            Self::Cancelled(body) => body.id,
+            Self::Parked(_) | Self::Strayed(_) | Self::Acknowledged(_) => return None,
+        })
+    }
+
     /// Appends the record to `out`, with the record time of its home. Nothing is allocated but `out`'s own growth.
     ///
     /// # Panics
@@ -260,6 +278,20 @@ pub fn count(bytes: &[u8]) -> Result<u32, RecordError> {
         count += 1;
     }
     Ok(count)
+}
+
+/// Names the time of each record and the message that it is about ([`Record::message`]), from headers and the place of the
+/// id alone: nothing else of a body is looked at.
+///
+/// # Errors
+/// When the bytes are not a run of records that this program knows.
+pub fn messages(bytes: &[u8], mut with: impl FnMut(WallMs, Option<MessageId>)) -> Result<(), RecordError> {
+    let mut records = Records::new(bytes);
+    while let Some(framed) = records.next_framed() {
+        let Framed { raw, body, offset } = framed?;
+        with(WallMs(raw.time_ms.get()), decode::message(raw, body, offset)?);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -186,3 +186,19 @@ fn any_body_is_a_record_or_an_error() {
         }
     });
 }
+
+#[test]
+fn the_message_of_a_record_is_found_without_reading_its_body() {
+    for (name, record) in samples() {
+        let mut bytes = Vec::new();
+        record.encode(TIME, &mut bytes);
+        record.encode(WallMs(TIME.0 + 1), &mut bytes);
+        let mut found = Vec::new();
+        messages(&bytes, |at, id| found.push((at, id))).unwrap();
+        assert_eq!(found, [(TIME, record.message()), (WallMs(TIME.0 + 1), record.message())], "{name}");
+        assert!(record.message().is_none_or(|id| id == ID), "{name}");
+    }
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let _ = messages(bytes, |_, _| {});
+    });
+}
