@@ -24,8 +24,8 @@ use crate::files::{Appended, Appender, LogError};
 use crate::net::{ConnId, How, ListenerTag, NetError, SocketEvent, Sockets};
 use crate::ring::{Notify, Ring, RingError, Tag, What};
 use crate::runtime::{
-    LogDir, PASS_EVERY, Parker, SegmentFile, ShardSeat, SnapshotDir, SnapshotWrite, WakeHandle, Worker,
-    read_snapshot,
+    AgedFile, LogDir, PASS_EVERY, Parker, SegmentFile, ShardSeat, SnapshotDir, SnapshotWrite, WakeHandle,
+    Worker, read_snapshot,
 };
 
 /// What a shard's IO is made of.
@@ -71,7 +71,11 @@ pub enum Event<'a> {
     },
     /// A segment that was asked for could not be prepared: no room, mostly. Ask again later.
     SegmentFailed(LogError),
-    /// Segments that were to be removed are gone.
+    /// A segment is aged.
+    SegmentRetired(AgedFile),
+    /// A segment could not be made an aged one, or an aged one not be removed. Ask again later.
+    SegmentKept(LogError),
+    /// An aged segment that was to be removed is gone.
     SegmentRemoved,
     /// A piece of a snapshot is written; the last one has made it durable.
     SnapshotWritten {
@@ -88,6 +92,7 @@ pub enum Event<'a> {
 #[derive(Debug)]
 enum SegmentRequest {
     Prepare { segment: u64, header: Vec<u8>, out_of: Option<u64> },
+    Retire(u64),
     Remove(u64),
 }
 
@@ -95,7 +100,10 @@ enum SegmentRequest {
 #[derive(Debug)]
 enum SegmentDone {
     Prepared(u64),
+    Retired(AgedFile),
     Removed,
+    /// Not what was asked for: the segment is where it was.
+    Kept(LogError),
 }
 
 /// One shard's IO. It lives on the shard's thread.
@@ -200,7 +208,9 @@ impl ShardIo {
         if let Some(done) = self.segments.take() {
             return Some(match done {
                 Ok(SegmentDone::Prepared(segment)) => Event::SegmentReady { segment },
+                Ok(SegmentDone::Retired(aged)) => Event::SegmentRetired(aged),
                 Ok(SegmentDone::Removed) => Event::SegmentRemoved,
+                Ok(SegmentDone::Kept(error)) => Event::SegmentKept(error),
                 Err(error) => Event::SegmentFailed(error),
             });
         }
@@ -386,7 +396,7 @@ impl ShardIo {
         self.log_dir.prepare(segment, header).await
     }
 
-    /// Prepares a segment while the shard works, of zeros or out of one that is no longer needed;
+    /// Prepares a segment while the shard works, of zeros or out of an aged one;
     /// [`Event::SegmentReady`] or [`Event::SegmentFailed`] follows.
     ///
     /// # Panics
@@ -396,7 +406,26 @@ impl ShardIo {
         self.segments.ask(SegmentRequest::Prepare { segment, header: header.to_owned(), out_of });
     }
 
-    /// Removes a segment while the shard works; [`Event::SegmentRemoved`] or [`Event::SegmentFailed`] follows.
+    /// The log's aged segments, by number.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn aged_segments(&self) -> Result<Vec<AgedFile>, LogError> {
+        self.log_dir.aged()
+    }
+
+    /// Makes the log's oldest segment an aged one while the shard works; [`Event::SegmentRetired`] or
+    /// [`Event::SegmentKept`] follows.
+    ///
+    /// # Panics
+    ///
+    /// While [`ShardIo::works_on_segments`].
+    pub fn retire_in_background(&mut self, segment: u64) {
+        self.segments.ask(SegmentRequest::Retire(segment));
+    }
+
+    /// Removes an aged segment while the shard works; [`Event::SegmentRemoved`] or [`Event::SegmentKept`] follows.
     ///
     /// # Panics
     ///
@@ -477,7 +506,12 @@ fn workers(
         SegmentRequest::Prepare { segment, header, out_of: Some(old) } => {
             log_dir.recycle(old, segment, &header).await.map(|()| SegmentDone::Prepared(segment))
         }
-        SegmentRequest::Remove(segment) => log_dir.remove(segment).await.map(|()| SegmentDone::Removed),
+        SegmentRequest::Retire(segment) => {
+            Ok(log_dir.retire(segment).await.map_or_else(SegmentDone::Kept, SegmentDone::Retired))
+        }
+        SegmentRequest::Remove(segment) => {
+            Ok(log_dir.remove(segment).await.map_or_else(SegmentDone::Kept, |()| SegmentDone::Removed))
+        }
     };
     let snapshots =
         async move |piece: SnapshotWrite| snapshot_dir.write(&piece).await.map(|()| piece.is_last);

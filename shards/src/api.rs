@@ -548,10 +548,15 @@ pub enum Reply {
         /// Its outcome.
         outcome: Result<Acceptance, Refusal>,
     },
-    /// The outcome of a query; `None`: no such message of this account is known here.
+    /// The outcome of a query; `None`: no such message of this account is in memory here. It may have been once: then the log
+    /// still has it for a while.
     Message {
         /// Whose query.
         origin: Origin,
+        /// Who asks.
+        account: AccountId,
+        /// About which message.
+        id: MessageId,
         /// What is known.
         view: Option<Box<MessageView>>,
     },

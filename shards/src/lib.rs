@@ -10,6 +10,7 @@
 //! drives it with real ones, the simulator with invented ones.
 
 mod accounts;
+mod aged;
 pub mod api;
 mod clock;
 pub mod counters;
@@ -25,6 +26,7 @@ mod state;
 mod token;
 mod wheel;
 
+pub use aged::Aged;
 pub use shard::cell::ReceiptOrigin;
 pub use shard::cross::{Cross, OwnedSubmission, Receipt};
 pub use shard::inspect::{Latencies, LinkCounts, LinkState, LinkView, QueueView, Trouble};

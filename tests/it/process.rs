@@ -8,6 +8,8 @@
     reason = "the harness prints what a test that fails needs: the seed, and where connections ended"
 )]
 
+#[path = "process/aged.rs"]
+mod aged;
 #[path = "process/api.rs"]
 mod api;
 #[path = "process/bound.rs"]

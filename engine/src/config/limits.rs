@@ -92,6 +92,15 @@ pub(crate) const FINISHED_DEFAULT: u64 = 1_000_000;
 /// How long a finished message can be asked for on a node that is told nothing.
 pub(crate) const RETENTION_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 
+/// How long released segments of the log are kept on a node that is told nothing: as long as finished messages in memory.
+pub(crate) const LOG_RETENTION_DEFAULT: Duration = RETENTION_DEFAULT;
+
+/// What they may take on a shard that is told nothing, in GiB: a day of 250 messages a second of about 700 bytes each.
+pub(crate) const RETAINED_GIB_DEFAULT: u64 = 16;
+
+/// The most that they may take on a shard, in GiB: a disk of 64 TiB.
+pub(crate) const RETAINED_GIB_MAX: u64 = 1 << 16;
+
 /// Bytes that a remembered key takes (BUDGETS): the default number of keys is a quarter of the memory by this.
 pub(crate) const KEY_TABLE_BYTES: u64 = 64;
 

@@ -113,11 +113,18 @@ pub(super) fn log(section: &Section<'_>) -> Result<Log, ConfigError> {
     let mib = section.optional("segment_mib", |size| value::whole(size, 1..=limits::SEGMENT_MIB_MAX))?;
     let snapshot_mib =
         section.optional("snapshot_mib", |size| value::whole(size, 1..=limits::SNAPSHOT_MIB_MAX))?;
+    let zero = core::time::Duration::ZERO;
+    let retention =
+        section.optional("retention", |time| value::duration(time, zero..=limits::RETENTION_MAX))?;
+    let retained_gib =
+        section.optional("retained_gib", |size| value::whole(size, 0..=limits::RETAINED_GIB_MAX))?;
     section.end()?;
     let default = Log::default();
     Ok(Log {
         segment_bytes: mib.map_or(default.segment_bytes, |mib| mib << 20),
         snapshot_every_bytes: snapshot_mib.map_or(default.snapshot_every_bytes, |mib| mib << 20),
+        retention: retention.unwrap_or(default.retention),
+        retained_bytes: retained_gib.map_or(default.retained_bytes, |gib| gib << 30),
     })
 }
 

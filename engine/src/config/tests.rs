@@ -62,13 +62,14 @@ fn every_key_is_read_into_its_type() {
     ) + "[node]\nid = 7\nregion = \"fra\"\ncores = [1, 0]\ndata = \"there\"\n\
          [listen]\nhttp = \"[::1]:0\"\nnative = \"127.0.0.1:0\"\n\
          [limits]\nopen_messages = 2000\nkeys = 4000\nretention = \"1h\"\nfinished = 1600\n\
-         [log]\nsegment_mib = 4\nsnapshot_mib = 9\n[log_output]\nformat = \"json\"\nfilter = \"warn\"\n\
+         [log]\nsegment_mib = 4\nsnapshot_mib = 9\nretention = \"7d\"\nretained_gib = 3\n[log_output]\nformat = \"json\"\nfilter = \"warn\"\n\
          [classes.marketing]\nvalidity = \"1h\"\nreceipt_wait = \"2h\"\ndoubt_wait = \"500ms\"\ndoubt = \"send-again\"\n";
     let config = Config::parse("x", &text).unwrap();
     assert_eq!(config.node.cores, Cores::Listed(vec![1, 0]));
     assert_eq!((config.node.region.as_str(), config.log.segment_bytes), ("fra", 4 << 20));
     assert_eq!(config.log.snapshot_every_bytes, 9 << 20);
     assert_eq!((config.log_output.format, config.log_output.filter.as_str()), (LogFormat::Json, "warn"));
+    assert_eq!((config.log.retention.as_secs(), config.log.retained_bytes), (7 * 86_400, 3 << 30));
     let plan = config.plan(host(2)).unwrap();
     assert_eq!((plan.node.0, plan.keys_max, plan.finished_max), (7, 2000, 1600));
     let carrier = &plan.carriers[0];

@@ -128,6 +128,10 @@ pub struct Log {
     /// A shard's log, in bytes, after which the partition that needs its oldest part has its snapshot taken. A start
     /// reads about as much.
     pub snapshot_every_bytes: u64,
+    /// How long a segment that no start needs is kept, so that messages in it can be asked for; zero: not at all.
+    pub retention: Duration,
+    /// What these segments of a shard may take, in bytes.
+    pub retained_bytes: u64,
 }
 
 impl Default for Log {
@@ -135,6 +139,8 @@ impl Default for Log {
         Self {
             segment_bytes: wal::limits::SEGMENT_BYTES_DEFAULT,
             snapshot_every_bytes: limits::SNAPSHOT_BYTES_DEFAULT,
+            retention: limits::LOG_RETENTION_DEFAULT,
+            retained_bytes: limits::RETAINED_GIB_DEFAULT << 30,
         }
     }
 }

@@ -238,6 +238,15 @@ impl Customers {
         });
     }
 
+    /// A query cannot be answered now: its customer is told to ask again.
+    pub fn handle_query_refused(&mut self, now: Now, origin: Origin) {
+        self.with(now, origin.connection, &mut |_| {}, |machine, cx| match machine {
+            Machine::Http(http) => http.refuse_query(origin.request),
+            Machine::Native(native) => native.refuse_query(origin.request, cx),
+            Machine::Smpp(smpp) => smpp.refuse_query(origin.request),
+        });
+    }
+
     /// Requests for metrics: answer each with [`Customers::handle_scrape`].
     pub fn poll_scrape(&mut self) -> Option<Origin> {
         self.scrapes.pop_front()

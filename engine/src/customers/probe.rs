@@ -193,6 +193,10 @@ impl Probe {
         self.customers.handle_reply(self.now, reply);
     }
 
+    pub(super) fn refuse_query(&mut self, origin: Origin) {
+        self.customers.handle_query_refused(self.now, origin);
+    }
+
     /// The origins of all submissions so far.
     pub(super) fn submissions(&self) -> Vec<Origin> {
         let origins = self.asked.iter().filter_map(|asked| match asked {

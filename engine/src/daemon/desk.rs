@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use shards::api::Reply;
 use shards::plan::Plan;
 use shards::{LinkAction, LinkId, LinkInput, Shard};
 use wire::time::{Instant, Now};
@@ -15,8 +16,10 @@ use crate::customers::credentials::Credentials;
 use crate::customers::{Customers, Ending, Protocol, Readiness};
 use crate::net::limits::SEND_QUEUE_BYTES_MAX;
 use crate::net::{ConnId, How, ListenerTag, SocketEvent};
+use crate::runtime::WakeHandle;
 use crate::shard_io::ShardIo;
 
+use super::archive::{Answer, Asked, Client, Outcome};
 use super::board::Board;
 use super::parties::{Parties, Party};
 
@@ -54,6 +57,10 @@ pub(super) enum Then {
 #[derive(Debug)]
 pub(super) struct Desk {
     customers: Customers,
+    /// Who knows of messages that the brains do not have any more.
+    archive: Client,
+    /// What wakes this shard.
+    waker: WakeHandle,
     parties: Parties,
     /// In the order of the plan's carriers.
     carriers: Arc<[Dial]>,
@@ -66,14 +73,24 @@ pub(super) struct Desk {
 
 impl Desk {
     /// A desk without connections.
-    pub(super) fn new(customers: Customers, carriers: Arc<[Dial]>) -> Self {
+    pub(super) fn new(
+        customers: Customers,
+        (archive, waker): (Client, WakeHandle),
+        carriers: Arc<[Dial]>,
+    ) -> Self {
         let parties = Parties::default();
-        Self { customers, parties, carriers, paused: Vec::new(), scratch: Vec::new(), dials_failed: 0 }
+        let (paused, scratch) = (Vec::new(), Vec::new());
+        Self { customers, archive, waker, parties, carriers, paused, scratch, dials_failed: 0 }
     }
 
     /// The customers' side.
     pub(super) const fn customers(&self) -> &Customers {
         &self.customers
+    }
+
+    /// The shard's end of the archive.
+    pub(super) const fn archive(&self) -> &Client {
+        &self.archive
     }
 
     /// Connections to carriers that could not be made.
@@ -157,10 +174,13 @@ impl Desk {
 
     /// Gives the customers what the brain has for them, and the sockets what the customers have.
     pub(super) fn serve_customers(&mut self, brain: &mut Shard, io: &mut ShardIo, now: Now) {
+        while let Some(answer) = self.archive.poll() {
+            self.tell_from_archive(now, answer);
+        }
         // Settling reads on where it had stopped, and what it asks may be refused at once.
         loop {
             while let Some(reply) = brain.poll_reply() {
-                self.customers.handle_reply(now, reply);
+                self.tell(now, reply);
             }
             if self.customers.timeout() != Some(Instant(0)) {
                 break;
@@ -181,6 +201,28 @@ impl Desk {
                 io.close(conn, how);
             }
         }
+    }
+
+    /// Gives a reply of the brain to its customer. Of a message that the brain does not have, the archive is asked first.
+    fn tell(&mut self, now: Now, reply: Reply) {
+        if let Reply::Message { origin, account, id, view: None } = reply {
+            match self.archive.ask(origin, account, id, &self.waker) {
+                Asked::Waits => return,
+                Asked::Refused => return self.customers.handle_query_refused(now, origin),
+                Asked::Nobody => {}
+            }
+        }
+        self.customers.handle_reply(now, reply);
+    }
+
+    fn tell_from_archive(&mut self, now: Now, answer: Answer) {
+        let Answer { origin, account, id, outcome } = answer;
+        let view = match outcome {
+            Outcome::Found(view) => Some(view),
+            Outcome::Unknown => None,
+            Outcome::Failed => return self.customers.handle_query_refused(now, origin),
+        };
+        self.customers.handle_reply(now, Reply::Message { origin, account, id, view });
     }
 
     /// Moves a customer's output to its connection, unless much is under way: then the next `Sent` asks again.

@@ -35,7 +35,21 @@ pub(crate) const PARTITIONS_PER_SHARD: u16 = 8;
 /// How long a shard waits before it tries again to prepare a segment for which there was no room.
 pub(crate) const SEGMENT_RETRY: Duration = Duration::from_secs(1);
 
-/// Segments that are no longer needed and kept, so that the next one is made of the oldest and not written with zeros.
+/// How long a shard that called for room waits before it tries again for the first time: others hear it within a tick of their groups, and remove files
+/// in a few milliseconds.
+pub(crate) const ROOM_WAIT: Duration = Duration::from_millis(200);
+
+/// Questions about aged messages that one shard may have under way: each is some reads of the disk, and nobody waits long for one.
+pub(crate) const AGED_QUERIES_MAX: usize = 256;
+
+/// How often the archive looks which segments there are.
+pub(crate) const ARCHIVE_TICK: Duration = Duration::from_secs(1);
+
+/// Segments without an index that are read while a question waits: those that were filled just now. With more of them, as after
+/// an upgrade, the question is to be asked again later.
+pub(crate) const INDEX_WHILE_ASKED_MAX: usize = 4;
+
+/// Segments whose retention is over and kept, so that the next one is made of the oldest and not written with zeros.
 pub(crate) const SPARE_SEGMENTS: u64 = 2;
 
 /// Log that is kept for each open message while no segment can be prepared: its attempt, answer, receipt and fate take about

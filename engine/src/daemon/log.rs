@@ -15,10 +15,12 @@ use wire::id::{Partition, ShardId};
 use wire::time::{Instant, Now};
 
 use crate::files::{LogError, segment_path};
+use crate::runtime::AgedFile;
 use crate::shard_io::ShardIo;
 
 use super::error::ShardError;
-use super::limits::{RESERVED_BYTES_PER_OPEN, SEGMENT_RETRY, SPARE_SEGMENTS};
+use super::limits::{RESERVED_BYTES_PER_OPEN, ROOM_WAIT, SEGMENT_RETRY};
+use super::retained::{Retained, Retention};
 
 /// The writing end of a shard's log. Lives on the shard's thread.
 #[derive(Debug)]
@@ -30,9 +32,12 @@ pub(super) struct LogWriter {
     in_flight: Option<Lsn>,
     /// The first frame of this process, until it is in a batch.
     start: Option<Start>,
-    /// The oldest segment that there is, and the first that is needed: those between are used again.
+    /// The oldest segment that a start would read, and the first that is needed: those between are to be aged.
     oldest: u64,
     first_needed: u64,
+    /// One could not be aged: when that is tried again.
+    retire_at: Option<Instant>,
+    retained: Retained,
     /// A segment could not be prepared: when that is tried again.
     retry_at: Option<Instant>,
 }
@@ -95,7 +100,7 @@ impl LogWriter {
     /// When the disk does not take a segment.
     pub(super) async fn open(
         io: &mut ShardIo,
-        config: LogConfig,
+        (config, retention): (LogConfig, Retention),
         recovered: Option<&Recovered>,
         salt: u64,
         start: Start,
@@ -108,14 +113,17 @@ impl LogWriter {
             log.handle_prepared(first);
         }
         let oldest = recovered.map_or(0, |recovered| recovered.oldest);
+        let segment_bytes = config.layout.segment_bytes();
         Ok(Self {
             log,
-            segment_bytes: config.layout.segment_bytes(),
+            segment_bytes,
             batch: Batch::new(),
             in_flight: None,
             start: Some(start),
             oldest,
             first_needed: oldest,
+            retire_at: None,
+            retained: Retained::new(retention, segment_bytes, io.aged_segments()?),
             retry_at: None,
         })
     }
@@ -151,6 +159,37 @@ impl LogWriter {
         self.first_needed = self.log.first_needed(needed_from);
     }
 
+    /// Up to where the log is on disk.
+    pub(super) fn end(&self) -> Lsn {
+        assert!(self.is_idle(), "what is being written is not on disk");
+        self.log.end()
+    }
+
+    /// The oldest segment is aged.
+    pub(super) fn retired(&mut self, segment: AgedFile) {
+        assert_eq!(segment.seq, self.oldest, "segments age in order");
+        self.oldest += 1;
+        self.retained.push(segment);
+    }
+
+    /// A segment could not be aged, or an aged one not be removed: it takes its room for longer, and that is all.
+    pub(super) fn segment_kept(&mut self, error: &LogError, now: Now) {
+        tracing::warn!(event = "log.segment_kept", %error, "a segment that is not needed stays for now");
+        self.retire_at = Some(now.mono.plus(SEGMENT_RETRY));
+    }
+
+    /// A snapshot could not be written. Without snapshots the log only grows, so aged segments give way to them.
+    pub(super) fn snapshot_failed(&mut self, error: &LogError) {
+        if error.is_full() {
+            self.retained.call_for_room();
+        }
+    }
+
+    /// The aged segments.
+    pub(super) const fn retained(&self) -> &Retained {
+        &self.retained
+    }
+
     /// A segment was prepared.
     pub(super) fn prepared(&mut self, segment: u64) {
         if self.retry_at.take().is_some() {
@@ -159,33 +198,58 @@ impl LogWriter {
         self.log.handle_prepared(segment);
     }
 
-    /// A segment could not be prepared. What is there is written to; when little is left of it, no new messages are
-    /// taken, until there is room again.
+    /// A segment could not be prepared. On a full disk aged ones give way, of all shards, and if there is one here the segment
+    /// is made of that. If not, what is there is written to; when little is left of it, no new messages are taken, until
+    /// there is room again.
     pub(super) fn segment_failed(&mut self, error: &LogError, now: Now) {
+        if error.is_full() {
+            self.retained.call_for_room();
+            if self.retained.make_room() {
+                tracing::warn!(event = "log.gives_way", %error, "the oldest aged segment is used again");
+                return;
+            }
+        }
+        let wait = if self.retry_at.is_none() { ROOM_WAIT } else { SEGMENT_RETRY };
         if self.retry_at.is_none() {
             tracing::error!(event = "log.no_room", %error, "no segment can be prepared; tried again each second");
         }
-        self.retry_at = Some(now.mono.plus(SEGMENT_RETRY));
+        self.retry_at = Some(now.mono.plus(wait));
     }
 
-    /// Has the next segment prepared while the shard works, of one that is no longer needed if there is one, and removes
-    /// those that are too many.
+    /// Has the next segment prepared while the shard works, of an aged one whose time is over if there is one; has segments
+    /// aged that no start needs, and removes those that are too many.
     pub(super) fn tend(&mut self, io: &mut ShardIo, brain: &mut Shard, now: Now) {
         let reserved = self.segment_bytes / 2 + brain.open_messages() * RESERVED_BYTES_PER_OPEN;
         let is_short = self.retry_at.is_some() && self.log.room_bytes() < reserved;
         brain.handle_log_room(if is_short { LogRoom::Short } else { LogRoom::Enough });
+        if self.retained.hear() {
+            tracing::warn!(
+                event = "log.gives_way",
+                "half of the aged segments are removed: the disk is full"
+            );
+        }
         if io.works_on_segments() {
             return;
         }
-        let spare = (self.oldest < self.first_needed).then_some(self.oldest);
-        let may_try = self.retry_at.is_none_or(|retry_at| retry_at <= now.mono);
-        if let Some(segment) = self.log.wanted_segment().filter(|_| may_try) {
-            io.prepare_in_background(segment, &self.log.segment_header(segment), spare);
-            self.oldest += u64::from(spare.is_some());
-            self.retry_at = self.retry_at.map(|_| now.mono.plus(SEGMENT_RETRY));
-        } else if let Some(spare) = spare.filter(|_| self.first_needed - self.oldest > SPARE_SEGMENTS) {
-            io.remove_in_background(spare);
-            self.oldest += 1;
+        let is_over = |at: &Option<Instant>| at.is_none_or(|at| at <= now.mono);
+        let wanted = self.log.wanted_segment().filter(|_| is_over(&self.retry_at));
+        let spare = wanted.and_then(|_| self.retained.take_expired(now.wall));
+        let may_age = self.oldest < self.first_needed && is_over(&self.retire_at);
+        match wanted {
+            // What is aged now may be what the next segment is made of.
+            _ if spare.is_none() && may_age => {
+                self.retire_at = None;
+                io.retire_in_background(self.oldest);
+            }
+            Some(segment) => {
+                io.prepare_in_background(segment, &self.log.segment_header(segment), spare);
+                self.retry_at = self.retry_at.map(|_| now.mono.plus(SEGMENT_RETRY));
+            }
+            None => {
+                if let Some(excess) = self.retained.take_excess(now.wall) {
+                    io.remove_in_background(excess);
+                }
+            }
         }
     }
 

@@ -15,11 +15,23 @@ pub(super) struct ShellCounts {
     pub(super) dials_failed: u64,
     /// Connections that there are.
     pub(super) connections: u64,
+    /// Segments that no start needs, and that are kept.
+    pub(super) retained_segments: u64,
+    /// What they take.
+    pub(super) retained_bytes: u64,
+    /// Indexes that were made of the shard's segments.
+    pub(super) indexes_built: u64,
+    /// Queries about messages that were not in memory.
+    pub(super) aged_queries: u64,
+    /// Of these, for a message that was found.
+    pub(super) aged_found: u64,
+    /// Such queries that were put off.
+    pub(super) aged_put_off: u64,
 }
 
 impl ShellCounts {
     /// How many numbers there are.
-    pub(super) const COUNT: usize = 6;
+    pub(super) const COUNT: usize = 12;
 
     /// Name, help, whether it only grows, and value of each.
     pub(super) const fn all(&self) -> [(&'static str, &'static str, bool, u64); Self::COUNT] {
@@ -30,6 +42,17 @@ impl ShellCounts {
             ("switchyard_log_bytes", "bytes that were written and synced", true, self.sync_bytes),
             ("switchyard_link_dials_failed", "connections to carriers not made", true, self.dials_failed),
             ("switchyard_connections", "connections of customers and carriers", false, self.connections),
+            ("switchyard_log_retained_segments", "segments kept for queries", false, self.retained_segments),
+            (
+                "switchyard_log_retained_bytes",
+                "bytes of segments kept for queries",
+                false,
+                self.retained_bytes,
+            ),
+            ("switchyard_log_indexes_built", "indexes made of segments", true, self.indexes_built),
+            ("switchyard_aged_queries", "queries about messages not in memory", true, self.aged_queries),
+            ("switchyard_aged_found", "messages found in the log by their id", true, self.aged_found),
+            ("switchyard_aged_put_off", "queries about such messages put off", true, self.aged_put_off),
         ]
     }
 }

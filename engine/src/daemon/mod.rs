@@ -9,6 +9,7 @@
 
 mod addresses;
 mod answers;
+mod archive;
 mod board;
 pub(crate) mod clock;
 mod control;
@@ -24,6 +25,7 @@ mod parties;
 mod ports;
 mod redeal;
 mod reload;
+mod retained;
 mod rings;
 mod shard;
 mod view;
@@ -51,6 +53,7 @@ use crate::sandbox::Sandbox;
 
 use addresses::Reserved;
 use answers::Overseer;
+use archive::Archive;
 use board::Board;
 use control::{Command, Control, Notice, Wait};
 use desk::Dial;
@@ -58,6 +61,7 @@ use directory::Belonging;
 use limits::{COMMANDS_MAX, NOTICES_PER_SHARD, SIGNALS_MAX};
 use newcomer::DevKey;
 use ports::Ports;
+use retained::Retention;
 use shard::{Common, Given};
 
 pub use error::{DaemonError, ShardError};
@@ -102,7 +106,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
     let (notices, heard) = bounded(usize::from(shards) * NOTICES_PER_SHARD + SIGNALS_MAX);
     control::watch_signals(notices.clone())
         .map_err(|error| DaemonError::System { doing: "watching for signals".to_owned(), error })?;
-    let (commands, given) = give(&prepared, &reserved.ports, notices)?;
+    let (commands, given, archive) = give(&prepared, &reserved.ports, notices)?;
     let board = Arc::clone(&given[0].common.board);
     // Each shard takes its own part, on its own thread.
     let given: Arc<[Mutex<Option<Given>>]> = given.into_iter().map(|given| Mutex::new(Some(given))).collect();
@@ -115,6 +119,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
     let overseer = Overseer::new(&control, &prepared, board);
     oversee(overseer, &threads, &prepared, reserved)?;
     let ended = threads.join()?;
+    archive.join();
     Ports::remove(&prepared.data)?;
     for (shard, result) in (0_u16..).zip(ended) {
         result.map_err(|error| DaemonError::Shard { shard, error })?;
@@ -166,8 +171,8 @@ fn heed(findings: &[Finding]) -> Result<(), DaemonError> {
     host::refusal(findings).map_or(Ok(()), |what| Err(DaemonError::Unfit { what }))
 }
 
-/// What each shard is given, and the queues by which it is told.
-type Parts = (Vec<crossbeam::channel::Sender<Command>>, Vec<Given>);
+/// What each shard is given, and the queues by which it is told; and the thread that reads all their logs.
+type Parts = (Vec<crossbeam::channel::Sender<Command>>, Vec<Given>, Archive);
 
 fn give(
     prepared: &Prepared,
@@ -190,25 +195,33 @@ fn give(
         native_ports: ports.native_shards.iter().map(SocketAddr::port).collect(),
         notices,
     };
+    let log_of = |shard| LogConfig { identity: belonging.log_of(ShardId(shard)), layout };
+    let logs = (0..shards).map(|shard| (belonging.log_dir(data, ShardId(shard)), log_of(shard))).collect();
+    let (time, bytes) = (config.log.retention, config.log.retained_bytes);
+    let retention = Retention { time, bytes, calls: Arc::default() };
+    let (archive, clients) = Archive::start(logs, belonging.partitions, !retention.time.is_zero())
+        .map_err(|error| DaemonError::System { doing: "starting the archive".to_owned(), error })?;
     let mut commands = Vec::new();
     let mut given = Vec::new();
-    for (shard, rings) in (0..shards).zip(rings::mesh(shards)) {
+    for ((shard, rings), client) in (0..shards).zip(rings::mesh(shards)).zip(clients) {
         let (sender, receiver): (_, Receiver<Command>) = bounded(COMMANDS_MAX);
         commands.push(sender);
         given.push(Given {
             common: common.clone(),
             listen: listeners(ports, shard),
-            log: LogConfig { identity: belonging.log_of(ShardId(shard)), layout },
+            log: log_of(shard),
             log_dir: belonging.log_dir(data, ShardId(shard)),
             snapshot_dir: data.join("snapshots"),
             snapshot_every_bytes: config.log.snapshot_every_bytes,
+            retention: retention.clone(),
+            archive: client,
             random: random_u64()
                 .map_err(|error| DaemonError::System { doing: "asking for randomness".to_owned(), error })?,
             rings,
             commands: receiver,
         });
     }
-    Ok((commands, given))
+    Ok((commands, given, archive))
 }
 
 /// What lets the accounts in.

@@ -32,6 +32,7 @@ use crate::net::ListenerTag;
 use crate::runtime::{ShardSeat, SnapshotWrite};
 use crate::shard_io::{Event, IoOptions, ShardIo};
 
+use super::archive::Client;
 use super::board::Board;
 use super::clock;
 use super::control::{Command, Notice};
@@ -41,6 +42,7 @@ use super::limits::{PUBLISH_EVERY, SPIN};
 use super::lines::Source;
 use super::log::{self, LogWriter};
 use super::metrics::ShellCounts;
+use super::retained::Retention;
 use super::rings::Rings;
 use super::view;
 
@@ -82,6 +84,10 @@ pub(super) struct Given {
     pub(super) snapshot_dir: PathBuf,
     /// The log after which a snapshot is due, in bytes.
     pub(super) snapshot_every_bytes: u64,
+    /// How long the log is kept behind that.
+    pub(super) retention: Retention,
+    /// Its end of the archive.
+    pub(super) archive: Client,
     /// 64 bits of randomness, for its jitter and for a new log's salt.
     pub(super) random: u64,
     /// Its ends of the rings.
@@ -148,7 +154,8 @@ pub(super) async fn run(seat: ShardSeat, given: Given) -> Result<(), ShardError>
 impl ShardLoop {
     /// Reads the log, waits for the other shards to have read theirs, and listens. `None`: it was told to stop meanwhile.
     async fn start(seat: ShardSeat, given: Given) -> Result<Option<Self>, ShardError> {
-        let Given { common, listen, log: config, log_dir, snapshot_dir, random, rings, commands, .. } = given;
+        let Given { common, listen, log: config, log_dir, snapshot_dir, archive, .. } = given;
+        let (random, rings, commands) = (given.random, given.rings, given.commands);
         let options = IoOptions {
             log_dir: log_dir.clone(),
             snapshot_dir: snapshot_dir.clone(),
@@ -178,7 +185,9 @@ impl ShardLoop {
         let now = clock::now();
         let first_frame =
             Start { node: common.plan.node, shard: id, process: common.process, wall: now.wall };
-        let log = LogWriter::open(&mut io, config, recovered.as_ref(), random, first_frame).await?;
+        let kept = (config, given.retention);
+        let log = LogWriter::open(&mut io, kept, recovered.as_ref(), random, first_frame).await?;
+        archive.durable(log.end());
         brain
             .handle_start(now)
             .map_err(|error| ShardError::Recovery { file: log_dir, error: Box::new(error) })?;
@@ -194,7 +203,7 @@ impl ShardLoop {
             credentials: Arc::clone(&common.credentials),
             smpp: Arc::clone(&common.smpp),
         });
-        let desk = Desk::new(customers, Arc::clone(&common.carriers));
+        let desk = Desk::new(customers, (archive, seat.waker().clone()), Arc::clone(&common.carriers));
         Ok(Some(Self {
             seat,
             common,
@@ -310,11 +319,14 @@ impl ShardLoop {
                     self.counts.sync_bytes += u64::try_from(appended.bytes).unwrap_or(u64::MAX);
                     self.syncs.record(appended.took);
                     self.durable = self.log.appended();
+                    self.desk.archive().durable(self.durable);
                     self.brain.handle_durable(now, self.durable);
                     self.log.release(self.brain.log_needed_from());
                 }
                 Event::SegmentReady { segment } => self.log.prepared(segment),
+                Event::SegmentRetired(segment) => self.log.retired(segment),
                 Event::SegmentRemoved => {}
+                Event::SegmentKept(error) => self.log.segment_kept(&error, now),
                 Event::SegmentFailed(error) => self.log.segment_failed(&error, now),
                 Event::SnapshotWritten { is_last } => {
                     if is_last {
@@ -323,6 +335,7 @@ impl ShardLoop {
                 }
                 Event::SnapshotFailed(error) => {
                     tracing::warn!(event = "snapshot.failed", %error, "it is tried again; the log grows meanwhile");
+                    self.log.snapshot_failed(&error);
                     self.brain.handle_snapshot_failed();
                 }
                 Event::LogFailed(error) => {
@@ -352,6 +365,13 @@ impl ShardLoop {
             self.publish_at = now.mono.plus(PUBLISH_EVERY);
             self.counts.connections = u64::try_from(self.io.connections()).unwrap_or(u64::MAX);
             self.counts.dials_failed = self.desk.dials_failed();
+            let asked = self.desk.archive().counts();
+            self.counts.aged_queries = asked.asked;
+            self.counts.aged_found = asked.found;
+            self.counts.aged_put_off = asked.put_off;
+            self.counts.indexes_built = self.desk.archive().indexes_built();
+            self.counts.retained_segments = self.log.retained().count();
+            self.counts.retained_bytes = self.log.retained().bytes();
             let source = Source {
                 brain: &mut self.brain,
                 customers: self.desk.customers().counts(),
@@ -409,8 +429,8 @@ impl ShardLoop {
         self.counts.rests += 1;
         let now = clock::now();
         let at_most = (self.deadline != Instant::FAR_FUTURE).then(|| self.deadline.since(now.mono));
-        let (rings, commands) = (&self.rings, &self.commands);
-        let has_work = || rings.hold_something() || !commands.is_empty();
+        let (rings, commands, archive) = (&self.rings, &self.commands, self.desk.archive());
+        let has_work = || rings.hold_something() || !commands.is_empty() || archive.has_answers();
         self.io.park(at_most, has_work).await.map_err(ShardError::Ring)
     }
 }

@@ -24,6 +24,18 @@ pub fn segment_path(log_dir: &std::path::Path, segment: u64) -> PathBuf {
     log_dir.join(format!("{segment:016x}.seg"))
 }
 
+/// The file of a segment that no start needs any more, and that is kept so that messages in it can be asked for.
+#[must_use]
+pub fn aged_path(log_dir: &std::path::Path, segment: u64) -> PathBuf {
+    log_dir.join(format!("{segment:016x}.aged"))
+}
+
+/// The file of a segment's index.
+#[must_use]
+pub fn index_path(log_dir: &std::path::Path, segment: u64) -> PathBuf {
+    log_dir.join(format!("{segment:016x}.idx"))
+}
+
 /// The log cannot go on. Nothing may be appended after it.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -68,6 +80,12 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether there is no room.
+    pub(crate) fn is_full(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
+    }
+
     pub(crate) fn io(file: impl Into<PathBuf>, what: &'static str, source: io::Error) -> Self {
         Self::Io { file: file.into(), offset: 0, what, source }
     }

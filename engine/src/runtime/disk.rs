@@ -5,8 +5,11 @@
 //!
 //! ```text
 //!   create .new ─▶ zeros in pieces ─▶ header ─▶ fdatasync ─▶ rename ─▶ sync of the directory
-//!   rename an old one to .new ────────▶
+//!   rename an aged one to .new ───────▶
 //! ```
+//!
+//! A segment that no start needs is *aged*: it is named `<seq>.aged`, which recovery does not look at, until it is used again or
+//! removed.
 //!
 //! Files are direct where the file system allows it. Where it does not (some network and memory file systems), they are
 //! buffered, and the log says so loudly: syncs are then as good as that file system's.
@@ -16,17 +19,28 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::UNIX_EPOCH;
 
 use glommio::GlommioError;
 use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions};
+use wire::time::WallMs;
 
 use super::limits::{PREPARE_PIECE_BYTES, READ_PIECE_BYTES};
-use crate::files::{LogError, segment_path};
+use crate::files::{LogError, aged_path, index_path, segment_path};
 
 /// Direct IO wants whole blocks; this suits every device that we know.
 const BLOCK_BYTES: usize = 4096;
 const _: () =
     assert!(PREPARE_PIECE_BYTES.is_multiple_of(BLOCK_BYTES) && READ_PIECE_BYTES.is_multiple_of(BLOCK_BYTES));
+
+/// An aged segment on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgedFile {
+    /// Its number in the log.
+    pub seq: u64,
+    /// When it was last written to: the time of its last batch.
+    pub written: WallMs,
+}
 
 /// A segment on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +120,41 @@ impl LogDir {
         Ok(segments)
     }
 
+    /// The segments that are aged, by number.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn aged(&self) -> Result<Vec<AgedFile>, LogError> {
+        let entries = self.entries()?;
+        let numbers = entries.iter().filter_map(|path| numbered(path, ".aged"));
+        let mut aged = numbers.map(|seq| self.aged_file(seq)).collect::<Result<Vec<_>, _>>()?;
+        aged.sort_by_key(|segment| segment.seq);
+        Ok(aged)
+    }
+
+    fn aged_file(&self, seq: u64) -> Result<AgedFile, LogError> {
+        let path = aged_path(&self.dir, seq);
+        let modified = path.metadata().and_then(|meta| meta.modified());
+        let modified = modified.map_err(|source| LogError::io(&path, "asking for its time", source))?;
+        let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(AgedFile { seq, written: WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)) })
+    }
+
+    /// Makes a segment an aged one, durably: a start does not read it from here on. In the order of their numbers, since a
+    /// start expects no gap.
+    ///
+    /// # Errors
+    ///
+    /// When a file operation fails.
+    pub async fn retire(&self, seq: u64) -> Result<AgedFile, LogError> {
+        let path = segment_path(&self.dir, seq);
+        std::fs::rename(&path, aged_path(&self.dir, seq))
+            .map_err(|source| LogError::io(&path, "renaming", source))?;
+        sync_dir(&self.dir).await?;
+        self.aged_file(seq)
+    }
+
     /// All bytes of a segment.
     ///
     /// # Errors
@@ -145,7 +194,7 @@ impl LogDir {
         Ok(bytes)
     }
 
-    /// Makes a segment out of the file of one that is no longer needed, durably: it gets another name and `header`. What
+    /// Makes a segment out of the file of an aged one, durably: it gets another name and `header`. What
     /// lies behind it is of other places in the log, and is written over.
     ///
     /// # Errors
@@ -157,9 +206,11 @@ impl LogDir {
     /// When the header is longer than a block.
     pub async fn recycle(&self, old: u64, seq: u64, header: &[u8]) -> Result<(), LogError> {
         assert!(header.len() <= BLOCK_BYTES, "a segment's header is one block");
-        let (old, path) = (segment_path(&self.dir, old), segment_path(&self.dir, seq));
+        let index = index_path(&self.dir, old);
+        let (old, path) = (aged_path(&self.dir, old), segment_path(&self.dir, seq));
         let new = path.with_extension("seg.new");
         std::fs::rename(&old, &new).map_err(|source| LogError::io(&old, "renaming", source))?;
+        remove_part(&index);
         let headed = self.head(&new, &path, header).await;
         headed.inspect_err(|_| remove_part(&new))
     }
@@ -209,14 +260,15 @@ impl LogDir {
         file.close().await.map_err(failed(new, "closing"))
     }
 
-    /// Removes a segment, durably.
+    /// Removes an aged segment, durably.
     ///
     /// # Errors
     ///
     /// When a file operation fails.
     pub async fn remove(&self, seq: u64) -> Result<(), LogError> {
-        let path = segment_path(&self.dir, seq);
+        let path = aged_path(&self.dir, seq);
         std::fs::remove_file(&path).map_err(|source| LogError::io(&path, "removing", source))?;
+        remove_part(&index_path(&self.dir, seq));
         sync_dir(&self.dir).await
     }
 
@@ -231,7 +283,7 @@ impl LogDir {
     }
 }
 
-/// Removes what could not be written whole; the next start removes it too.
+/// Removes what could not be written whole, or is of no use any more; what stays takes room, and nothing else.
 fn remove_part(path: &Path) {
     if let Err(error) = std::fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
@@ -285,7 +337,12 @@ fn is_memory(dir: &Path) -> bool {
 
 /// The number of a segment's file; `None` for any other.
 pub(crate) fn segment_seq(path: &Path) -> Option<u64> {
-    let digits = path.file_name()?.to_str()?.strip_suffix(".seg")?;
+    numbered(path, ".seg")
+}
+
+/// The number of a file of a log's directory whose name ends like this; `None` for any other.
+pub(crate) fn numbered(path: &Path, ending: &str) -> Option<u64> {
+    let digits = path.file_name()?.to_str()?.strip_suffix(ending)?;
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }
 

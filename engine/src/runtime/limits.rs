@@ -19,5 +19,8 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Locked memory that a daemon needs, in bytes, for each shard: glommio refuses to start below it.
 pub(crate) const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 
+/// How much a thread that steps aside is to step aside, in the kernel's words: a tenth of a shard's share of a core.
+pub(super) const NICENESS: i32 = 10;
+
 /// How often a hot shard lets the executor look at its own rings when something slow is in flight there.
 pub(crate) const PASS_EVERY: Duration = Duration::from_micros(500);

@@ -12,6 +12,7 @@
 mod disk;
 mod event;
 mod limits;
+mod nice;
 mod park;
 mod shards;
 mod snapshots;
@@ -19,10 +20,11 @@ mod snapshots;
 mod tests;
 mod worker;
 
-pub(crate) use disk::segment_seq;
-pub use disk::{LogDir, SegmentFile};
+pub use disk::{AgedFile, LogDir, SegmentFile};
+pub(crate) use disk::{numbered, segment_seq};
 pub use event::WakeHandle;
 pub(crate) use limits::{MEMLOCK_BYTES_MIN, PASS_EVERY};
+pub(crate) use nice::step_aside;
 pub(crate) use park::Parker;
 pub use shards::{RuntimeError, ShardSeat, Shards, spawn_shards};
 pub use snapshots::SnapshotWrite;

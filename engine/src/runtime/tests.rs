@@ -35,6 +35,7 @@ where
 /// What came of something slow.
 enum Done {
     Ready(u64),
+    Retired(u64),
     Removed,
     Snapshot(bool),
     Failed(String),
@@ -45,9 +46,10 @@ async fn next(io: &mut ShardIo) -> Done {
         io.turn().unwrap();
         match io.poll() {
             Some(Event::SegmentReady { segment }) => return Done::Ready(segment),
+            Some(Event::SegmentRetired(aged)) => return Done::Retired(aged.seq),
             Some(Event::SegmentRemoved) => return Done::Removed,
             Some(Event::SnapshotWritten { is_last }) => return Done::Snapshot(is_last),
-            Some(Event::SegmentFailed(error) | Event::SnapshotFailed(error)) => {
+            Some(Event::SegmentFailed(error) | Event::SegmentKept(error) | Event::SnapshotFailed(error)) => {
                 return Done::Failed(error.to_string());
             }
             Some(other) => panic!("{other:?}"),
@@ -191,14 +193,24 @@ fn a_segment_is_prepared_while_the_shard_is_parked_and_while_it_is_busy() {
             assert_eq!(io.log_segments().unwrap().len(), 4);
             let segments =
                 |io: &ShardIo| io.log_segments().unwrap().iter().map(|file| file.seq).collect::<Vec<_>>();
+            for segment in 0..2 {
+                io.retire_in_background(segment);
+                assert!(matches!(next(&mut io).await, Done::Retired(aged) if aged == segment));
+            }
+            assert_eq!(segments(&io), [2, 3], "a start reads no aged segment");
+            let aged =
+                |io: &ShardIo| io.aged_segments().unwrap().iter().map(|file| file.seq).collect::<Vec<_>>();
+            assert_eq!(aged(&io), [0, 1]);
             io.remove_in_background(0);
             assert!(matches!(next(&mut io).await, Done::Removed));
             io.prepare_in_background(4, b"another header", Some(1));
             assert!(matches!(next(&mut io).await, Done::Ready(4)));
-            assert_eq!(segments(&io), [2, 3, 4]);
+            assert_eq!((segments(&io), aged(&io)), (vec![2, 3, 4], vec![]));
             assert!(io.read_segment(4).await.unwrap().starts_with(b"another header"));
             io.remove_in_background(0);
             assert!(matches!(next(&mut io).await, Done::Failed(error) if error.contains("removing")));
+            io.retire_in_background(0);
+            assert!(matches!(next(&mut io).await, Done::Failed(error) if error.contains("renaming")));
         }
     });
 }

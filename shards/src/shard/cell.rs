@@ -35,7 +35,7 @@ pub(crate) enum Output {
     /// The answer to a submission.
     Answer { origin: Origin, acceptance: Acceptance, since: Instant },
     /// The answer to a query.
-    View { origin: Origin, view: Option<Box<MessageView>> },
+    View { origin: Origin, account: AccountId, id: MessageId, view: Option<Box<MessageView>> },
     /// An attempt's bytes.
     Transmit { link: LinkId, bind: u32, slot: SlotRef, attempt: u16, parts: u32 },
     /// The answer to a carrier's receipt.

@@ -348,7 +348,9 @@ impl Shard {
                         self.latencies.answer.record(self.clock.last().mono.since(since));
                         self.reply(origin, Reply::Answer { origin, outcome: Ok(acceptance) });
                     }
-                    Output::View { origin, view } => self.reply(origin, Reply::Message { origin, view }),
+                    Output::View { origin, account, id, view } => {
+                        self.reply(origin, Reply::Message { origin, account, id, view });
+                    }
                     Output::Transmit { link, bind, slot, attempt, parts } => {
                         self.transmit(place, link, bind, (slot, attempt, parts));
                     }

@@ -180,12 +180,12 @@ impl Shard {
             if self.credits[usize::from(owner.0)].spend() {
                 self.crosses.push_back((owner, Cross::Query(origin, account, id)));
             } else {
-                self.reply(origin, Reply::Message { origin, view: None });
+                self.reply(origin, Reply::Message { origin, account, id, view: None });
             }
             return;
         }
         if !is_ours || self.phase == Phase::Recovering || !self.cells[place].decides {
-            self.reply(origin, Reply::Message { origin, view: None });
+            self.reply(origin, Reply::Message { origin, account, id, view: None });
             return;
         }
         self.clock.read(now);
@@ -194,7 +194,7 @@ impl Shard {
             messages.find(id).map(|slot| messages.at(slot)).filter(|message| message.account == account);
         let view = found.map(|message| Box::new(message.view()));
         // What is told may rest on records that are not durable yet.
-        self.cells[place].after_decided(Output::View { origin, view });
+        self.cells[place].after_decided(Output::View { origin, account, id, view });
         self.release();
     }
 }

@@ -175,3 +175,46 @@ fn a_snapshot_and_what_came_behind_it_give_the_same_state() {
         run(seed).unwrap();
     }
 }
+
+/// One run of records, and every message at its end as its own records alone give it.
+fn run_aged(seed: u64) {
+    let retention = Retention { finished_for: Duration::MAX, finished_max: usize::MAX };
+    let mut author =
+        Author { random: Random(seed), at: WallMs(1_795_402_975_120), accepted: 0, fates: [0; 3] };
+    let mut live = PartitionState::new(PARTITION, retention);
+    let mut log = Vec::new();
+    for _ in 0..author.random.below(2_000) {
+        let mut record = Vec::new();
+        author.record(&live, &mut record);
+        apply(&mut live, &record).unwrap();
+        log.extend(record);
+    }
+    for number in 1..=author.accepted {
+        let id = MessageId(number.into());
+        let mut aged = crate::Aged::new(id);
+        for record in Records::new(&log) {
+            let (at, record) = record.unwrap();
+            aged.apply(at, &record);
+        }
+        let message = live.messages.at(live.messages.find(id).unwrap());
+        assert_eq!(aged.view(message.account).as_deref(), Some(&message.view()), "seed {seed}");
+        assert_eq!(aged.view(AccountId(message.account.0 + 1)), None, "another account's");
+    }
+}
+
+#[test]
+fn a_message_made_again_from_its_records_is_what_it_was() {
+    for seed in 1..20 {
+        run_aged(seed);
+    }
+}
+
+#[test]
+fn a_message_whose_acceptance_is_gone_is_not_known() {
+    let id = MessageId(7);
+    let mut aged = crate::Aged::new(id);
+    aged.apply(WallMs(9), &Record::Fated(Fated { id, fate: 1, why: 6, code: 0 }));
+    // One that would go back in time is left out.
+    aged.apply(WallMs(8), &Record::Fated(Fated { id, fate: 1, why: 6, code: 0 }));
+    assert_eq!(aged.view(AccountId(0)), None);
+}

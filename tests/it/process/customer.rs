@@ -26,6 +26,10 @@ const RECIPIENTS: u64 = 5000;
 const FATE_CREDITS: u32 = 1000;
 /// Queries in flight.
 const QUERIES: usize = 100;
+/// How long a customer asks again when it is told to; then the message is not known.
+const PUT_OFF: Duration = Duration::from_secs(5);
+/// The state of an answer that says to ask again.
+const ASK_AGAIN: u8 = 5;
 /// How long a read waits before the customer looks whether it wants to submit more.
 const TICK: Duration = Duration::from_millis(5);
 /// A daemon that says nothing for so long is broken.
@@ -145,8 +149,9 @@ pub(crate) fn query(
 ) -> BTreeMap<MessageId, Trace> {
     let mut traces = BTreeMap::new();
     let deadline = Instant::now() + SILENCE;
+    let until = Instant::now() + PUT_OFF;
     while ids.iter().any(|id| !traces.contains_key(id)) {
-        let ended = query_on_one_connection(address, credentials, ids, &mut traces);
+        let ended = query_on_one_connection(address, credentials, ids, until, &mut traces);
         assert!(Instant::now() < deadline, "the daemon does not answer queries: {ended:?}");
     }
     traces
@@ -156,6 +161,7 @@ fn query_on_one_connection(
     address: SocketAddr,
     credentials: &Credentials,
     ids: &[MessageId],
+    until: Instant,
     traces: &mut BTreeMap<MessageId, Trace>,
 ) -> io::Result<()> {
     let mut session = Session::open(address, credentials, SILENCE)?;
@@ -172,7 +178,11 @@ fn query_on_one_connection(
                 let answer = TraceAnswer::read(frame).expect("the daemon's answer to a query can be read");
                 let steps = answer.steps.iter().map(|step| step.kind).collect();
                 let asked = part[usize::try_from(frame.number).expect("a number of ours")];
-                traces.insert(asked, Trace { state: answer.state, steps });
+                if answer.state != ASK_AGAIN {
+                    traces.insert(asked, Trace { state: answer.state, steps });
+                } else if Instant::now() >= until {
+                    traces.insert(asked, Trace { state: 0, steps });
+                }
                 left -= 1;
             })?;
             assert!(said_something, "the daemon said nothing for {SILENCE:?}");

@@ -123,6 +123,13 @@ carriers = ["reliable"]
         self
     }
 
+    /// A `[limits]` section of these lines.
+    pub(crate) fn with_limits(self, lines: &str) -> Self {
+        let text = format!("[limits]\n{lines}\n{}", self.config());
+        fs::write(self.dir.join("switchyard.toml"), text).expect("a temporary directory can be written");
+        self
+    }
+
     /// The data lies on a file system in memory, in a mount namespace of the daemon's own, of which a part is taken already.
     pub(crate) fn on_a_disk_of(mut self, mib: u32, taken_mib: u32) -> Self {
         self.disk = Some((mib, taken_mib));

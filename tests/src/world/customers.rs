@@ -344,7 +344,7 @@ impl World {
             Reply::Answer { origin, .. } => {
                 state.open.remove(&origin.request);
             }
-            Reply::Message { origin, view } => {
+            Reply::Message { origin, view, .. } => {
                 let asked = state.open.remove(&origin.request);
                 if let Some(Asked::Query { id, is_final: true, .. }) = asked {
                     self.final_view(id, view.as_deref());

@@ -30,6 +30,12 @@ impl Gather {
         Self { segment, offset, entries: Vec::new(), times: None, skipped: 0 }
     }
 
+    /// The header of its segment.
+    #[must_use]
+    pub const fn segment(&self) -> &Header {
+        &self.segment
+    }
+
     /// The byte of the segment from which on it is to be read.
     #[must_use]
     pub const fn offset(&self) -> u64 {

@@ -126,6 +126,11 @@ impl HttpConnection {
         }
     }
 
+    /// A query is to be repeated later.
+    pub(super) fn refuse_query(&mut self, request: u64) {
+        self.pipeline.refuse_query(request);
+    }
+
     /// Takes the text of a request for metrics.
     pub(super) fn scrape(&mut self, request: u64, text: String) {
         self.pipeline.scrape(request, text);

@@ -136,6 +136,13 @@ impl Pipeline {
         *exchange = view.map_or_else(not_found, Exchange::Message);
     }
 
+    /// A query is to be repeated later.
+    pub(crate) fn refuse_query(&mut self, request: u64) {
+        if let Some(Pending { exchange: exchange @ Exchange::Query, .. }) = self.of_request(request) {
+            *exchange = Exchange::Problem(Box::new(Problem::refused(Refusal::Busy)));
+        }
+    }
+
     /// A fate for a poll.
     pub(crate) fn fate(&mut self, request: u64, event: FateEvent, now: Instant) {
         if let Some(Pending { exchange: Exchange::Events(poll), .. }) = self.of_request(request) {

@@ -279,6 +279,25 @@ fn a_customer_that_takes_no_answers_is_not_read_and_then_closed() {
 }
 
 #[test]
+fn a_query_that_cannot_be_answered_now_is_to_be_repeated_and_keeps_its_place() {
+    let mut probe = probe();
+    let target = format!("/v1/messages/{}", id(5));
+    probe.send(get(&target).repeat(2).as_bytes());
+    let [Asked::Query(first, _), Asked::Query(second, _)] = probe.asked[..] else { panic!() };
+    probe.reply(Reply::Message { origin: second, account: account(), id: id(5), view: None });
+    probe.settle();
+    assert_eq!(probe.text(), "", "the first one's answer is still to come");
+    probe.refuse_query(first);
+    // Another word on the same query changes nothing.
+    probe.refuse_query(first);
+    probe.settle();
+    let text = probe.text();
+    let (status, body, rest) = split(&text);
+    assert_eq!((status, body.contains("/problems/busy"), text.contains("retry-after: 1")), (503, true, true));
+    assert_eq!(split(rest).0, 404);
+}
+
+#[test]
 fn a_query_is_answered_with_state_and_trace() {
     let mut probe = probe();
     let target = format!("/v1/messages/{}", id(5));
@@ -314,8 +333,18 @@ fn a_query_is_answered_with_state_and_trace() {
             step(StepKind::Fated, 0, Why::Response, 0x58, b""),
         ],
     };
-    probe.reply(Reply::Message { origin: origins[0], view: Some(Box::new(view)) });
-    probe.reply(Reply::Message { origin: origins[1], view: None });
+    probe.reply(Reply::Message {
+        origin: origins[0],
+        account: account(),
+        id: wire::id::MessageId(4),
+        view: Some(Box::new(view)),
+    });
+    probe.reply(Reply::Message {
+        origin: origins[1],
+        account: account(),
+        id: wire::id::MessageId(4),
+        view: None,
+    });
     probe.settle();
     let text = probe.text();
     let (status, body, rest) = split(&text);
@@ -518,7 +547,12 @@ fn no_bytes_and_no_order_of_answers_make_a_connection_panic() {
                     };
                     probe.accept_message(origin, 1);
                     probe.reply(Reply::Fate { subscriber: origin, event: event(u64::from(op), 3) });
-                    probe.reply(Reply::Message { origin, view: None });
+                    probe.reply(Reply::Message {
+                        origin,
+                        account: account(),
+                        id: wire::id::MessageId(4),
+                        view: None,
+                    });
                 }
                 6 => probe.wait(Duration::from_millis(u64::from(op) * 100)),
                 _ => _ = probe.output(),

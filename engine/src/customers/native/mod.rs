@@ -156,6 +156,14 @@ impl NativeSession {
         }
     }
 
+    /// A query is to be repeated later.
+    pub(super) fn refuse_query(&mut self, number: u64, cx: &mut Context<'_>) {
+        if self.stage != Stage::Over {
+            self.queries = self.queries.saturating_sub(1);
+            trace::put_busy(number, cx.out);
+        }
+    }
+
     /// Writes what this turn brought, and says goodbye when it is time.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
         if self.stage == Stage::Over {

@@ -12,7 +12,7 @@ use wire::native::{
 };
 use wire::time::WallMs;
 
-use super::super::limits::{HELLO_WAIT, PING_AFTER, SILENCE_MAX};
+use super::super::limits::{HELLO_WAIT, PING_AFTER, QUERIES_MAX, SILENCE_MAX};
 use super::super::probe::{Asked, CONNECTION, KEY, Probe, account, id};
 use super::super::{Ending, Protocol, Readiness};
 use super::STATUS_RECIPIENT;
@@ -184,6 +184,22 @@ fn fates_are_told_to_subscribers_until_they_are_gone() {
 }
 
 #[test]
+fn a_query_that_cannot_be_answered_now_is_to_be_repeated_and_gives_its_place_back() {
+    let mut probe = open();
+    for _ in 0..2 * QUERIES_MAX {
+        let mut out = Vec::new();
+        TraceAnswer::write_query(41, id(4), &mut out);
+        probe.send(&out);
+        let Some(Asked::Query(origin, _)) = probe.asked.pop() else { panic!() };
+        probe.refuse_query(origin);
+        probe.settle();
+        let out = probe.output();
+        let answer = TraceAnswer::read(only(&out)).unwrap();
+        assert_eq!((only(&out).number, answer.state, answer.id), (41, 5, MessageId(0)));
+    }
+}
+
+#[test]
 fn a_query_is_answered_with_state_and_trace() {
     let mut probe = open();
     let mut out = Vec::new();
@@ -211,12 +227,17 @@ fn a_query_is_answered_with_state_and_trace() {
         send_until: WallMs(9),
         trace: vec![step],
     };
-    probe.reply(Reply::Message { origin: second, view: None });
+    probe.reply(Reply::Message { origin: second, account: account(), id: MessageId(4), view: None });
     probe.settle();
     let out = probe.output();
     let answer = TraceAnswer::read(only(&out)).unwrap();
     assert_eq!((only(&out).number, answer.state, answer.id, answer.steps.len()), (42, 0, MessageId(0), 0));
-    probe.reply(Reply::Message { origin: first, view: Some(Box::new(view)) });
+    probe.reply(Reply::Message {
+        origin: first,
+        account: account(),
+        id: MessageId(4),
+        view: Some(Box::new(view)),
+    });
     probe.settle();
     let out = probe.output();
     let answer = TraceAnswer::read(only(&out)).unwrap();
@@ -399,7 +420,7 @@ fn no_bytes_and_no_order_of_answers_make_a_session_panic() {
                     let origin =
                         Origin { shard: wire::id::ShardId(0), connection: CONNECTION, request: op.into() };
                     probe.accept_message(origin, 1);
-                    probe.reply(Reply::Message { origin, view: None });
+                    probe.reply(Reply::Message { origin, account: account(), id: MessageId(4), view: None });
                 }
                 4 => probe.wait(Duration::from_millis(u64::from(op) * 100)),
                 _ => _ = probe.output(),

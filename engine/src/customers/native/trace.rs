@@ -10,6 +10,15 @@ use crate::customers::limits::TRACE_STEPS_MAX;
 /// State and id of an answer about a message that is not known.
 const NOT_FOUND: (u8, MessageId) = (0, MessageId(0));
 
+/// State and id of an answer that says to ask again later.
+const BUSY: (u8, MessageId) = (5, MessageId(0));
+
+/// Appends an answer that says to repeat the query of this number later.
+pub(super) fn put_busy(number: u64, out: &mut Vec<u8>) {
+    let (state, id) = BUSY;
+    TraceWriter::begin(number, id, state, out).close(out);
+}
+
 /// Appends the answer to the query of this number.
 pub(super) fn put(number: u64, view: Option<&MessageView>, plan: &Plan, out: &mut Vec<u8>) {
     let (state, id) = view.map_or(NOT_FOUND, |view| (view.state.code(), view.id));

@@ -149,6 +149,13 @@ impl SmppSession {
         }
     }
 
+    /// A query is to be repeated later.
+    pub(super) fn refuse_query(&mut self, number: u64) {
+        let sequence = Sequence(u32::try_from(number & u64::from(u32::MAX)).expect("masked"));
+        self.intake.unanswered = self.intake.unanswered.saturating_sub(1);
+        answer_query(&mut self.session, sequence, Err(CommandStatus::ESME_RTHROTTLED));
+    }
+
     /// Reads on, sends what is ready, and says goodbye when it is time.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
         if self.stage == Stage::Over {

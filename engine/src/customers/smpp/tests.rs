@@ -474,6 +474,21 @@ fn a_text_of_which_one_part_asks_for_a_receipt_has_one() {
 }
 
 #[test]
+fn a_query_that_cannot_be_answered_now_is_to_be_repeated() {
+    let mut probe = Probe::new();
+    let mut esme = Esme::bound(&mut probe, CONNECTION);
+    let text = id(1).to_string();
+    let query = QuerySm { message_id: text.as_bytes(), source: Address::default() };
+    esme.session.query(probe.now.mono, 1, &query).unwrap();
+    esme.exchange(&mut probe);
+    let Some(Asked::Query(origin, _)) = probe.asked.last().cloned() else { panic!() };
+    probe.refuse_query(origin);
+    esme.exchange(&mut probe);
+    let told = esme.told().remove(0);
+    assert!(told.starts_with("query: ESME_RTHROTTLED (0x58)"), "{told}");
+}
+
+#[test]
 fn a_query_is_answered_with_the_state_and_when_it_was_reached() {
     let mut probe = Probe::new();
     let mut esme = Esme::bound(&mut probe, CONNECTION);
@@ -503,7 +518,12 @@ fn a_query_is_answered_with_the_state_and_when_it_was_reached() {
             send_until: WallMs(0),
             trace: vec![step],
         });
-        probe.reply(Reply::Message { origin, view: view.map(Box::new) });
+        probe.reply(Reply::Message {
+            origin,
+            account: account(),
+            id: wire::id::MessageId(4),
+            view: view.map(Box::new),
+        });
         esme.exchange(probe);
         esme.told().remove(0)
     };
