@@ -55,3 +55,7 @@ pub(crate) const SPARE_SEGMENTS: u64 = 2;
 /// Log that is kept for each open message while no segment can be prepared: its attempt, answer, receipt and fate take about
 /// 400 bytes, and batches of few records are padded.
 pub(crate) const RESERVED_BYTES_PER_OPEN: u64 = 1024;
+
+/// Bytes of a segment that the archive reads at a time: a whole batch always lies in so many, wherever they begin, and memory of
+/// this size is used again and again.
+pub(crate) const ARCHIVE_PIECE_BYTES: usize = 2 * wal::limits::BATCH_BYTES_MAX;

@@ -26,7 +26,7 @@ use wire::id::{AccountId, MessageId};
 use crate::files::{aged_path, index_path, segment_path};
 use crate::runtime::numbered;
 
-use super::super::limits::INDEX_WHILE_ASKED_MAX;
+use super::super::limits::{ARCHIVE_PIECE_BYTES, INDEX_WHILE_ASKED_MAX};
 use super::Outcome;
 
 /// Whether there is more to do.
@@ -484,12 +484,23 @@ fn open(dir: &Path, seq: u64) -> Result<(PathBuf, File), ShelfError> {
     }
 }
 
+/// Reads on up to `end`, a piece at a time. A piece without a whole batch is the end of what was written, or damage larger than
+/// a piece: then the rest is looked at as a whole, for batches behind it.
 fn read_on(gather: &mut Gather, file: &File, end: u64) -> io::Result<()> {
-    let mut bytes =
-        vec![0; usize::try_from(end.saturating_sub(gather.offset())).expect("a segment fits into memory")];
-    file.read_exact_at(&mut bytes, gather.offset())?;
-    gather.read(&bytes);
-    Ok(())
+    let (mut bytes, mut piece_bytes) = (Vec::new(), ARCHIVE_PIECE_BYTES);
+    loop {
+        let offset = gather.offset();
+        let left = usize::try_from(end.saturating_sub(offset)).expect("a segment fits into memory");
+        bytes.resize(left.min(piece_bytes), 0);
+        file.read_exact_at(&mut bytes, offset)?;
+        gather.read(&bytes);
+        if gather.offset() == offset {
+            if left <= piece_bytes {
+                return Ok(());
+            }
+            piece_bytes = left;
+        }
+    }
 }
 
 fn read_head(path: &Path, header: &Header) -> io::Result<Result<Index, IndexError>> {
