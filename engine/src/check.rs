@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use shards::plan::{ClassPolicy, Doubt, Plan};
-use wire::id::{Class, PartitionCount};
+use wire::id::{Class, PartitionCount, ShardId};
 
-use crate::config::{AccountKey, Carrier, Config, Host, show_duration, word_of_ids, word_of_sign};
+use crate::config::{AccountKey, Config, Host, show_duration, word_of_ids, word_of_sign};
 use crate::daemon::DaemonError;
 use crate::daemon::limits::PARTITIONS_PER_SHARD;
 use crate::files::Identity;
@@ -38,7 +38,7 @@ pub fn explain(file: &Path, data: Option<PathBuf>) -> Result<String, DaemonError
         .or_else(|| PartitionCount::new(own))
         .expect("clamped to what there may be");
     let memory_bytes = host::memory_bytes();
-    let plan = config.plan(Host { shards, partitions, memory_bytes })?;
+    let plan = config.plan(Host { shards, partitions, memory_bytes });
     wal::Layout::new(config.log.segment_bytes)?;
     let mut out = format!("{}: good\n", file.display());
     node(&config, &data, &cores, &plan, identity.as_ref(), &mut out);
@@ -88,7 +88,7 @@ fn node(
 }
 
 fn accounts(config: &Config, out: &mut String) {
-    let mut table = Table::new(&["account", "class", "sender", "open", "rate", "keys"]);
+    let mut table = Table::new(&["account", "class", "sender", "open", "rate", "idempotency", "keys"]);
     for account in &config.accounts {
         let plain = account.keys.iter().filter(|key| matches!(key, AccountKey::Plain(_))).count();
         let keys = match (account.keys.len() - plain, plain) {
@@ -97,9 +97,10 @@ fn accounts(config: &Config, out: &mut String) {
             (hashed, plain) => format!("{hashed} hashed, {plain} in plain text"),
         };
         let open = account.open_messages.map_or_else(|| "any".to_owned(), |open| open.to_string());
+        let remembered = account.idempotency_keys.map_or_else(|| "any".to_owned(), |keys| keys.to_string());
         let rate = account.rate_per_s.map_or_else(|| "any".to_owned(), |rate| format!("{rate}/s"));
         let (name, class) = (account.name.clone(), account.class.name().to_owned());
-        table.row([name, class, account.sender.clone(), open, rate, keys]);
+        table.row([name, class, account.sender.clone(), open, rate, remembered, keys]);
     }
     put(out, format_args!("{table}"));
 }
@@ -107,22 +108,23 @@ fn accounts(config: &Config, out: &mut String) {
 fn carriers(config: &Config, plan: &Plan, out: &mut String) {
     let heads = ["carrier", "address", "binds", "window", "rate", "response", "enquire", "ids", "receipts"];
     let mut table = Table::new(&heads);
-    let binds = |carrier: &Carrier| u32::from(carrier.binds_per_shard) * u32::from(plan.shards);
-    for (carrier, planned) in config.carriers.iter().zip(&plan.carriers) {
-        let rate = match (carrier.rate_per_s, planned.rate_per_shard) {
-            (Some(all), Some(each)) => format!("{all}/s, {each}/s a shard"),
-            _ => "as the windows let through".to_owned(),
+    for (place, carrier) in (0_u16..).zip(&config.carriers) {
+        let each = (0..plan.shards).map(|shard| plan.binds_of(place, ShardId(shard)));
+        let binds = each.clone().map(u32::from).sum::<u32>();
+        let dealt = match (each.clone().min(), each.max()) {
+            (Some(0), _) if plan.shards > 1 => "shards without one borrow".to_owned(),
+            (Some(least), Some(most)) if least < most => format!("{least} or {most} a shard"),
+            (least, _) => format!("{} a shard", least.unwrap_or(0)),
         };
+        let rate = carrier
+            .rate_per_s
+            .map_or_else(|| "as the windows let through".to_owned(), |rate| format!("{rate}/s"));
         let address = &carrier.address;
         table.row([
             carrier.name.clone(),
             format!("{}:{}", address.host, address.port),
-            format!("{} in all, {} a shard", binds(carrier), carrier.binds_per_shard),
-            format!(
-                "{} a bind, {} in all",
-                carrier.window_pdus,
-                binds(carrier) * u32::from(carrier.window_pdus)
-            ),
+            format!("{binds} in all, {dealt}"),
+            format!("{} a bind, {} in all", carrier.window_pdus, binds * u32::from(carrier.window_pdus)),
             rate,
             show_duration(carrier.response_timeout),
             show_duration(carrier.enquire_after),

@@ -74,6 +74,9 @@ pub enum Refusal {
     /// The account has as many open messages as it may.
     #[error("the account has as many open messages as it may")]
     AccountFull,
+    /// As many keys of the account are remembered as it may have.
+    #[error("as many idempotency keys of the account are remembered as it may have")]
+    AccountKeysFull,
     /// The account submits faster than it may.
     #[error("the account submits faster than it may")]
     Rate,
@@ -115,7 +118,7 @@ impl Refusal {
             | Self::Validity
             | Self::Account => Retry::Never,
             Self::QueueFull => Retry::Later(Duration::from_secs(1)),
-            Self::KeysFull => Retry::Later(Duration::from_secs(60)),
+            Self::KeysFull | Self::AccountKeysFull => Retry::Later(Duration::from_secs(60)),
             Self::AccountFull => Retry::Later(Duration::from_secs(1)),
             Self::Rate => Retry::Later(Duration::from_millis(100)),
             Self::Busy => Retry::Later(Duration::from_millis(100)),
@@ -139,6 +142,7 @@ impl Refusal {
             Self::Busy => 34,
             Self::AccountFull => 35,
             Self::Rate => 36,
+            Self::AccountKeysFull => 37,
             Self::Stopping => 48,
             Self::NotHome => 49,
             Self::DiskFull => 50,
@@ -159,6 +163,7 @@ impl Refusal {
             Self::QueueFull => "queue-full",
             Self::KeysFull => "keys-full",
             Self::AccountFull => "account-full",
+            Self::AccountKeysFull => "account-keys-full",
             Self::Rate => "rate",
             Self::DiskFull => "disk-full",
             Self::Busy => "busy",
@@ -174,7 +179,7 @@ impl Refusal {
     }
 
     /// All of them, for tables and metrics.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::KeyConflict,
         Self::NoRoute,
         Self::Text,
@@ -185,6 +190,7 @@ impl Refusal {
         Self::QueueFull,
         Self::KeysFull,
         Self::AccountFull,
+        Self::AccountKeysFull,
         Self::Rate,
         Self::DiskFull,
         Self::Busy,

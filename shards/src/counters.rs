@@ -53,6 +53,7 @@ counters! {
     known: Counter "switchyard_submissions_known" ("", "") "Submissions whose key was known and whose first answer was given again.";
     attempts: Counter "switchyard_attempts" ("", "") "Attempts that were decided.";
     segments_sent: Counter "switchyard_segments_sent" ("", "") "Segments that were given to a link's connection.";
+    segments_lent: Counter "switchyard_segments_lent" ("", "") "Segments for which room on a link was lent to another shard.";
     answers_accepted: Counter "switchyard_carrier_answers" ("outcome", "accepted") "Answers of carriers to segments.";
     answers_refused_for_now: Counter "switchyard_carrier_answers" ("outcome", "refused-for-now") "Answers of carriers to segments.";
     answers_refused_for_good: Counter "switchyard_carrier_answers" ("outcome", "refused-for-good") "Answers of carriers to segments.";

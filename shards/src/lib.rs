@@ -20,6 +20,7 @@ pub mod limits;
 mod pacing;
 pub mod plan;
 mod queue;
+mod rates;
 pub mod routes;
 mod shard;
 mod state;
@@ -27,8 +28,9 @@ mod token;
 mod wheel;
 
 pub use aged::Aged;
+pub use rates::RateId;
 pub use shard::cell::ReceiptOrigin;
-pub use shard::cross::{Cross, OwnedSubmission, Receipt};
+pub use shard::cross::{Cross, LentOutcome, LentSegment, Loan, OwnedSubmission, Receipt};
 pub use shard::inspect::{Latencies, LinkCounts, LinkState, LinkView, QueueView, Trouble};
 pub use shard::links::{LinkAction, LinkId, LinkInput};
 pub use shard::snapshots::SnapshotPiece;

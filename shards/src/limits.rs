@@ -60,6 +60,16 @@ pub const THROTTLE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Dur
 /// The shortest and the longest wait before a link that was lost is dialled again.
 pub const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
+/// How long a slice of a shared rate may be used, and how much of a second it is at most: short, so that what one shard has and
+/// does not use is soon another's; long enough that a busy shard asks fifty times a second and not for each message.
+pub const SLICE: Duration = Duration::from_millis(20);
+/// Slices in a second, which divide a rate into the most that one slice holds.
+pub const SLICES_PER_SECOND: u32 = 50;
+/// Submissions of a shard that wait for a slice of their account's rate: what comes within a turn of the owner's.
+pub const AWAITING_RATE_MAX: usize = 4_096;
+/// The most segments that are lent to another shard at a time: some PDUs to a write, and not the window of everybody.
+pub const LOAN_SEGMENTS_MAX: u32 = 64;
+
 /// Every which pick of a link goes to the least urgent class that waits: the guaranteed share, one in sixteen.
 pub const LEAST_URGENT_EVERY: u32 = 16;
 /// Segments that an account may send in its turn within a class. A turn of less would go round the accounts for every long
@@ -82,6 +92,7 @@ pub const RAFT_TICK: Duration = Duration::from_millis(100);
 /// A step between the two clocks larger than this is an alarm.
 pub const CLOCK_JUMP: Duration = Duration::from_secs(60);
 
+const _: () = assert!(SLICE.as_millis() * SLICES_PER_SECOND as u128 == 1_000);
 const _: () = assert!(SENDER_CHARS_MAX <= SENDER_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_RESERVED < ENTRY_BYTES_MAX);
 // Parts of an attempt are bits of a word.

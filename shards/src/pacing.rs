@@ -6,7 +6,7 @@ use wire::time::Instant;
 const BURST_PARTS: u64 = 20;
 const NANOS: u64 = 1_000_000_000;
 
-/// Tokens for one link's or carrier's rate. In any time *t* at most rate × *t* + burst segments pass.
+/// Tokens for one rate. In any time *t* at most rate × *t* + burst segments pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
     /// `None`: no limit.
@@ -19,11 +19,6 @@ pub(crate) struct Bucket {
 impl Bucket {
     pub(crate) fn new(per_second: Option<u32>, now: Instant) -> Self {
         Self { per_second, level: per_second.map_or(0, Self::full), filled_at: now }
-    }
-
-    /// The rate; `None`: no limit.
-    pub(crate) const fn per_second(&self) -> Option<u32> {
-        self.per_second
     }
 
     fn full(per_second: u32) -> u64 {
@@ -54,10 +49,31 @@ impl Bucket {
         }
     }
 
-    /// When a message of one segment may go, if that is later than now.
-    pub(crate) fn ready_at(&self) -> Option<Instant> {
+    /// Takes the tokens of at least `need` segments and of as many more as there are, `want` at most. How many were taken: 0
+    /// when a message of `need` segments may not go.
+    pub(crate) fn draw(&mut self, now: Instant, need: u8, want: u32) -> u32 {
+        if !self.admits(now, need) {
+            return 0;
+        }
+        self.take(now, need);
+        let more = u32::try_from(self.level / NANOS).unwrap_or(u32::MAX);
+        let more = more.min(want.saturating_sub(u32::from(need)));
+        self.level -= u64::from(more) * NANOS;
+        u32::from(need) + more
+    }
+
+    /// Tokens that were taken and not used.
+    pub(crate) fn give_back(&mut self, segments: u32) {
+        if let Some(per_second) = self.per_second {
+            self.level = self.level.saturating_add(u64::from(segments) * NANOS).min(Self::full(per_second));
+        }
+    }
+
+    /// When a message of so many segments may go, if that is later than now.
+    pub(crate) fn ready_at(&self, segments: u8) -> Option<Instant> {
         let per_second = u64::from(self.per_second?);
-        let missing = NANOS.saturating_sub(self.level);
+        let full = Self::full(self.per_second?);
+        let missing = (u64::from(segments) * NANOS).min(full).saturating_sub(self.level);
         (missing > 0)
             .then(|| self.filled_at.plus(core::time::Duration::from_nanos(missing.div_ceil(per_second))))
     }
@@ -91,12 +107,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_drawn_and_given_back_is_there_again_and_no_more() {
+        let mut bucket = Bucket::new(Some(100), Instant(0));
+        assert_eq!(bucket.draw(Instant(0), 1, 3), 3);
+        assert_eq!(bucket.draw(Instant(0), 1, 100), 2);
+        assert_eq!(bucket.draw(Instant(0), 1, 1), 0);
+        bucket.give_back(2);
+        assert_eq!(bucket.draw(Instant(0), 1, 100), 2);
+        bucket.give_back(100);
+        assert_eq!(bucket.draw(Instant(0), 9, 9), 9);
+        assert!(!bucket.admits(Instant(39_000_000), 1));
+    }
+
+    #[test]
     fn it_says_when_the_next_may_go() {
         let mut bucket = Bucket::new(Some(10), Instant(0));
         bucket.take(Instant(0), 1);
-        let at = bucket.ready_at().unwrap();
+        let at = bucket.ready_at(1).unwrap();
         assert!(!bucket.admits(Instant(at.0 - 1), 1));
         assert!(bucket.admits(at, 1));
-        assert_eq!(Bucket::new(None, Instant(0)).ready_at(), None);
+        assert_eq!(Bucket::new(None, Instant(0)).ready_at(1), None);
     }
 }

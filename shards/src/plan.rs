@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount};
+use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount, ShardId};
 use wire::msisdn::Msisdn;
 use wire::smpp::carrier_id::IdForm;
 use wire::smpp::receipt::ReceiptSign;
@@ -52,8 +52,19 @@ pub struct Account {
     pub sender: String,
     /// How many open messages it has on a shard at most.
     pub open_messages_max: usize,
-    /// How many segments a second it may submit to each shard; `None`: any.
-    pub rate_per_shard: Option<u32>,
+    /// How many keys of it are remembered on a shard at most.
+    pub keys_max: usize,
+    /// How many segments a second it may submit to the node; `None`: any.
+    pub rate: Option<u32>,
+}
+
+/// How many connections a carrier is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binds {
+    /// So many by each shard.
+    PerShard(u16),
+    /// So many by all shards together, dealt one by one; a shard that gets none borrows from others.
+    OfNode(u16),
 }
 
 /// A carrier, and how it is spoken to.
@@ -69,12 +80,12 @@ pub struct Carrier {
     pub password: String,
     /// `system_type` of the bind (§5.2.3), at most 12 octets.
     pub system_type: String,
-    /// How many connections each shard opens.
-    pub binds_per_shard: u16,
+    /// How many connections there are.
+    pub binds: Binds,
     /// How many submissions may be unanswered on one connection, in PDUs.
     pub window_pdus: u16,
-    /// How many segments a second each shard may send; `None`: as many as the window lets through.
-    pub rate_per_shard: Option<u32>,
+    /// How many segments a second the node may send; `None`: as many as the windows let through.
+    pub rate: Option<u32>,
     /// How long a response may take before the attempt is doubtful.
     pub response_timeout: Duration,
     /// How long a link is silent before it is asked `enquire_link`.
@@ -140,6 +151,32 @@ impl ClassPolicy {
 }
 
 impl Plan {
+    /// How many connections a shard opens to the carrier of a place. What is left when they are dealt evenly begins with
+    /// [`Plan::first_shard_of`], so that carriers with few binds do not meet on one shard.
+    #[must_use]
+    pub fn binds_of(&self, carrier: u16, shard: ShardId) -> u16 {
+        match self.carriers[usize::from(carrier)].binds {
+            Binds::PerShard(binds) => binds,
+            Binds::OfNode(binds) => {
+                let turn = (shard.0 + self.shards - self.first_shard_of(carrier).0) % self.shards;
+                binds / self.shards + u16::from(turn < binds % self.shards)
+            }
+        }
+    }
+
+    /// The shard with the first connection to the carrier of a place; it owns the carrier's rate.
+    #[must_use]
+    pub const fn first_shard_of(&self, carrier: u16) -> ShardId {
+        ShardId(carrier % self.shards)
+    }
+
+    /// The shard that owns an account's rate.
+    #[must_use]
+    pub fn rate_owner_of(&self, account: AccountId) -> ShardId {
+        let owner = account.0 % u32::from(self.shards);
+        ShardId(u16::try_from(owner).expect("less than the shards"))
+    }
+
     /// The account of an id.
     #[must_use]
     pub fn account(&self, id: AccountId) -> Option<&Account> {

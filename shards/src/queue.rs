@@ -144,6 +144,11 @@ impl CarrierQueue {
         self.classes[class.index()].len
     }
 
+    /// How many wait in all classes, counting those that have stopped waiting.
+    pub(crate) fn total(&self) -> usize {
+        self.classes.iter().map(|class| class.len).sum()
+    }
+
     /// What waits in a class: of each account the next first, with those that have stopped waiting.
     pub(crate) fn accounts(&self, class: Class) -> impl Iterator<Item = &VecDeque<Waiting>> {
         self.classes[class.index()].accounts.iter().map(|account| &account.waiting)

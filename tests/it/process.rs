@@ -36,6 +36,8 @@ mod http;
 mod kill;
 #[path = "process/ledger.rs"]
 mod ledger;
+#[path = "process/lent.rs"]
+mod lent;
 #[path = "process/load.rs"]
 mod load;
 #[path = "process/operator.rs"]

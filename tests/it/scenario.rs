@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shards::plan::Doubt;
+use shards::plan::{Binds, Doubt};
 use tests::story::{Manner, Story};
 use wire::id::Class;
 
@@ -37,7 +37,7 @@ fn a_link_whose_pace_is_free_and_whose_window_is_full_wants_no_turn() {
     let mut world = story
         .plan(|plan| {
             plan.carriers[0].window_pdus = 1;
-            plan.carriers[0].rate_per_shard = Some(20);
+            plan.carriers[0].rate = Some(20);
             plan.carriers[0].response_timeout = seconds(20);
         })
         .begin();
@@ -121,6 +121,37 @@ fn a_long_message_that_two_carriers_brought_hears_of_both() {
     (0..10).for_each(|_| world.submit_long(Class::Transactional));
     world.run_for(seconds(20));
     assert_eq!(world.end().to_string(), "delivered 12; 0 doubts");
+}
+
+/// A carrier of one bind, a window of one, and three cores: two of them borrow, long messages too.
+#[test]
+fn shards_without_a_link_of_their_own_send_by_the_link_of_another() {
+    let story = Story::calm(10).plan(|plan| {
+        plan.shards = 3;
+        plan.carriers[0].binds = Binds::OfNode(1);
+        plan.carriers[0].window_pdus = 1;
+    });
+    let mut world = story.begin();
+    world.submit(30, Class::Transactional);
+    world.submit_long(Class::Otp);
+    world.submit_long(Class::Marketing);
+    world.run_for(seconds(20));
+    assert!(world.lent() > 0, "nothing was lent");
+    assert_eq!(world.end().to_string(), "delivered 34; 0 doubts");
+}
+
+/// Three shards share a carrier's rate of two segments a second: it is neither six nor two thirds.
+#[test]
+fn a_rate_is_one_for_all_shards_and_can_be_less_than_they_are_many() {
+    let story = Story::calm(11).plan(|plan| {
+        plan.shards = 3;
+        plan.carriers[0].rate = Some(2);
+    });
+    let mut world = story.begin();
+    world.submit(24, Class::Transactional);
+    world.run_for(seconds(20));
+    // The judge has counted that there were not more; that there were not less shows in that they are over.
+    assert_eq!(world.end().to_string(), "delivered 26; 0 doubts");
 }
 
 #[test]

@@ -154,7 +154,8 @@ impl Node {
                 disk.prepared();
                 log.handle_prepared(first);
             }
-            let links: u16 = self.plan.carriers.iter().map(|carrier| carrier.binds_per_shard).sum();
+            let carriers = (0_u16..).take(self.plan.carriers.len());
+            let links: u16 = carriers.map(|carrier| self.plan.binds_of(carrier, shard)).sum();
             cores.push(Core {
                 brain,
                 log,

@@ -149,6 +149,8 @@ impl Sights {
             replays: self.replays + other.replays,
             snapshots: self.snapshots + other.snapshots,
             released: self.released + other.released,
+            lent: self.lent + other.lent,
+            slices: self.slices + other.slices,
         }
     }
 }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::fmt;
 
 use shards::api::Fate;
-use shards::plan::Plan;
+use shards::plan::{Binds, Plan};
 use wire::id::Class;
 
 pub use crate::carrier::manners::Kind as Manner;
@@ -71,7 +71,7 @@ impl Story {
         Self { seed, swarm }.carriers(1).plan(|plan| {
             plan.shards = 1;
             for carrier in &mut plan.carriers {
-                (carrier.binds_per_shard, carrier.window_pdus, carrier.rate_per_shard) = (1, 50, None);
+                (carrier.binds, carrier.window_pdus, carrier.rate) = (Binds::PerShard(1), 50, None);
                 carrier.response_timeout = Duration::from_secs(2);
             }
         })
@@ -155,6 +155,12 @@ impl Stage {
     /// All connections to carriers break.
     pub fn break_links(&mut self) {
         self.world.break_links_by_hand();
+    }
+
+    /// How many segments went by the link of another shard so far.
+    #[must_use]
+    pub fn lent(&self) -> u64 {
+        self.world.sights.lent
     }
 
     /// Everything heals, comes to rest, and is judged.

@@ -6,7 +6,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use shards::plan::{Account, Carrier, ClassPolicy, Plan, Route};
+use shards::plan::{Account, Binds, Carrier, ClassPolicy, Plan, Route};
 use shards::routes::Routes;
 use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount};
 use wire::smpp::carrier_id::IdForm;
@@ -117,7 +117,8 @@ impl Swarm {
         let calm = mode == Mode::Calm;
         let shards = dice.within((1, 3));
         let forgets = !calm && dice.chance(150);
-        let plan = plan(dice, calm, u16::try_from(shards).unwrap_or(1), forgets);
+        let mut plan = plan(dice, calm, u16::try_from(shards).unwrap_or(1), forgets);
+        share(&mut Dice::stream(seed, "sharing"), calm, &mut plan);
         let habits = plan.carriers.iter().map(|_| habits(dice, calm)).collect();
         // Drawn apart, so that worlds without it are what they were before there was such a fault.
         let mut turns = Vec::new();
@@ -191,7 +192,8 @@ fn plan(dice: &mut Dice, calm: bool, shards: u16, forgets: bool) -> Plan {
         class: Class::Transactional,
         sender: "Sim".into(),
         open_messages_max: if tight { 3 } else { 10_000 },
-        rate_per_shard: None,
+        keys_max: if tight { 16 } else { usize::MAX },
+        rate: None,
     });
     Plan {
         node: NodeId(1),
@@ -205,6 +207,24 @@ fn plan(dice: &mut Dice, calm: bool, shards: u16, forgets: bool) -> Plan {
         keys_max: if tight { 64 } else { 100_000 },
         retention: Duration::from_secs(if forgets { dice.within((1, 8)) } else { 86_400 }),
         finished_max: if forgets { dice.pick(&[32, 1_000]) } else { 100_000 },
+    }
+}
+
+/// Fewer binds than cores, so that shards lend each other links, and rates that are low for so many shards. Drawn apart, so
+/// that worlds without them are what they were before there was such a thing.
+fn share(dice: &mut Dice, calm: bool, plan: &mut Plan) {
+    for carrier in &mut plan.carriers {
+        if dice.chance(400) {
+            carrier.binds = Binds::OfNode(u16::try_from(dice.within((1, 2))).unwrap_or(1));
+        }
+        if !calm && dice.chance(100) {
+            carrier.rate = Some(u32::try_from(dice.within((1, 9))).unwrap_or(1));
+        }
+    }
+    if !calm && dice.chance(200) {
+        for account in &mut plan.accounts {
+            account.rate = Some(dice.pick(&[1, 5, 40]));
+        }
     }
 }
 
@@ -222,9 +242,9 @@ fn carrier(dice: &mut Dice, calm: bool, place: u64) -> Carrier {
         system_id: "switchyard".into(),
         password: "secret".into(),
         system_type: String::new(),
-        binds_per_shard: u16::try_from(dice.within((1, 2))).unwrap_or(1),
+        binds: Binds::PerShard(u16::try_from(dice.within((1, 2))).unwrap_or(1)),
         window_pdus: u16::try_from(dice.skewed((1, 40))).unwrap_or(1),
-        rate_per_shard: rate.and_then(|rate| u32::try_from(rate).ok()),
+        rate: rate.and_then(|rate| u32::try_from(rate).ok()),
         response_timeout: Duration::from_millis(if calm { 10_000 } else { dice.within((800, 3_000)) }),
         enquire_after: Duration::from_millis(dice.within((500, 5_000))),
         response_ids,

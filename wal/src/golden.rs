@@ -16,6 +16,11 @@ pub(crate) fn check(name: &str, now: &[u8]) -> Vec<u8> {
         hex(now),
         "{name}: a layout that was released never changes; make a new version instead"
     );
+    bytes(&golden)
+}
+
+/// The bytes of a golden file.
+pub(crate) fn bytes(golden: &str) -> Vec<u8> {
     golden.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
 }
 

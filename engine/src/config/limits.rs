@@ -14,6 +14,10 @@ pub(crate) const ROUTES_MAX: usize = 16_384;
 
 /// The most connections of one shard to one carrier. Carriers grant 1 to 32 binds to an account.
 pub(crate) const BINDS_PER_SHARD_MAX: u16 = 32;
+/// The most binds of one carrier on the node: on one core it has no more than a shard may.
+pub(crate) const BINDS_MAX: u16 = BINDS_PER_SHARD_MAX;
+/// The most idempotency keys that an account's limit can name; the node's own is lower on any machine.
+pub(crate) const ACCOUNT_IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000_000;
 
 /// The most cores, and so shards: [`wire::id::PartitionCount::MAX`] is eight for each of them.
 pub(crate) const CORES_MAX: usize = 64;

@@ -23,7 +23,7 @@ use std::fs;
 use std::path::Path;
 
 pub use error::ConfigError;
-pub use plan::{Host, PlanError};
+pub use plan::Host;
 pub use types::{
     Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, LogOutput,
     Node, SmppAccess,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use shards::plan::{ClassPolicy, Route};
+use shards::plan::{Binds, ClassPolicy, Route};
 use toml::de::DeValue;
 use wire::id::{Class, NodeId};
 use wire::msisdn::Msisdn;
@@ -204,6 +204,9 @@ fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account)
     let sender = section.required("sender", "the sender of messages that name none", sender)?;
     let most = 1..=limits::MESSAGES_MAX;
     let open_messages = section.optional("open_messages", |count| value::whole(count, most.clone()))?;
+    let keys_most = 1..=limits::ACCOUNT_IDEMPOTENCY_KEYS_MAX;
+    let idempotency_keys =
+        section.optional("idempotency_keys", |count| value::whole(count, keys_most.clone()))?;
     let rate = section.optional("rate", |rate| value::whole(rate, 1..=limits::RATE_MAX))?;
     let smpp = smpp_access(section)?;
     section.end()?;
@@ -213,6 +216,7 @@ fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account)
         class: class.unwrap_or(Class::Transactional),
         sender: sender.value,
         open_messages,
+        idempotency_keys,
         rate_per_s: rate.map(|rate| u32::try_from(rate).expect("its bounds have 32 bits")),
         smpp,
     };
@@ -371,7 +375,13 @@ fn carrier_flow(section: &Section<'_>, carrier: &mut Carrier) -> Result<(), Conf
     let second = core::time::Duration::from_secs(1);
     let response = |time: &DeValue<'_>| value::duration(time, second..=limits::RESPONSE_TIMEOUT_MAX);
     let enquire = |time: &DeValue<'_>| value::duration(time, second..=limits::ENQUIRE_AFTER_MAX);
-    let binds = section.optional("binds_per_shard", binds)?;
+    let per_shard = section.optional("binds_per_shard", binds)?;
+    let of_node = |count: &DeValue<'_>| value::whole_u16(count, 1..=limits::BINDS_MAX);
+    let of_node = section.located("binds", of_node)?;
+    if let (Some(of_node), true) = (&of_node, per_shard.is_some()) {
+        let expected = "either binds, of the node, or binds_per_shard";
+        return Err(section.wrong(of_node.line, "binds", expected, "both"));
+    }
     let window = section.optional("window", window)?;
     let rate = section.optional("rate", |rate| value::whole(rate, 1..=limits::RATE_MAX))?;
     let response_timeout = section.optional("response_timeout", response)?;
@@ -379,7 +389,8 @@ fn carrier_flow(section: &Section<'_>, carrier: &mut Carrier) -> Result<(), Conf
     let response_ids = section.optional("response_ids", |word| value::word(word, &ID_FORMS))?;
     let receipt_ids = section.optional("receipt_ids", |word| value::word(word, &ID_FORMS))?;
     let receipt_sign = section.optional("receipt_sign", |word| value::word(word, &RECEIPT_SIGNS))?;
-    carrier.binds_per_shard = binds.unwrap_or(carrier.binds_per_shard);
+    let binds = of_node.map(|binds| Binds::OfNode(binds.value)).or_else(|| per_shard.map(Binds::PerShard));
+    carrier.binds = binds.unwrap_or(carrier.binds);
     carrier.window_pdus = window.unwrap_or(carrier.window_pdus);
     carrier.rate_per_s = rate.map(|rate| u32::try_from(rate).expect("its bounds have 32 bits"));
     carrier.response_timeout = response_timeout.unwrap_or(carrier.response_timeout);

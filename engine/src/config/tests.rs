@@ -4,8 +4,8 @@ use super::{AccountKey, Config, Cores, Host};
 use crate::customers::credentials::KeyDigest;
 use crate::customers::smpp::exchange::{Keys, Receipts};
 use crate::logging::LogFormat;
-use shards::plan::Doubt;
-use wire::id::{Class, PartitionCount};
+use shards::plan::{Binds, Doubt};
+use wire::id::{Class, PartitionCount, ShardId};
 use wire::text::Alphabet;
 
 /// The least file, after which a test puts its own lines.
@@ -45,9 +45,9 @@ fn the_least_file_leaves_everything_else_at_its_default() {
     let config = Config::parse("x", LEAST).unwrap();
     assert_eq!(config.node.cores, Cores::All);
     assert_eq!(config.listen.http.to_string(), "127.0.0.1:8080");
-    let plan = config.plan(host(2)).unwrap();
+    let plan = config.plan(host(2));
     assert_eq!(plan.accounts[0].class, Class::Transactional);
-    assert_eq!(plan.carriers[0].rate_per_shard, None);
+    assert_eq!((plan.carriers[0].rate, plan.carriers[0].binds), (None, Binds::PerShard(1)));
     assert_eq!(plan.keys_max, (1 << 30) / 4 / 64 / 2);
     assert_eq!(plan.open_messages_max, 500_000);
     assert!(plan.routes.find("+4915112345678".parse().unwrap()).is_some());
@@ -70,10 +70,10 @@ fn every_key_is_read_into_its_type() {
     assert_eq!(config.log.snapshot_every_bytes, 9 << 20);
     assert_eq!((config.log_output.format, config.log_output.filter.as_str()), (LogFormat::Json, "warn"));
     assert_eq!((config.log.retention.as_secs(), config.log.retained_bytes), (7 * 86_400, 3 << 30));
-    let plan = config.plan(host(2)).unwrap();
+    let plan = config.plan(host(2));
     assert_eq!((plan.node.0, plan.keys_max, plan.finished_max), (7, 2000, 1600));
     let carrier = &plan.carriers[0];
-    assert_eq!((carrier.binds_per_shard, carrier.window_pdus, carrier.rate_per_shard), (4, 256, Some(500)));
+    assert_eq!((carrier.binds, carrier.window_pdus, carrier.rate), (Binds::PerShard(4), 256, Some(1001)));
     assert_eq!((carrier.response_timeout.as_secs(), carrier.enquire_after.as_secs()), (5, 60));
     let marketing = plan.class(Class::Marketing);
     assert_eq!((marketing.doubt, marketing.doubt_wait.as_millis()), (Doubt::SendAgain, 500));
@@ -232,12 +232,17 @@ fn what_is_no_toml_is_said_with_its_line() {
 }
 
 #[test]
-fn a_rate_that_cannot_be_shared_by_the_shards_is_refused() {
-    let text = LEAST.replace("system_id = \"me\"", "system_id = \"me\"\nrate = 1");
-    let config = Config::parse("x", &text).unwrap();
-    assert!(config.plan(host(1)).is_ok());
-    let said = config.plan(host(2)).unwrap_err().to_string();
-    assert!(said.starts_with("carrier alpha: rate = 1 cannot be shared by 2 shards"), "{said}");
+fn binds_of_the_node_are_dealt_to_the_shards_one_by_one() {
+    let text = LEAST.replace("system_id = \"me\"", "system_id = \"me\"\nbinds = 3\nrate = 1");
+    let plan = Config::parse("x", &text).unwrap().plan(host(2));
+    assert_eq!(plan.carriers[0].rate, Some(1));
+    assert_eq!([0, 1].map(|shard| plan.binds_of(0, ShardId(shard))), [2, 1]);
+    let both = text.replace("binds = 3", "binds = 3\nbinds_per_shard = 1");
+    let said = Config::parse("x", &both).unwrap_err().to_string();
+    assert!(
+        said.contains("carrier.binds: expected either binds, of the node, or binds_per_shard, found both"),
+        "{said}"
+    );
 }
 
 #[test]

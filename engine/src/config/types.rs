@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use shards::plan::{ClassPolicy, Doubt, Route};
+use shards::plan::{Binds, ClassPolicy, Doubt, Route};
 use wire::id::{AccountId, CarrierId, Class, NodeId};
 use wire::smpp::carrier_id::IdForm;
 use wire::smpp::receipt::ReceiptSign;
@@ -173,6 +173,8 @@ pub struct Account {
     pub sender: String,
     /// Open messages of it on the node; `None`: as many as the node has room for.
     pub open_messages: Option<u64>,
+    /// Idempotency keys of it that are remembered on the node; `None`: as many as the node has room for.
+    pub idempotency_keys: Option<u64>,
     /// Segments a second that it may submit to the node; `None`: any.
     pub rate_per_s: Option<u32>,
     /// How it may bind over SMPP; `None`: not at all.
@@ -271,8 +273,8 @@ pub struct Carrier {
     pub password: String,
     /// `system_type` of the bind; may be empty.
     pub system_type: String,
-    /// Connections of each shard.
-    pub binds_per_shard: u16,
+    /// How many connections.
+    pub binds: Binds,
     /// Submissions unanswered on one connection, in PDUs.
     pub window_pdus: u16,
     /// Segments a second on all shards together; `None`: as many as the windows let through.
@@ -299,7 +301,7 @@ impl Carrier {
             system_id: system_id.to_owned(),
             password: String::new(),
             system_type: String::new(),
-            binds_per_shard: 1,
+            binds: Binds::PerShard(1),
             window_pdus: limits::WINDOW_PDUS_DEFAULT,
             rate_per_s: None,
             response_timeout: limits::RESPONSE_TIMEOUT_DEFAULT,

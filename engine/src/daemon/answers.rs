@@ -136,10 +136,7 @@ impl<'a> Overseer<'a> {
             tracing::warn!(event = "config", warning);
         }
         let change = reload::change(&self.config, &read);
-        let plan = match change.config.plan(self.host) {
-            Ok(plan) => Arc::new(plan),
-            Err(error) => return self.refused(by, error.to_string()),
-        };
+        let plan = Arc::new(change.config.plan(self.host));
         let allowed = Arc::new(credentials(&change.config));
         logging::set_filter(&change.config.log_output.filter);
         // Every shard knows an account before any of them lets it in: its messages cross from one to another.

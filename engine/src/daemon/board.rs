@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam::utils::CachePadded;
 use shards::plan::Plan;
+use wire::id::ShardId;
 
 use crate::customers::openmetrics::{Sample, SampleKind};
 
@@ -15,7 +16,6 @@ use super::lines::{self, Line, Source};
 /// All shards' numbers. One for the node.
 #[derive(Debug)]
 pub(super) struct Board {
-    lines: Vec<Line>,
     node: Node,
     rows: Box<[CachePadded<Row>]>,
 }
@@ -33,20 +33,24 @@ struct Node {
 #[derive(Debug)]
 struct Row {
     is_ready: AtomicBool,
+    /// What its numbers are; shards may differ in their links.
+    lines: Vec<Line>,
     values: Box<[AtomicU64]>,
 }
 
 impl Board {
     /// A board for a plan's shards, all of them not ready, of a process that starts now (milliseconds since 1970).
     pub(super) fn new(plan: &Plan, now_ms: u64) -> Self {
-        let lines = lines::describe(plan);
-        let values = || lines.iter().map(|_| AtomicU64::new(0)).collect();
-        let row = |_| CachePadded::new(Row { is_ready: AtomicBool::new(false), values: values() });
+        let row = |shard| {
+            let lines = lines::describe(plan, ShardId(shard));
+            let values = lines.iter().map(|_| AtomicU64::new(0)).collect();
+            CachePadded::new(Row { is_ready: AtomicBool::new(false), lines, values })
+        };
         let node = Node::default();
         node.started_ms.store(now_ms, Ordering::Relaxed);
         node.configured_ms.store(now_ms, Ordering::Relaxed);
         let rows = (0..plan.shards).map(row).collect();
-        Self { lines, node, rows }
+        Self { node, rows }
     }
 
     /// Shows a shard's numbers.
@@ -89,10 +93,11 @@ impl Board {
     /// Lends all numbers of the node and of all shards to `read`.
     pub(super) fn with_samples<R>(&self, read: impl FnOnce(&[Sample<'_>]) -> R) -> R {
         let names: Vec<String> = (0..self.rows.len()).map(|shard| shard.to_string()).collect();
-        let labels: Vec<Vec<Vec<(&str, &str)>>> = names.iter().map(|name| self.labels_of(name)).collect();
+        let rows = self.rows.iter().zip(&names);
+        let labels: Vec<Vec<Vec<(&str, &str)>>> = rows.map(|(row, name)| labels_of(row, name)).collect();
         let mut samples = self.samples_of_node();
         for (row, labels) in self.rows.iter().zip(&labels) {
-            for ((line, labels), value) in self.lines.iter().zip(labels).zip(&row.values) {
+            for ((line, labels), value) in row.lines.iter().zip(labels).zip(&row.values) {
                 let value = value.load(Ordering::Relaxed);
                 samples.push(Sample { name: &line.name, help: line.help, kind: line.kind, labels, value });
             }
@@ -105,11 +110,6 @@ impl Board {
             samples.push(Sample { name, help, kind: SampleKind::Gauge, labels, value: ready });
         }
         read(&samples)
-    }
-
-    fn labels_of<'a>(&'a self, shard: &'a str) -> Vec<Vec<(&'a str, &'a str)>> {
-        let own = |line: &'a Line| line.labels.iter().map(|(name, value)| (*name, value.as_str()));
-        self.lines.iter().map(|line| std::iter::once(("shard", shard)).chain(own(line)).collect()).collect()
     }
 
     fn samples_of_node(&self) -> Vec<Sample<'_>> {
@@ -140,12 +140,17 @@ impl Board {
     }
 }
 
+fn labels_of<'a>(row: &'a Row, shard: &'a str) -> Vec<Vec<(&'a str, &'a str)>> {
+    let own = |line: &'a Line| line.labels.iter().map(|(name, value)| (*name, value.as_str()));
+    row.lines.iter().map(|line| std::iter::once(("shard", shard)).chain(own(line)).collect()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use shards::histogram::{FAST_US, Histogram};
     use shards::{Shard, ShardConfig};
     use std::sync::Arc;
-    use wire::id::{PartitionCount, ShardId};
+    use wire::id::PartitionCount;
     use wire::time::WallMs;
 
     use super::super::metrics::ShellCounts;
@@ -161,7 +166,7 @@ mod tests {
     fn plan() -> Arc<Plan> {
         let partitions = PartitionCount::new(16).unwrap();
         let config = Config::parse("test", FILE).unwrap();
-        Arc::new(config.plan(Host { shards: 2, partitions, memory_bytes: 1 << 30 }).unwrap())
+        Arc::new(config.plan(Host { shards: 2, partitions, memory_bytes: 1 << 30 }))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crossbeam::channel::SendError;
 use shards::RecoveryError;
 use wal::{LayoutError, ScanError};
 
-use crate::config::{ConfigError, PlanError};
+use crate::config::ConfigError;
 use crate::faults::FaultsError;
 use crate::files::{DirError, LogError};
 use crate::net::NetError;
@@ -23,9 +23,6 @@ pub enum DaemonError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The configuration does not fit this host.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
     /// The machine does not say what it has.
     #[error("this host cannot be looked at: {what}")]
     Host {
@@ -176,9 +173,6 @@ impl DaemonError {
     /// Whether a change of the configuration is what helps.
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
-        matches!(
-            self,
-            Self::Config(_) | Self::Plan(_) | Self::Core { .. } | Self::Layout(_) | Self::Faults(_)
-        )
+        matches!(self, Self::Config(_) | Self::Core { .. } | Self::Layout(_) | Self::Faults(_))
     }
 }

@@ -8,7 +8,7 @@ use shards::counters::{Counters, MetricKind};
 use shards::histogram::{FAST_US, Histogram, SLOW_US};
 use shards::plan::Plan;
 use shards::{LinkState, LinkView, Shard};
-use wire::id::Class;
+use wire::id::{Class, ShardId};
 use wire::time::WallMs;
 
 use crate::customers::metrics::Counts;
@@ -37,12 +37,12 @@ pub(super) struct Source<'a> {
 }
 
 /// All numbers of a shard.
-pub(super) fn describe(plan: &Plan) -> Vec<Line> {
+pub(super) fn describe(plan: &Plan, shard: ShardId) -> Vec<Line> {
     let mut lines = Vec::new();
     describe_plain(&mut lines);
     describe_histograms(&mut lines);
     describe_queues(plan, &mut lines);
-    describe_links(plan, &mut lines);
+    describe_links(plan, shard, &mut lines);
     lines
 }
 
@@ -155,9 +155,10 @@ fn describe_queues(plan: &Plan, lines: &mut Vec<Line>) {
     }
 }
 
-fn describe_links(plan: &Plan, lines: &mut Vec<Line>) {
-    let binds = |carrier: &shards::plan::Carrier| 0..carrier.binds_per_shard;
-    let links = plan.carriers.iter().flat_map(|carrier| binds(carrier).map(|_| carrier.name.clone()));
+fn describe_links(plan: &Plan, shard: ShardId, lines: &mut Vec<Line>) {
+    let carriers = (0_u16..).zip(&plan.carriers);
+    let links =
+        carriers.flat_map(|(place, carrier)| (0..plan.binds_of(place, shard)).map(|_| carrier.name.clone()));
     for (link, carrier) in links.enumerate() {
         let labels = || vec![("carrier", carrier.clone()), ("link", link.to_string())];
         let answers = |outcome: &str| [labels(), vec![("outcome", outcome.to_owned())]].concat();

@@ -183,7 +183,7 @@ fn give(
     let shards = belonging.shards;
     let layout = Layout::new(config.log.segment_bytes)?;
     let process = clock::now().wall.0;
-    let plan = Arc::new(config.plan(prepared.host)?);
+    let plan = Arc::new(config.plan(prepared.host));
     let common = Common {
         board: Arc::new(Board::new(&plan, process)),
         plan,

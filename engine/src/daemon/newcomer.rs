@@ -74,6 +74,7 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
             class: Class::Transactional,
             sender: "Switchyard".to_owned(),
             open_messages: None,
+            idempotency_keys: None,
             rate_per_s: None,
             smpp: None,
         }],

@@ -52,9 +52,9 @@ pub(super) fn redeal(data: &Path, belonging: &mut Belonging, config: &Config) ->
 fn export(data: &Path, before: &Belonging, shard: ShardId, config: &Config) -> Result<(), ShardError> {
     let host =
         Host { shards: before.shards, partitions: before.partitions, memory_bytes: host::memory_bytes() };
-    // What a log holds does not depend on them, and only they have rates that might not be divided among the old shards.
-    let without_rates = Config { carriers: Vec::new(), accounts: Vec::new(), ..config.clone() };
-    let plan = without_rates.plan(host).expect("no rate is left that cannot be divided");
+    // What a log holds depends on neither, and it sends nothing.
+    let alone = Config { carriers: Vec::new(), accounts: Vec::new(), ..config.clone() };
+    let plan = alone.plan(host);
     let layout = Layout::new(config.log.segment_bytes).map_err(|error| other(data, &error))?;
     let log = LogConfig { identity: before.log_of(shard), layout };
     let shard_config = ShardConfig {

@@ -92,7 +92,9 @@ fn accounts(running: &[Account], file: &[Account], told: &mut Vec<String>) {
                 if (before.class, &before.sender) != (account.class, &account.sender) {
                     told.push(format!("account {}: class or sender changed", account.name));
                 }
-                if (before.open_messages, before.rate_per_s) != (account.open_messages, account.rate_per_s) {
+                let limits_of =
+                    |account: &Account| (account.open_messages, account.idempotency_keys, account.rate_per_s);
+                if limits_of(before) != limits_of(account) {
                     told.push(format!("account {}: limits changed", account.name));
                 }
             }

@@ -124,7 +124,7 @@ mod tests {
     fn brains() -> Vec<Shard> {
         let partitions = PartitionCount::new(16).unwrap();
         let config = Config::parse("test", FILE).unwrap();
-        let plan = Arc::new(config.plan(Host { shards: 2, partitions, memory_bytes: 1 << 30 }).unwrap());
+        let plan = Arc::new(config.plan(Host { shards: 2, partitions, memory_bytes: 1 << 30 }));
         let shard = |id| {
             let config = ShardConfig {
                 id: ShardId(id),

@@ -104,7 +104,7 @@ fn link(shard: u16, view: &LinkView, plan: &Plan, carriers: &[Dial]) -> words::L
         paused: view.is_paused,
         window_used: view.window_used,
         window: view.window,
-        rate: plan.carriers[place].rate_per_shard,
+        rate: plan.carriers[place].rate,
         segments: counts.segments,
         answers: [counts.accepted, counts.refused_for_now, counts.refused_for_good],
         throttled: counts.throttled,

@@ -36,8 +36,8 @@ pub(crate) enum Output {
     Answer { origin: Origin, acceptance: Acceptance, since: Instant },
     /// The answer to a query.
     View { origin: Origin, account: AccountId, id: MessageId, view: Option<Box<MessageView>> },
-    /// An attempt's bytes.
-    Transmit { link: LinkId, bind: u32, slot: SlotRef, attempt: u16, parts: u32 },
+    /// An attempt's bytes, on a link of this shard or, with room that was lent, of another.
+    Transmit { shard: ShardId, link: LinkId, bind: u32, slot: SlotRef, attempt: u16, parts: u32 },
     /// The answer to a carrier's receipt.
     ReceiptTaken { from: ReceiptOrigin, status: CommandStatus },
     /// One more fate of an account may be told.

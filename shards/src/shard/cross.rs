@@ -1,15 +1,19 @@
 //! What shards of one node say to each other.
 //!
 //! A message that arrives on the wrong core crosses once. Requests spend credits, and the ring holds twice as many
-//! messages as there are credits, so there is always room for the answers: two full rings never wait for each other.
+//! messages as there are credits, so there is always room for the answers: two full rings never wait for each other. What
+//! is lent (room on links, slices of rates) is bounded by windows and rates instead, and waits beside a full ring.
 
 use wire::id::{AccountId, CarrierId, Class, MessageId, Partition};
 use wire::msisdn::Msisdn;
 use wire::smpp::status::CommandStatus;
 
-use crate::api::{Origin, Reply, Submission, Subscription};
+use crate::api::{Origin, Reply, Submission, Subscription, Why};
 use crate::limits::CROSS_CREDITS;
+use crate::rates::RateId;
 use crate::shard::cell::ReceiptOrigin;
+use crate::shard::links::LinkId;
+use crate::shard::transmit::Segment;
 
 /// One message from one shard to another.
 #[derive(Debug)]
@@ -30,6 +34,90 @@ pub enum Cross {
     Receipt(ReceiptOrigin, Receipt),
     /// The receipt is durable, or refused; gives the credit back.
     ReceiptTaken(ReceiptOrigin, CommandStatus),
+    /// Whether the shard has a link to a carrier that is up: told when it changes.
+    CarrierUp {
+        /// A place in the plan's carriers.
+        carrier: u16,
+        /// Whether there is one.
+        is_up: bool,
+    },
+    /// Asks for room on a link. Whoever asks waits for the answer before it asks again.
+    AskRoom {
+        /// A place in the plan's carriers.
+        carrier: u16,
+        /// The segments of its next message.
+        need: u8,
+        /// The most segments that it has use for.
+        want: u32,
+    },
+    /// Room on a link is lent.
+    Room(Loan),
+    /// Of a loan, what was not used.
+    RoomBack(Loan),
+    /// A segment for a link with room that was lent, of an attempt that is committed.
+    Segment(Box<LentSegment>),
+    /// What became of it. Once for each segment; after a doubt, a late answer may follow.
+    SegmentOutcome {
+        /// Its token.
+        token: u64,
+        /// A place in the plan's carriers.
+        carrier: u16,
+        /// What became of it.
+        outcome: LentOutcome,
+    },
+    /// Asks for a slice of a rate that the other shard owns.
+    AskRate {
+        /// Which.
+        rate: RateId,
+        /// The segments of the next message.
+        need: u8,
+        /// The most segments that there is use for.
+        want: u32,
+    },
+    /// A slice of a rate: so many segments; 0 when an account's is used up.
+    Slice(RateId, u32),
+    /// Of a slice, what was not used in its time.
+    SliceBack(RateId, u32),
+}
+
+/// Room on a link of another shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loan {
+    /// A place in the plan's carriers.
+    pub carrier: u16,
+    /// The link, on the shard that lends.
+    pub link: LinkId,
+    /// Its session.
+    pub bind: u32,
+    /// For so many segments.
+    pub segments: u32,
+}
+
+/// A segment on its way to a link of another shard.
+#[derive(Debug)]
+pub struct LentSegment {
+    pub(crate) link: LinkId,
+    pub(crate) bind: u32,
+    pub(crate) token: u64,
+    pub(crate) segment: Segment,
+}
+
+/// What became of a lent segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LentOutcome {
+    /// The kernel never had its bytes.
+    NotWritten,
+    /// It may have left, and the answer is missing.
+    Doubtful(Why),
+    /// The carrier answered, with its id for the segment.
+    Answered {
+        /// Its status.
+        status: CommandStatus,
+        /// Its id.
+        carrier_id: Box<[u8]>,
+        /// Whether a doubt was told before.
+        is_late: bool,
+    },
 }
 
 /// A carrier's receipt, read.

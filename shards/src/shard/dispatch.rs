@@ -5,6 +5,7 @@
 
 use wal::Record;
 use wal::record::Attempted;
+use wire::id::ShardId;
 use wire::time::{Now, WallMs};
 
 use super::cell::Output;
@@ -33,7 +34,7 @@ impl Shard {
         };
         let refused = cell.live(slot).refused;
         let carriers = self.plan.routes.carriers(route);
-        let is_up = |&(_, carrier): &(usize, &u16)| self.carriers[usize::from(*carrier)].links_up > 0;
+        let is_up = |&(_, carrier): &(usize, &u16)| self.is_reachable(*carrier);
         let has_not_refused = |&(place, _): &(usize, &u16)| refused & 1 << place == 0;
         let up = || carriers.iter().enumerate().filter(is_up);
         let chosen =
@@ -49,37 +50,54 @@ impl Shard {
         }
         let at = self.clock.read(now);
         let mut left = DISPATCH_PER_TURN_MAX;
-        for carrier in 0..self.carriers.len() {
-            let count = self.carriers[carrier].links.len();
+        for carrier in (0_u16..).take(self.carriers.len()) {
+            let place = usize::from(carrier);
+            self.serve_borrowers(now, carrier);
+            let count = self.carriers[place].links.len();
             for turn in 0..count {
-                if self.carriers[carrier].queue.is_empty() || left == 0 {
+                if self.carriers[place].queue.is_empty() || left == 0 {
                     break;
                 }
-                let link = self.carriers[carrier].links[(self.carriers[carrier].next_link + turn) % count];
+                let link = self.carriers[place].links[(self.carriers[place].next_link + turn) % count];
                 self.fill_link(now, at, carrier, link, &mut left);
             }
-            self.carriers[carrier].next_link += 1;
+            self.carriers[place].next_link += 1;
+            self.dispatch_on_loan(at, carrier, &mut left);
         }
     }
 
-    fn fill_link(&mut self, now: Now, at: WallMs, carrier: usize, link: LinkId, left: &mut usize) {
-        while *left > 0 && self.links[usize::from(link.0)].has_room(now.mono, 1) {
-            let Some((waiting, parts)) = self.next_waiting(at, carrier) else { break };
+    fn fill_link(&mut self, now: Now, at: WallMs, carrier: u16, link: LinkId, left: &mut usize) {
+        let place = usize::from(carrier);
+        while *left > 0 && self.links[usize::from(link.0)].room(now.mono, 1) > 0 {
+            if !self.admits(now, carrier, 1) {
+                break;
+            }
+            let Some((waiting, parts)) = self.next_waiting(at, place) else { break };
             let segments = u8::try_from(parts.count_ones()).expect("at most 32 parts");
-            let place = usize::from(waiting.cell);
-            if !self.links[usize::from(link.0)].has_room(now.mono, segments) {
-                let class = self.cells[place].state.messages.at(waiting.slot.slot).class;
-                self.cells[place].live(waiting.slot.slot).queued_in = u16::try_from(carrier).unwrap_or(0) + 1;
-                self.carriers[carrier].queue.push_front(class, waiting);
+            let state = &mut self.links[usize::from(link.0)];
+            let bind = state.bind;
+            if state.room(now.mono, segments) == 0 || !self.admits(now, carrier, segments) {
+                self.put_back(place, waiting);
                 break;
             }
             *left -= 1;
-            self.attempt(now, at, (carrier, link), waiting, parts);
+            if self.attempt(at, (carrier, self.config.id, link, bind), waiting, parts) {
+                self.links[usize::from(link.0)].reserve(u32::from(segments));
+                self.carriers[place].rate.take(now.mono, segments);
+            }
         }
     }
 
+    /// Puts a message back that was taken and cannot go yet.
+    pub(super) fn put_back(&mut self, carrier: usize, waiting: Waiting) {
+        let cell = &mut self.cells[usize::from(waiting.cell)];
+        let class = cell.state.messages.at(waiting.slot.slot).class;
+        cell.live(waiting.slot.slot).queued_in = u16::try_from(carrier).unwrap_or(0) + 1;
+        self.carriers[carrier].queue.push_front(class, waiting);
+    }
+
     /// Takes the next message that still waits for this carrier, and says which of its parts are to be sent.
-    fn next_waiting(&mut self, at: WallMs, carrier: usize) -> Option<(Waiting, u32)> {
+    pub(super) fn next_waiting(&mut self, at: WallMs, carrier: usize) -> Option<(Waiting, u32)> {
         let queued_in = u16::try_from(carrier).ok()? + 1;
         while let Some(waiting) = self.carriers[carrier].queue.pop() {
             let cell = &mut self.cells[usize::from(waiting.cell)];
@@ -95,42 +113,41 @@ impl Shard {
         None
     }
 
-    fn attempt(
+    /// Decides an attempt by a link for which there is room: of this shard, or lent by another. `false` when the message had its
+    /// last one.
+    pub(super) fn attempt(
         &mut self,
-        now: Now,
         at: WallMs,
-        (carrier, link): (usize, LinkId),
+        (carrier, shard, link, bind): (u16, ShardId, LinkId, u32),
         waiting: Waiting,
         parts: u32,
-    ) {
+    ) -> bool {
         let place = usize::from(waiting.cell);
         let slot = waiting.slot.slot;
         let message = self.cells[place].state.messages.at(slot);
         if message.attempt >= ATTEMPTS_MAX {
             self.fate(at, place, slot, (Fate::Failed, Why::AttemptsUsedUp));
-            return;
+            return false;
         }
         let (id, attempt) = (message.id, message.attempt + 1);
-        let (why, skipped) = self.reason(place, slot, carrier);
-        let state = &mut self.links[usize::from(link.0)];
+        let (why, skipped) = self.reason(place, slot, usize::from(carrier));
         let attempted = Attempted {
             id,
             attempt,
             parts,
-            carrier: self.plan.carriers[carrier].id,
+            carrier: self.plan.carriers[usize::from(carrier)].id,
             link: link.0,
             node: self.plan.node,
             process: self.config.process,
-            bind: state.bind,
+            bind,
             why: why as u8,
             skipped,
         };
-        state.reserve(now.mono, u8::try_from(parts.count_ones()).expect("at most 32 parts"));
-        let bind = state.bind;
         let cell = &mut self.cells[place];
         cell.decide_on(slot, at, &Record::Attempted(attempted));
-        cell.after_decided(Output::Transmit { link, bind, slot: waiting.slot, attempt, parts });
+        cell.after_decided(Output::Transmit { shard, link, bind, slot: waiting.slot, attempt, parts });
         self.counters.attempts += 1;
+        true
     }
 
     /// Why this carrier is tried, and how many before it in the route are passed over.
@@ -152,22 +169,23 @@ impl Shard {
     pub(super) fn link_up(&mut self, link: LinkId) {
         let state = &mut self.links[usize::from(link.0)];
         state.bound();
-        let carrier = usize::from(state.carrier);
+        let carrier = state.carrier;
         state.counts.binds += 1;
         self.counters.binds += 1;
-        self.carriers[carrier].links_up += 1;
-        if self.carriers[carrier].links_up == 1 {
-            let down = (0..self.carriers.len()).filter(|&other| self.carriers[other].links_up == 0);
-            let down: Vec<_> = down.collect();
-            down.into_iter().for_each(|other| self.deal_again(other));
+        let was_reachable = self.is_reachable(carrier);
+        self.carriers[usize::from(carrier)].links_up += 1;
+        if self.carriers[usize::from(carrier)].links_up == 1 {
+            self.tell_carrier_up(carrier, true);
         }
+        self.reach_changed(carrier, was_reachable);
     }
 
     /// A link that was up is not any more: what waits for its carrier is dealt again when it was the last.
-    pub(super) fn link_down(&mut self, carrier: usize) {
-        self.carriers[carrier].links_up -= 1;
-        if self.carriers[carrier].links_up == 0 {
-            self.deal_again(carrier);
+    pub(super) fn link_down(&mut self, carrier: u16) {
+        self.carriers[usize::from(carrier)].links_up -= 1;
+        if self.carriers[usize::from(carrier)].links_up == 0 {
+            self.tell_carrier_up(carrier, false);
+            self.reach_changed(carrier, true);
         }
     }
 

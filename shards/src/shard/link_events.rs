@@ -1,13 +1,16 @@
 //! What happens on links: connections come and go, sessions speak.
 
 use wire::smpp::session::{Event, Handed, RequestKind, Session};
+use wire::smpp::status::{CommandStatus, Verdict};
 use wire::time::Now;
 
+use super::cross::LentOutcome;
 use super::inspect::Trouble;
+use super::lending::Queued;
 use super::links::{LinkAction, LinkId, LinkInput};
 use super::{Phase, Shard};
 use crate::api::Why;
-use crate::token::Token;
+use crate::token::{Token, unpack_lent};
 
 impl Shard {
     /// Something happened to a link's connection.
@@ -64,18 +67,21 @@ impl Shard {
         match event {
             Event::Bound { .. } => self.link_up(LinkId(u16::try_from(place).expect("few links"))),
             Event::SubmitAnswer { token, status, message_id, .. } => {
-                self.answered(now, place, token, status, message_id);
+                self.segment_answered(now, place, token, (status, message_id), false);
                 let took = session.answer_took();
                 self.latencies.response.record(took);
                 self.links[place].responded(took);
             }
             Event::LateAnswer { token, kind: RequestKind::Submit, status, message_id } => {
-                self.answered(now, place, token, status, message_id);
+                self.segment_answered(now, place, token, (status, message_id), true);
             }
             Event::Timeout { token, kind: RequestKind::Submit } => {
                 let at = self.clock.read(now);
                 self.links[place].trouble(now.wall, Trouble::ResponseTimeout);
-                self.doubt(at, Token::unpack(token), Why::ResponseTimeout);
+                match unpack_lent(token) {
+                    Some(lent) => self.lent_timed_out(place, lent),
+                    None => self.doubt(at, Token::unpack(token), Why::ResponseTimeout),
+                }
             }
             Event::DeliverRequest { sequence, sm } => {
                 if let Some(status) = self.deliver(now, place, sequence, &sm) {
@@ -84,7 +90,7 @@ impl Shard {
             }
             Event::DataRequest { sequence, .. } => {
                 self.counters.delivers_refused += 1;
-                session.answer_data(sequence, wire::smpp::status::CommandStatus::ESME_RX_R_APPN, b"");
+                session.answer_data(sequence, CommandStatus::ESME_RX_R_APPN, b"");
             }
             Event::Malformed { .. } => self.counters.session_faults += 1,
             Event::UnbindRequested => self.link_not_up(place),
@@ -102,9 +108,32 @@ impl Shard {
         true
     }
 
+    /// A carrier's response to a segment: it tells the link how fast it may go, and whoever sent the segment the rest.
+    fn segment_answered(
+        &mut self,
+        now: Now,
+        place: usize,
+        token: u64,
+        (status, carrier_id): (CommandStatus, &[u8]),
+        is_late: bool,
+    ) {
+        self.links[place].counted(now.wall, status);
+        match status.verdict() {
+            Verdict::Ok => self.links[place].took(),
+            Verdict::Throttled => self.links[place].throttled(now.mono, &mut self.jitter),
+            Verdict::Temporary | Verdict::Vendor | Verdict::Permanent => {}
+        }
+        match unpack_lent(token) {
+            Some(lent) => self.lent_answered(place, lent, status, carrier_id, is_late),
+            None => {
+                self.answered(now, self.links[place].carrier, Token::unpack(token), status, carrier_id);
+            }
+        }
+    }
+
     fn link_not_up(&mut self, place: usize) {
         if core::mem::take(&mut self.links[place].is_up) {
-            self.link_down(usize::from(self.links[place].carrier));
+            self.link_down(self.links[place].carrier);
         }
     }
 
@@ -116,6 +145,10 @@ impl Shard {
         let at = self.clock.read(now);
         if let Some(mut session) = self.links[place].session.take() {
             for request in session.drain_in_flight().filter(|request| request.kind == RequestKind::Submit) {
+                if let Some(lent) = unpack_lent(request.token) {
+                    self.lent_cut_off(place, lent, request.delivery);
+                    continue;
+                }
                 let token = Token::unpack(request.token);
                 match request.delivery {
                     Handed::Written => self.doubt(at, token, Why::ConnectionLost),
@@ -123,9 +156,16 @@ impl Shard {
                 }
             }
         }
-        for token in core::mem::take(&mut self.links[place].backlog) {
-            self.withdraw_token(at, token);
+        for queued in core::mem::take(&mut self.links[place].backlog) {
+            match queued {
+                Queued::Own(token) => self.withdraw_token(at, token),
+                Queued::Lent(from, segment) => {
+                    let carrier = self.links[place].carrier;
+                    self.tell_outcome(from, segment.token, carrier, LentOutcome::NotWritten);
+                }
+            }
         }
+        self.links[place].lent.clear();
         self.links[place].down(now.mono, &mut self.jitter);
         self.stop_if_draining(place);
     }

@@ -1,8 +1,8 @@
-//! One connection to a carrier: the session, its window, its pace, and when to dial again.
+//! One connection to a carrier: the session, its window, and when to dial again.
 //!
 //! The session (`wire::smpp`) owns sequence numbers, protocol timers and the matching of responses. The link owns what
-//! a carrier's capacity means to us: how many submissions may be open, how many a second, what of a long message still
-//! waits for room, and the pauses after a throttling. It knows no message, only tokens.
+//! a carrier's capacity means to us: how many submissions may be open, what of a long message still waits for room, and the
+//! pauses after a throttling. It knows no message, only tokens. How many a second is the carrier's, for all links together.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -15,11 +15,10 @@ use wire::time::{Instant, WallMs};
 
 use crate::jitter::Jitter;
 use crate::limits::{RECONNECT, THROTTLE_PAUSE};
-use crate::pacing::Bucket;
 use crate::plan::Carrier;
-use crate::token::Token;
 
 use super::inspect::{LinkCounts, LinkState, LinkView, Trouble};
+use super::lending::{LentTable, Queued};
 
 /// A link of a shard, by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,8 +86,9 @@ pub(crate) struct Link {
     /// Parts whose attempt is decided and whose bytes are not queued yet.
     pub(crate) reserved: u32,
     /// Parts of long messages that wait for room in the window, in order.
-    pub(crate) backlog: VecDeque<Token>,
-    pace: Bucket,
+    pub(crate) backlog: VecDeque<Queued>,
+    /// What other shards send over it.
+    pub(crate) lent: LentTable,
     paused_until: Instant,
     throttles: u32,
     failures: u32,
@@ -111,7 +111,7 @@ impl Link {
             is_up: false,
             reserved: 0,
             backlog: VecDeque::new(),
-            pace: Bucket::new(config.rate_per_shard, now),
+            lent: LentTable::new(config.window_pdus),
             paused_until: now,
             throttles: 0,
             failures: 0,
@@ -200,20 +200,25 @@ impl Link {
         !core::mem::replace(&mut self.closing, true)
     }
 
-    /// Whether a message of this many segments may be attempted now.
-    pub(crate) fn has_room(&mut self, now: Instant, segments: u8) -> bool {
+    /// For how many segments a message of at least `segments` has room now; 0 when it has none. A message that is longer than
+    /// the window goes when nothing else is in flight.
+    pub(crate) fn room(&self, now: Instant, segments: u8) -> u32 {
         let Some(session) = self.session.as_ref().filter(|session| self.is_up && session.is_open()) else {
-            return false;
+            return 0;
         };
         let open = session.in_flight() + self.reserved;
-        let fits = open == 0 || open + u32::from(segments) <= self.window;
-        fits && self.paused_until <= now && self.pace.admits(now, segments)
+        let (need, free) = (u32::from(segments), self.window.saturating_sub(open));
+        match () {
+            () if self.paused_until > now => 0,
+            () if free >= need => free,
+            () if open == 0 => need,
+            () => 0,
+        }
     }
 
-    /// Takes room for an attempt.
-    pub(crate) fn reserve(&mut self, now: Instant, segments: u8) {
-        self.reserved += u32::from(segments);
-        self.pace.take(now, segments);
+    /// Takes room for so many segments.
+    pub(crate) fn reserve(&mut self, segments: u32) {
+        self.reserved += segments;
     }
 
     /// The carrier said that we are too fast.
@@ -325,9 +330,8 @@ impl Link {
         let dial = if let Phase::Down { dial_at } = self.phase { Some(dial_at) } else { None };
         let session = self.session.as_ref().and_then(|session| session.timeout());
         let waits = has_queue && self.is_up;
-        let pace = self.pace.ready_at().filter(|&at| waits && at > now);
         let pause = Some(self.paused_until).filter(|&at| waits && at > now);
-        [dial, session, pace, pause].into_iter().flatten().min()
+        [dial, session, pause].into_iter().flatten().min()
     }
 }
 

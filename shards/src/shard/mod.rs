@@ -13,14 +13,15 @@
 //! The shard owns all that its partitions need and shares nothing. It does no IO, reads no clock and draws randomness
 //! only from its seed, so a simulator runs it as it is. Its parts have files of their own: a partition is a
 //! [`cell::Cell`], a connection a [`links::Link`]; what is decided about messages is told in `submit` (they come),
-//! `dispatch` (they go), `outcome` (they are answered for), `receipts` and `fates`; `start` and `snapshots` are about what is
-//! on disk.
+//! `dispatch` (they go), `outcome` (they are answered for), `receipts` and `fates`; `cross` and `lending` are about other
+//! shards, `start` and `snapshots` about what is on disk.
 
 pub(crate) mod cell;
 pub(crate) mod cross;
 mod dispatch;
 mod fates;
 pub(crate) mod inspect;
+pub(crate) mod lending;
 mod link_events;
 pub(crate) mod links;
 mod observe;
@@ -47,10 +48,12 @@ use crate::jitter::Jitter;
 use crate::limits::RAFT_TICK;
 use crate::plan::Plan;
 use crate::queue::{CarrierQueue, Waiting};
+use crate::rates::SharedRate;
 use cell::{Cell, Output};
 use cross::{Credits, Cross};
 use fates::Subscriber;
 use inspect::Latencies;
+use lending::Lending;
 use links::{Link, LinkAction, LinkId};
 use snapshots::Snapshots;
 use transmit::Encoder;
@@ -79,13 +82,16 @@ pub struct ShardConfig {
 }
 
 /// What waits for a carrier on this shard, and by which links it may go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct CarrierState {
     queue: CarrierQueue,
     links: Vec<LinkId>,
     links_up: usize,
     /// The link that is asked first next time.
     next_link: usize,
+    /// How fast it may go on all shards together.
+    rate: SharedRate,
+    lending: Lending,
 }
 
 /// One core's share of a node. Lives on that core's thread.
@@ -114,6 +120,8 @@ pub struct Shard {
     /// Messages that wait and that no route covers since the plan was changed.
     unrouted: Vec<Waiting>,
     open_messages: usize,
+    /// Segments that other shards send for this one and have said nothing of.
+    segments_out: usize,
     next_tick: Instant,
     /// Where `poll_append` begins, so that a full batch does not always leave the same partitions out.
     first_cell: usize,
@@ -158,10 +166,10 @@ impl Shard {
         );
         let mut shard = Self {
             config,
-            accounts: Accounts::new(&plan, Instant(0)),
+            accounts: Accounts::new(&plan, config.id, Instant(0)),
             cells: Vec::new(),
             links: Vec::new(),
-            carriers: plan.carriers.iter().map(|_| CarrierState::default()).collect(),
+            carriers: carriers(&plan, config.id),
             subscribers: Vec::new(),
             credits: vec![Credits::full(); usize::from(plan.shards)],
             clock: RecordClock::start(Now::default(), WallMs(0)),
@@ -175,6 +183,7 @@ impl Shard {
             actions: VecDeque::new(),
             crosses: VecDeque::new(),
             open_messages: 0,
+            segments_out: 0,
             next_tick: Instant(0),
             first_cell: 0,
             next_transmit: 0,
@@ -225,6 +234,17 @@ impl Shard {
                 self.credits[usize::from(from.0)].give_back();
                 self.answer_deliver(origin, status);
             }
+            Cross::CarrierUp { carrier, is_up } => self.handle_carrier_up(from, carrier, is_up),
+            Cross::AskRoom { carrier, need, want } => self.handle_ask_room(now, from, carrier, need, want),
+            Cross::Room(loan) => self.handle_room(from, loan),
+            Cross::RoomBack(loan) => self.handle_room_back(now, loan),
+            Cross::Segment(segment) => self.handle_segment(now, from, segment),
+            Cross::SegmentOutcome { token, carrier, outcome } => {
+                self.handle_outcome(now, token, carrier, &outcome);
+            }
+            Cross::AskRate { rate, need, want } => self.handle_ask_rate(now, from, rate, need, want),
+            Cross::Slice(rate, segments) => self.handle_slice(now, rate, segments),
+            Cross::SliceBack(rate, segments) => self.handle_slice_back(now, rate, segments),
         }
         self.release();
     }
@@ -287,11 +307,18 @@ impl Shard {
         let due =
             cells.flat_map(|cell| [cell.wheel.next_due(), cell.state.parked.next_due()]).flatten().min();
         let messages = due.map(|due| self.clock.instant_of(due));
+        let now = self.clock.last().mono;
         let links = self.links.iter().map(|link| {
-            let has_queue = !self.carriers[usize::from(link.carrier)].queue.is_empty();
-            link.timeout(has_queue, self.clock.last().mono)
+            let carrier = &self.carriers[usize::from(link.carrier)];
+            link.timeout(!carrier.queue.is_empty() || carrier.lending.has_borrowers(), now)
         });
-        links.chain([messages, Some(self.next_tick)]).flatten().min()
+        let rates = self.carriers.iter().map(|carrier| {
+            let waits = carrier.links_up > 0 && !carrier.queue.is_empty();
+            let ready = carrier.rate.ready_at().filter(|&at| waits && at > now);
+            ready.into_iter().chain(carrier.rate.timeout()).min()
+        });
+        let rates = rates.chain([self.accounts.timeout()]);
+        links.chain(rates).chain([messages, Some(self.next_tick)]).flatten().min()
     }
 
     /// Time has passed.
@@ -309,6 +336,7 @@ impl Shard {
                 self.handle_due(at, place);
             }
         }
+        self.handle_rates_due(now);
         self.handle_link_timeouts(now);
         self.release();
     }
@@ -329,6 +357,7 @@ impl Shard {
     pub fn is_drained(&self) -> bool {
         self.phase == Phase::LogFailed
             || (self.links.iter().all(Link::is_stopped)
+                && self.segments_out == 0
                 && !self.has_something_to_write()
                 && self.crosses.is_empty())
     }
@@ -351,8 +380,8 @@ impl Shard {
                     Output::View { origin, account, id, view } => {
                         self.reply(origin, Reply::Message { origin, account, id, view });
                     }
-                    Output::Transmit { link, bind, slot, attempt, parts } => {
-                        self.transmit(place, link, bind, (slot, attempt, parts));
+                    Output::Transmit { shard, link, bind, slot, attempt, parts } => {
+                        self.transmit(place, (shard, link, bind), (slot, attempt, parts));
                     }
                     Output::ReceiptTaken { from, status } => self.receipt_taken(from, status),
                     Output::Fate { account } => {
@@ -377,4 +406,16 @@ impl Shard {
     fn owner_of(&self, partition: Partition) -> (ShardId, usize) {
         (ShardId::owner_of(partition, self.plan.shards), usize::from(partition.0 / self.plan.shards))
     }
+}
+
+fn carriers(plan: &Plan, own: ShardId) -> Vec<CarrierState> {
+    let state = |(place, carrier): (u16, &crate::plan::Carrier)| CarrierState {
+        queue: CarrierQueue::default(),
+        links: Vec::new(),
+        links_up: 0,
+        next_link: 0,
+        rate: SharedRate::new(carrier.rate, plan.first_shard_of(place), own, plan.shards, Instant(0)),
+        lending: Lending::default(),
+    };
+    (0_u16..).zip(&plan.carriers).map(state).collect()
 }

@@ -20,12 +20,11 @@ impl Shard {
     pub(super) fn answered(
         &mut self,
         now: Now,
-        link: usize,
-        token: u64,
+        carrier: u16,
+        token: Token,
         status: CommandStatus,
         carrier_id: &[u8],
     ) {
-        let token = Token::unpack(token);
         let place = usize::from(token.cell);
         let Some(message) = self.cells[place].state.messages.resolve(token.slot) else {
             self.counters.answers_stale += 1;
@@ -38,12 +37,14 @@ impl Shard {
         }
         let id = message.id;
         let at = self.clock.read(now);
-        let outcome = self.judge(now, link, status);
+        let outcome = self.judge(status);
         let retry_at = match outcome {
-            Outcome::RefusedForNow if is_current => self.retry_at(at, place, token.slot.slot, link, status),
+            Outcome::RefusedForNow if is_current => {
+                self.retry_at(at, place, token.slot.slot, carrier, status)
+            }
             _ => WallMs(0),
         };
-        let carrier = &self.plan.carriers[usize::from(self.links[link].carrier)];
+        let carrier = &self.plan.carriers[usize::from(carrier)];
         let carrier_id = &carrier_id[..carrier_id.len().min(CARRIER_MESSAGE_ID_BYTES_MAX)];
         let has_name = outcome == Outcome::Accepted && !carrier_id.is_empty();
         let receipt =
@@ -63,17 +64,14 @@ impl Shard {
         self.after_change(at, place, token.slot.slot);
     }
 
-    /// What a status means, and what it does to the link's pace.
-    fn judge(&mut self, now: Now, link: usize, status: CommandStatus) -> Outcome {
-        self.links[link].counted(self.clock.last().wall, status);
+    /// What a status means for a message.
+    fn judge(&mut self, status: CommandStatus) -> Outcome {
         match status.verdict() {
             Verdict::Ok => {
-                self.links[link].took();
                 self.counters.answers_accepted += 1;
                 Outcome::Accepted
             }
             Verdict::Throttled => {
-                self.links[link].throttled(now.mono, &mut self.jitter);
                 self.counters.throttled += 1;
                 self.counters.answers_refused_for_now += 1;
                 Outcome::RefusedForNow
@@ -97,10 +95,9 @@ impl Shard {
         at: WallMs,
         place: usize,
         slot: u32,
-        link: usize,
+        carrier: u16,
         status: CommandStatus,
     ) -> WallMs {
-        let carrier = self.links[link].carrier;
         let message = self.cells[place].state.messages.at(slot);
         let (recipient, attempt) = (message.recipient, message.attempt);
         if status.verdict() == Verdict::Throttled {
@@ -109,9 +106,10 @@ impl Shard {
         let refused = self.refused_with(place, slot, carrier);
         let route = self.plan.routes.find(recipient);
         let carriers = route.map_or(&[][..], |route| self.plan.routes.carriers(route));
-        let another = carriers.iter().enumerate().any(|(position, &other)| {
-            refused & 1 << position == 0 && self.carriers[usize::from(other)].links_up > 0
-        });
+        let another = carriers
+            .iter()
+            .enumerate()
+            .any(|(position, &other)| refused & 1 << position == 0 && self.is_reachable(other));
         if another {
             self.cells[place].live(slot).refused = refused;
             return at;

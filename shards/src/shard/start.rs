@@ -92,7 +92,7 @@ impl Shard {
 
     pub(super) fn make_links(&mut self) {
         for (place, carrier) in (0_u16..).zip(&self.plan.carriers) {
-            for _ in 0..carrier.binds_per_shard {
+            for _ in 0..self.plan.binds_of(place, self.config.id) {
                 let id = super::LinkId(u16::try_from(self.links.len()).expect("few carriers with few binds"));
                 self.links.push(Link::new(place, carrier, wire::time::Instant(0)));
                 self.carriers[usize::from(place)].links.push(id);

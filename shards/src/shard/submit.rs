@@ -12,8 +12,10 @@ use xxhash_rust::xxh3::Xxh3Default;
 use super::cell::Output;
 use super::cross::{Cross, OwnedSubmission};
 use super::{LogRoom, Phase, Shard};
+use crate::accounts::{Admission, Awaiting};
 use crate::api::{Acceptance, Origin, Refusal, Reply, Submission};
 use crate::limits::{SENDER_CHARS_MAX, TEXT_BYTES_MAX, VALIDITY_MAX};
+use crate::rates::{Question, RateId};
 use crate::token::SLOTS_MAX;
 
 /// A submission that was looked through: nothing about itself stands against it.
@@ -39,8 +41,7 @@ impl Shard {
             Some(Refusal::Busy)
         };
         if let Some(refusal) = refusal {
-            self.refusals[refusal.place()] += 1;
-            self.reply(origin, Reply::Answer { origin, outcome: Err(refusal) });
+            self.refuse(origin, refusal);
         }
     }
 
@@ -75,13 +76,45 @@ impl Shard {
             return Err(Refusal::DiskFull);
         }
         let at = self.clock.read(now);
-        self.has_room_for(at, place, key)?;
+        self.has_room_for(at, place, submission.account, key)?;
         plan.routes.find(submission.recipient).ok_or(Refusal::NoRoute)?;
-        self.accounts.admit(submission.account, now.mono, checked.segments)?;
+        match self.accounts.admit(submission.account, now.mono, checked.segments)? {
+            Admission::Granted => {}
+            Admission::Waits(question) => {
+                self.await_rate(
+                    submission.account,
+                    question,
+                    Awaiting { origin, submission: submission.into() },
+                );
+                return Ok(());
+            }
+        }
         let id = self.accept(at, place, submission, &checked, key);
         let acceptance = Acceptance { id, known: false };
         self.cells[place].after_decided(Output::Answer { origin, acceptance, since: now.mono });
         Ok(())
+    }
+
+    /// A submission waits for a slice of its account's rate.
+    fn await_rate(&mut self, account: AccountId, question: Option<Question>, awaiting: Awaiting) {
+        self.accounts.wait(account, awaiting);
+        if let Some(Question { owner, need, want }) = question {
+            self.crosses.push_back((owner, Cross::AskRate { rate: RateId::Account(account), need, want }));
+        }
+    }
+
+    /// The shard that owns an account's rate has answered: what waited for it goes on, or has waited in vain.
+    pub(super) fn submit_awaiting(&mut self, now: Now, awaiting: Awaiting, has_slice: bool) {
+        let Awaiting { origin, submission } = awaiting;
+        if has_slice {
+            return self.handle_submit(now, origin, &submission.borrow());
+        }
+        self.refuse(origin, Refusal::Rate);
+    }
+
+    fn refuse(&mut self, origin: Origin, refusal: Refusal) {
+        self.refusals[refusal.place()] += 1;
+        self.reply(origin, Reply::Answer { origin, outcome: Err(refusal) });
     }
 
     fn check<'a>(
@@ -111,13 +144,26 @@ impl Shard {
         Ok(Checked { class, validity, sender, alphabet: text.alphabet as u8, segments: text.segments, body })
     }
 
-    fn has_room_for(&self, at: WallMs, place: usize, key: Option<KeyHash>) -> Result<(), Refusal> {
+    fn has_room_for(
+        &self,
+        at: WallMs,
+        place: usize,
+        account: AccountId,
+        key: Option<KeyHash>,
+    ) -> Result<(), Refusal> {
         let cell = &self.cells[place];
         if self.open_messages >= self.plan.open_messages_max || cell.state.messages.len() >= SLOTS_MAX {
             return Err(Refusal::QueueFull);
         }
         if key.is_some() && cell.state.keys.count_at(at) >= self.plan.keys_max / self.cells.len() {
             return Err(Refusal::KeysFull);
+        }
+        let keys_max = self.accounts.keys_max(account);
+        if key.is_some() && keys_max < usize::MAX {
+            let share = |cell: &super::Cell| cell.state.keys.share_at(at, account);
+            if self.cells.iter().map(share).sum::<usize>() >= keys_max {
+                return Err(Refusal::AccountKeysFull);
+            }
         }
         if cell.takes_submissions() { Ok(()) } else { Err(Refusal::Busy) }
     }

@@ -1,12 +1,15 @@
 //! An attempt that is committed becomes bytes.
 
+use wire::id::ShardId;
 use wire::msisdn::{DIGITS_MAX, Msisdn};
-use wire::smpp::fields::{Address, DataCoding, EsmClass, RegisteredDelivery};
+use wire::smpp::fields::{Address, DataCoding, EsmClass, Npi, RegisteredDelivery, Ton};
 use wire::smpp::sm::Sm;
 use wire::text::{Alphabet, PartHeader, Plan, Style};
 use wire::time::{Instant, Now};
 
 use super::Shard;
+use super::cross::{Cross, LentSegment, Loan};
+use super::lending::Queued;
 use super::links::LinkId;
 use crate::state::message::{Message, PartState};
 use crate::state::messages::SlotRef;
@@ -60,34 +63,121 @@ const fn data_coding(alphabet: Alphabet) -> DataCoding {
     }
 }
 
+/// A segment with its own memory, to cross to another shard.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    source: (Ton, Npi, u8),
+    destination: (Ton, Npi, u8),
+    esm_class: EsmClass,
+    registered_delivery: RegisteredDelivery,
+    data_coding: DataCoding,
+    octets: Box<[u8]>,
+}
+
+impl Segment {
+    fn of(sm: &Sm<'_>) -> Self {
+        let head = |address: Address<'_>| {
+            let octets = u8::try_from(address.octets.len()).expect("a sender or a number");
+            (address.ton, address.npi, octets)
+        };
+        Self {
+            source: head(sm.source),
+            destination: head(sm.destination),
+            esm_class: sm.esm_class,
+            registered_delivery: sm.registered_delivery,
+            data_coding: sm.data_coding,
+            octets: [sm.source.octets, sm.destination.octets, sm.short_message].concat().into_boxed_slice(),
+        }
+    }
+
+    pub(super) fn borrow(&self) -> Sm<'_> {
+        let (source, rest) = self.octets.split_at(usize::from(self.source.2));
+        let (destination, short_message) = rest.split_at(usize::from(self.destination.2));
+        let address = |(ton, npi, _): (Ton, Npi, u8), octets| Address { ton, npi, octets };
+        Sm {
+            source: address(self.source, source),
+            destination: address(self.destination, destination),
+            esm_class: self.esm_class,
+            registered_delivery: self.registered_delivery,
+            data_coding: self.data_coding,
+            short_message,
+            ..Sm::default()
+        }
+    }
+}
+
+/// The tokens of an attempt's parts.
+fn tokens(place: usize, slot: SlotRef, attempt: u16, parts: u32) -> impl Iterator<Item = Token> {
+    let cell = u16::try_from(place).expect("at most 512 cells");
+    (0..32).filter(move |part| parts & 1 << part != 0).map(move |part| Token { cell, slot, attempt, part })
+}
+
 impl Shard {
     /// Queues the parts of an attempt on the session for which it was decided, or takes them back.
-    pub(super) fn transmit(&mut self, place: usize, id: LinkId, bind: u32, attempt: (SlotRef, u16, u32)) {
-        let (slot, attempt, parts) = attempt;
+    pub(super) fn transmit(
+        &mut self,
+        place: usize,
+        (shard, id, bind): (ShardId, LinkId, u32),
+        (slot, attempt, parts): (SlotRef, u16, u32),
+    ) {
+        let is_current = |message: &&Message| message.attempt == attempt && !message.is_final();
+        let is_current = self.cells[place].state.messages.resolve(slot).filter(is_current).is_some();
+        if shard != self.config.id {
+            return self.hand_over(place, (shard, id, bind), (slot, attempt, parts), is_current);
+        }
         let now = self.clock.last();
         let link = &mut self.links[usize::from(id.0)];
         let is_same = link.bind == bind && link.session.as_ref().is_some_and(|session| session.is_open());
         if link.bind == bind {
             link.reserved = link.reserved.saturating_sub(parts.count_ones());
         }
-        let is_current = |message: &&Message| message.attempt == attempt && !message.is_final();
-        if self.cells[place].state.messages.resolve(slot).filter(is_current).is_none() {
+        if !is_current {
             return;
         }
         if !is_same {
-            self.withdraw(now.wall, place, slot.slot, attempt, parts);
-            return;
+            return self.withdraw(now.wall, place, slot.slot, attempt, parts);
         }
-        let cell = u16::try_from(place).expect("at most 512 cells");
-        for part in (0..32).filter(|part| parts & 1 << part != 0) {
-            let token = Token { cell, slot, attempt, part };
+        for token in tokens(place, slot, attempt, parts) {
             let link = &mut self.links[usize::from(id.0)];
             if !link.backlog.is_empty() || !self.submit_part(now.mono, id, token) {
                 let link = &mut self.links[usize::from(id.0)];
-                link.backlog.push_back(token);
+                link.backlog.push_back(Queued::Own(token));
                 link.reserved += 1;
             }
         }
+    }
+
+    /// Hands the segments of an attempt to the shard that has lent room for it.
+    fn hand_over(
+        &mut self,
+        place: usize,
+        (shard, link, bind): (ShardId, LinkId, u32),
+        (slot, attempt, parts): (SlotRef, u16, u32),
+        is_current: bool,
+    ) {
+        let message = self.cells[place].state.messages.resolve(slot).filter(|_| is_current);
+        let Some(message) = message else {
+            let carrier = self.carrier_of_lender(shard, link);
+            let loan = Loan { carrier, link, bind, segments: parts.count_ones() };
+            return self.crosses.push_back((shard, Cross::RoomBack(loan)));
+        };
+        for token in tokens(place, slot, attempt, parts) {
+            let segment = self.encoder.with_segment(message, token.part, Segment::of);
+            let lent = LentSegment { link, bind, token: token.pack(), segment };
+            self.segments_out += 1;
+            self.crosses.push_back((shard, Cross::Segment(Box::new(lent))));
+        }
+    }
+
+    /// The carrier of another shard's link: links are made in the order of carriers on every shard.
+    fn carrier_of_lender(&self, shard: ShardId, link: LinkId) -> u16 {
+        let mut first = 0;
+        let carriers = (0_u16..).take(self.plan.carriers.len());
+        let of = |&carrier: &u16| {
+            first += self.plan.binds_of(carrier, shard);
+            link.0 < first
+        };
+        carriers.into_iter().find(of).expect("a loan names a link that there is")
     }
 
     /// Queues one part; `false` when the session has no room for it.
@@ -115,11 +205,15 @@ impl Shard {
     pub(super) fn flush_backlogs(&mut self, now: Now) {
         for place in 0..self.links.len() {
             let id = LinkId(u16::try_from(place).expect("few links"));
-            while let Some(&token) = self.links[place].backlog.front() {
-                if !self.submit_part(now.mono, id, token) {
+            while let Some(queued) = self.links[place].backlog.pop_front() {
+                let has_room = match &queued {
+                    Queued::Own(token) => self.submit_part(now.mono, id, *token),
+                    Queued::Lent(from, segment) => self.submit_lent(now, id, *from, segment),
+                };
+                if !has_room {
+                    self.links[place].backlog.push_front(queued);
                     break;
                 }
-                self.links[place].backlog.pop_front();
                 self.links[place].reserved = self.links[place].reserved.saturating_sub(1);
             }
         }

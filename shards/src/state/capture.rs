@@ -115,6 +115,7 @@ impl PartitionState {
             finished_count: self.finished.len() as u64,
             accounts: self.fates.all().iter().map(account).collect(),
             generations,
+            shares: self.keys.share_images(),
             parked: self.parked.all().copied().collect(),
         };
         self.epoch = self.epoch.wrapping_add(1);

@@ -14,8 +14,10 @@
 
 use std::collections::VecDeque;
 
-use wal::snapshot::{GenerationImage, KeyImage};
-use wire::id::{KeyHash, MessageId};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use wal::snapshot::{GenerationImage, KeyImage, ShareImage};
+use wire::id::{AccountId, KeyHash, MessageId};
 use wire::time::WallMs;
 
 use crate::limits::{
@@ -45,6 +47,8 @@ struct Generation {
     tags: Box<[u16]>,
     slots: Box<[Slot]>,
     count: usize,
+    /// How many of them are whose.
+    shares: HashMap<AccountId, u32, FixedState>,
     /// Keys that a snapshot has brought back.
     restored: usize,
     opened_at: WallMs,
@@ -60,6 +64,7 @@ impl Generation {
             tags,
             slots: vec![EMPTY; capacity].into_boxed_slice(),
             count: 0,
+            shares: HashMap::with_hasher(FixedState::default()),
             restored: 0,
             opened_at,
             expires_at: opened_at,
@@ -95,10 +100,11 @@ impl Generation {
         }
     }
 
-    fn insert(&mut self, key: KeyHash, entry: KeyEntry, window_ends: WallMs) {
+    fn insert(&mut self, account: AccountId, key: KeyHash, entry: KeyEntry, window_ends: WallMs) {
         assert!(!self.is_full(), "a full generation took a key");
         self.put(key, entry);
         self.count += 1;
+        *self.shares.entry(account).or_insert(0) += 1;
         self.expires_at = self.expires_at.max(window_ends);
     }
 
@@ -135,8 +141,14 @@ impl Keys {
         self.generations.iter().rev().find_map(|generation| generation.find(key))
     }
 
-    /// Remembers a key that [`Keys::find`] did not find, at least until `window_ends`.
-    pub(crate) fn insert(&mut self, now: WallMs, key: KeyHash, entry: KeyEntry, window_ends: WallMs) {
+    /// Remembers an account's key that [`Keys::find`] did not find, at least until `window_ends`.
+    pub(crate) fn insert(
+        &mut self,
+        now: WallMs,
+        (account, key): (AccountId, KeyHash),
+        entry: KeyEntry,
+        window_ends: WallMs,
+    ) {
         let needs_new = self.generations.back().is_none_or(|newest| {
             let spans_max = self.generations.len() >= KEY_GENERATIONS_MAX;
             newest.is_full() || (!spans_max && now.since(newest.opened_at) >= KEY_GENERATION_SPAN)
@@ -148,7 +160,7 @@ impl Keys {
             self.generations.push_back(Generation::new(capacity, now));
         }
         let newest = self.generations.back_mut().expect("one was opened above");
-        newest.insert(key, entry, window_ends);
+        newest.insert(account, key, entry, window_ends);
         self.count += 1;
     }
 
@@ -171,6 +183,24 @@ impl Keys {
     pub(crate) fn count_at(&self, now: WallMs) -> usize {
         let over = self.generations.iter().take_while(|oldest| oldest.expires_at < now);
         self.count - over.map(|generation| generation.count).sum::<usize>()
+    }
+
+    /// As [`Keys::count_at`], of one account.
+    pub(crate) fn share_at(&self, now: WallMs, account: AccountId) -> usize {
+        let kept = self.generations.iter().skip_while(|oldest| oldest.expires_at < now);
+        kept.map(|generation| generation.shares.get(&account).map_or(0, |&count| count as usize)).sum()
+    }
+
+    /// How many keys of each generation are whose, for a snapshot.
+    pub(crate) fn share_images(&self) -> Vec<ShareImage> {
+        let generations = (self.first..).zip(&self.generations);
+        let mut shares: Vec<_> = generations
+            .flat_map(|(generation, keys)| {
+                keys.shares.iter().map(move |(&account, &count)| ShareImage { generation, account, count })
+            })
+            .collect();
+        shares.sort_unstable_by_key(|share| (share.generation, share.account));
+        shares
     }
 
     /// The generations without their keys, for a snapshot.
@@ -203,7 +233,7 @@ impl Keys {
     }
 
     /// A table with the generations of a snapshot and none of their keys; `None` when they cannot have been its.
-    pub(crate) fn restore(images: &[GenerationImage]) -> Option<Self> {
+    pub(crate) fn restore(images: &[GenerationImage], shares: &[ShareImage]) -> Option<Self> {
         let mut keys = Self { first: images.first().map_or(0, |image| image.number), ..Self::default() };
         for (number, image) in (keys.first..).zip(images) {
             let capacity = image.capacity as usize;
@@ -216,6 +246,10 @@ impl Keys {
             generation.count = image.count as usize;
             keys.count += generation.count;
             keys.generations.push_back(generation);
+        }
+        for share in shares {
+            let place = usize::try_from(share.generation.checked_sub(keys.first)?).ok()?;
+            keys.generations.get_mut(place)?.shares.insert(share.account, share.count);
         }
         Some(keys)
     }
@@ -247,6 +281,9 @@ impl Keys {
             });
             digest.number(folded);
         }
+        for share in self.share_images() {
+            digest.number(u64::from(share.account.0) << 32 | u64::from(share.count));
+        }
     }
 }
 
@@ -254,12 +291,10 @@ impl Keys {
 mod tests {
     use super::*;
 
+    const OWNER: AccountId = AccountId(1);
+
     fn key(number: u64) -> KeyHash {
-        KeyHash::of(
-            wire::id::AccountId(1),
-            wire::msisdn::Msisdn::parse(b"4915112345678").unwrap(),
-            &number.to_le_bytes(),
-        )
+        KeyHash::of(OWNER, wire::msisdn::Msisdn::parse(b"4915112345678").unwrap(), &number.to_le_bytes())
     }
 
     fn entry(number: u64) -> KeyEntry {
@@ -270,7 +305,7 @@ mod tests {
     fn every_key_is_found_while_its_window_lasts_and_its_generation_is_freed_after_it() {
         let mut keys = Keys::default();
         for number in 0..50_000 {
-            keys.insert(WallMs(number), key(number), entry(number), WallMs(number + 60_000));
+            keys.insert(WallMs(number), (OWNER, key(number)), entry(number), WallMs(number + 60_000));
         }
         assert!((0..50_000).all(|number| keys.find(key(number)) == Some(entry(number))));
         assert_eq!(keys.find(key(50_001)), None);
@@ -281,12 +316,29 @@ mod tests {
     }
 
     #[test]
+    fn each_account_is_counted_and_a_snapshot_brings_its_count_back() {
+        let other = AccountId(7);
+        let mut keys = Keys::default();
+        for number in 0..3_000 {
+            let account = if number % 3 == 0 { other } else { OWNER };
+            keys.insert(WallMs(number), (account, key(number)), entry(number), WallMs(number + 10));
+        }
+        assert_eq!((keys.share_at(WallMs(0), OWNER), keys.share_at(WallMs(0), other)), (2_000, 1_000));
+        let restored = Keys::restore(&keys.generation_images(), &keys.share_images()).unwrap();
+        assert_eq!(restored.share_at(WallMs(0), other), 1_000);
+        // The first generation of 896 keys is over.
+        assert_eq!(keys.share_at(WallMs(906), OWNER) + keys.share_at(WallMs(906), other), 3_000 - 896);
+        keys.expire(WallMs(906));
+        assert_eq!(keys.share_at(WallMs(906), other), 1_000 - 299);
+    }
+
+    #[test]
     fn generations_stay_few_over_days() {
         let mut keys = Keys::default();
         for hour in 0..200_u64 {
             let now = WallMs(hour * 3_600_000);
             keys.expire(now);
-            keys.insert(now, key(hour), entry(hour), WallMs(now.0 + 24 * 3_600_000));
+            keys.insert(now, (OWNER, key(hour)), entry(hour), WallMs(now.0 + 24 * 3_600_000));
             assert!(keys.generations.len() <= KEY_GENERATIONS_MAX);
             assert_eq!(keys.find(key(hour.saturating_sub(23))), Some(entry(hour.saturating_sub(23))));
         }

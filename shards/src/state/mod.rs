@@ -169,7 +169,8 @@ impl PartitionState {
         self.last_id = self.last_id.max(accepted.id);
         if accepted.key.0 != 0 {
             let entry = KeyEntry { message: accepted.id, body: accepted.body };
-            self.keys.insert(at, accepted.key, entry, WallMs(accepted.deadline_ms));
+            let key = (accepted.account, accepted.key);
+            self.keys.insert(at, key, entry, WallMs(accepted.deadline_ms));
         }
         let epoch = self.epoch;
         self.messages.insert(accepted.id, |message| {

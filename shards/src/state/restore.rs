@@ -50,7 +50,8 @@ impl PartitionState {
         for piece in Pieces::new(partition, bytes) {
             match piece? {
                 Piece::Head(found) => {
-                    state.keys = Keys::restore(&found.generations).ok_or_else(|| wrong("its key table"))?;
+                    state.keys = Keys::restore(&found.generations, &found.shares)
+                        .ok_or_else(|| wrong("its key table"))?;
                     head = Some(*found);
                 }
                 Piece::Messages(images) => {

@@ -92,6 +92,7 @@ fn many(arguments: &Arguments, options: Options) -> io::Result<ExitCode> {
         sights.acknowledged, sights.taken, sights.doubts, sights.deaths, sights.syncs, sights.replays
     )?;
     writeln!(out, "{} snapshots, {} segments released", sights.snapshots, sights.released)?;
+    writeln!(out, "{} segments by lent links, {} slices of rates lent", sights.lent, sights.slices)?;
     let [delivered, failed, expired, cancelled, unknown] = sights.fates;
     writeln!(
         out,

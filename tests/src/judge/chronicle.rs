@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use shards::api::{Fate, Why};
 use shards::plan::Plan;
+use wal::record::Attempted;
 use wal::{Item, Lsn, Record};
-use wire::id::{AccountId, Class, MessageId, Partition, ShardId};
+use wire::id::{AccountId, CarrierId, Class, MessageId, Partition, ShardId};
 use wire::time::WallMs;
 
 use crate::disk::Disk;
@@ -44,9 +45,25 @@ pub(crate) struct Life {
 pub(crate) struct Attempt {
     pub(crate) number: u16,
     pub(crate) parts: u32,
+    pub(crate) carrier: CarrierId,
     pub(crate) lsn: Lsn,
     pub(crate) at: WallMs,
     pub(crate) timeout_ms: u64,
+}
+
+impl Attempt {
+    fn of(plan: &Plan, (lsn, at): (Lsn, WallMs), attempted: &Attempted) -> Self {
+        let carrier = plan.carrier_place(attempted.carrier).map(|place| &plan.carriers[place]);
+        let timeout = carrier.map_or(0, |carrier| carrier.response_timeout.as_millis());
+        Self {
+            number: attempted.attempt,
+            parts: attempted.parts,
+            carrier: attempted.carrier,
+            lsn,
+            at,
+            timeout_ms: u64::try_from(timeout).unwrap_or(0),
+        }
+    }
 }
 
 /// Parts that may have left.
@@ -155,17 +172,8 @@ impl Chronicle {
                 self.messages.insert(accepted.id, life);
             }
             Record::Attempted(attempted) => {
-                let carrier = plan.carrier_place(attempted.carrier).map(|place| &plan.carriers[place]);
-                let timeout = carrier.map_or(0, |carrier| carrier.response_timeout.as_millis());
-                self.change(attempted.id, |life| {
-                    life.attempts.push(Attempt {
-                        number: attempted.attempt,
-                        parts: attempted.parts,
-                        lsn,
-                        at,
-                        timeout_ms: u64::try_from(timeout).unwrap_or(0),
-                    });
-                });
+                let attempt = Attempt::of(plan, (lsn, at), &attempted);
+                self.change(attempted.id, |life| life.attempts.push(attempt));
             }
             Record::Answered(answered) if answered.receipt != 0 => {
                 self.change(answered.id, |life| {
@@ -203,6 +211,11 @@ impl Chronicle {
             }
             _ => {}
         }
+    }
+
+    /// Whose a message is.
+    pub(crate) fn account(&self, id: MessageId) -> Option<AccountId> {
+        self.accounts.get(&id).copied()
     }
 
     fn change(&mut self, id: MessageId, change: impl FnOnce(&mut Life)) {

@@ -7,6 +7,7 @@
 pub(crate) mod chronicle;
 mod intents;
 mod order;
+mod pace;
 mod verdicts;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@
 //!             are there    delivered at once   is known, told, and in the log
 //! ```
 
-use shards::api::{Fate, MessageView, Refusal, State};
+use shards::api::{Fate, MessageView, Refusal, Retry, State};
 use wire::id::{Class, MessageId};
 
 use super::World;
@@ -158,12 +158,8 @@ impl World {
         for (customer, nonce) in self.probes.clone() {
             let intent = self.judge.intent_mut(nonce);
             let is_due = intent.acked.is_none() && self.customers[customer].is_idle();
-            if is_due
-                && matches!(
-                    intent.refused.take(),
-                    Some(Refusal::QueueFull | Refusal::AccountFull | Refusal::KeysFull | Refusal::Busy)
-                )
-            {
+            let again = |refusal: Refusal| matches!(refusal.retry(), Retry::Later(_));
+            if is_due && intent.refused.take().is_some_and(again) {
                 self.submit(customer, nonce);
             }
         }
@@ -238,6 +234,8 @@ impl World {
             Err(what) => return self.judge.fail(self.now, NEVER_FORGOTTEN, what),
         };
         self.judge.check_chronicle(self.now, &self.swarm, &chronicle);
+        self.judge.check_open(self.now, &self.swarm, &chronicle);
+        self.judge.check_pace(self.now, &self.swarm, self.sights.deaths + 1, &chronicle);
         for (id, life) in &chronicle.messages {
             let Some(last) = life.fates.last() else {
                 self.judge.fail(self.now, ONE_FATE, format!("{id} has no fate: {life:?}"));

@@ -88,8 +88,12 @@ pub struct Sights {
     pub replays: u64,
     /// Snapshots that got their name.
     pub snapshots: u64,
-    /// Segments that were released.
+    /// Segments of the log that were released.
     pub released: u64,
+    /// Segments that crossed to another shard's link.
+    pub lent: u64,
+    /// Slices of rates that crossed to another shard.
+    pub slices: u64,
 }
 
 /// One run.

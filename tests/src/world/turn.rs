@@ -319,6 +319,8 @@ impl World {
         while let Some((to, message)) = self.node.cores[core].brain.poll_cross() {
             assert!(to != from, "a shard talks to others");
             let to = usize::from(to.0);
+            self.sights.lent += u64::from(matches!(message, Cross::Segment(_)));
+            self.sights.slices += u64::from(matches!(message, Cross::Slice(..)));
             // A ring keeps its order; when it is looked at is up to the other core.
             self.node.cores[to].inbox.push_back(Input::Crossed(from, message));
             let soon = self.now + self.dice.schedule.skewed((500, 300_000));

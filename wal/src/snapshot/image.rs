@@ -42,6 +42,8 @@ pub struct Head {
     pub generations: Vec<GenerationImage>,
     /// Receipts that wait for the response that names their message, the oldest first.
     pub parked: Vec<Parked>,
+    /// Whose the keys of each generation are, by generation and account; nothing in version 1.
+    pub shares: Vec<ShareImage>,
 }
 
 /// The fates of one account, but for the messages themselves.
@@ -71,6 +73,17 @@ pub struct GenerationImage {
     /// Its slots.
     pub capacity: u32,
     /// How many keys were in it.
+    pub count: u32,
+}
+
+/// How many keys of a generation are an account's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareImage {
+    /// The generation's number.
+    pub generation: u64,
+    /// The account.
+    pub account: AccountId,
+    /// How many.
     pub count: u32,
 }
 
@@ -159,7 +172,7 @@ struct RawHead {
     accounts: U32,
     generations: U32,
     parked: U32,
-    reserved: U32,
+    shares: U32,
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy)]
@@ -180,6 +193,14 @@ struct RawGeneration {
     opened_at_ms: U64,
     expires_at_ms: U64,
     capacity: U32,
+    count: U32,
+}
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy)]
+#[repr(C)]
+struct RawShare {
+    generation: U64,
+    account: U32,
     count: U32,
 }
 
@@ -239,7 +260,8 @@ struct RawPart {
 }
 
 const _: () = assert!(size_of::<RawHead>() == 128 && size_of::<RawMessage>() == 96);
-const _: () = assert!(size_of::<RawAccount>() == 40 && size_of::<RawGeneration>() == 32);
+const _: () =
+    assert!(size_of::<RawShare>() == 16 && size_of::<RawAccount>() == 40 && size_of::<RawGeneration>() == 32);
 const _: () =
     assert!(size_of::<RawParked>() == 40 && size_of::<RawKey>() == 40 && size_of::<RawPart>() == 16);
 
@@ -267,12 +289,13 @@ impl Head {
             accounts: count(self.accounts.len()),
             generations: count(self.generations.len()),
             parked: count(self.parked.len()),
-            reserved: U32::ZERO,
+            shares: count(self.shares.len()),
         };
         out.extend_from_slice(raw.as_bytes());
         self.accounts.iter().for_each(|account| out.extend_from_slice(raw_account(account).as_bytes()));
         self.generations.iter().for_each(|image| out.extend_from_slice(raw_generation(image).as_bytes()));
         self.parked.iter().for_each(|parked| out.extend_from_slice(raw_parked(parked).as_bytes()));
+        self.shares.iter().for_each(|share| out.extend_from_slice(raw_share(share).as_bytes()));
     }
 
     /// `None` when the bytes are none.
@@ -282,7 +305,9 @@ impl Head {
             <[RawAccount]>::ref_from_prefix_with_elems(rest, raw.accounts.get() as usize).ok()?;
         let (generations, rest) =
             <[RawGeneration]>::ref_from_prefix_with_elems(rest, raw.generations.get() as usize).ok()?;
-        let parked = <[RawParked]>::ref_from_bytes_with_elems(rest, raw.parked.get() as usize).ok()?;
+        let (parked, rest) =
+            <[RawParked]>::ref_from_prefix_with_elems(rest, raw.parked.get() as usize).ok()?;
+        let shares = <[RawShare]>::ref_from_bytes_with_elems(rest, raw.shares.get() as usize).ok()?;
         Some(Self {
             cluster: raw.cluster.get(),
             node: NodeId(raw.node.get()),
@@ -303,7 +328,24 @@ impl Head {
             accounts: accounts.iter().map(account).collect(),
             generations: generations.iter().map(generation).collect(),
             parked: parked.iter().map(parked_receipt).collect::<Option<_>>()?,
+            shares: shares.iter().map(share).collect(),
         })
+    }
+}
+
+fn raw_share(image: &ShareImage) -> RawShare {
+    RawShare {
+        generation: U64::new(image.generation),
+        account: U32::new(image.account.0),
+        count: U32::new(image.count),
+    }
+}
+
+fn share(raw: &RawShare) -> ShareImage {
+    ShareImage {
+        generation: raw.generation.get(),
+        account: AccountId(raw.account.get()),
+        count: raw.count.get(),
     }
 }
 

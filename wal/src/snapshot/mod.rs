@@ -17,15 +17,20 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use image::{AccountImage, GenerationImage, Head, KeyImage, MessageImage, PartImage, PartImages};
+pub use image::{
+    AccountImage, GenerationImage, Head, KeyImage, MessageImage, PartImage, PartImages, ShareImage,
+};
 pub use read::{KeyImages, MessageImages, Piece, Pieces, SnapshotError};
 pub use write::Writer;
 
 use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The version of everything in a snapshot.
-pub const SNAPSHOT_VERSION: u8 = 1;
+/// The version of everything in a snapshot. Version 1 had no shares of accounts in its head; both are read.
+pub const SNAPSHOT_VERSION: u8 = 2;
+
+/// The oldest version that is read.
+pub const SNAPSHOT_VERSION_MIN: u8 = 1;
 
 /// The bytes of a piece before its images.
 pub const PIECE_HEADER_BYTES: usize = size_of::<RawPiece>();

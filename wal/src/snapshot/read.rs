@@ -7,7 +7,7 @@ use zerocopy::byteorder::little_endian::U64;
 use super::image::{self, RawKey};
 use super::{
     COVERED_FROM, Head, KIND_END, KIND_HEAD, KIND_KEYS, KIND_MESSAGES, KeyImage, MAGIC, MessageImage,
-    PIECE_HEADER_BYTES, PartImages, RawPiece, SNAPSHOT_VERSION,
+    PIECE_HEADER_BYTES, PartImages, RawPiece, SNAPSHOT_VERSION, SNAPSHOT_VERSION_MIN,
 };
 use crate::crc::crc32c;
 use crate::limits::BLOCK_BYTES;
@@ -153,7 +153,7 @@ impl<'a> Pieces<'a> {
         if expected != found {
             return Err(self.damage(&format!("a checksum of {expected:#010x}"), &format!("{found:#010x}")));
         }
-        if raw.version != SNAPSHOT_VERSION {
+        if !(SNAPSHOT_VERSION_MIN..=SNAPSHOT_VERSION).contains(&raw.version) {
             let (partition, offset) = (self.partition, self.offset);
             let (kind, version) = (raw.kind, raw.version);
             return Err(SnapshotError::Unknown { partition, offset, kind, version });

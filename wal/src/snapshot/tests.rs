@@ -5,8 +5,8 @@ use wire::msisdn::Msisdn;
 use wire::time::WallMs;
 
 use super::{
-    AccountImage, GenerationImage, Head, KeyImage, MessageImage, PartImage, Piece, Pieces, SnapshotError,
-    Writer,
+    AccountImage, GenerationImage, Head, KeyImage, MessageImage, PartImage, Piece, Pieces, ShareImage,
+    SnapshotError, Writer,
 };
 use crate::frame::HardState;
 use crate::record::Parked;
@@ -53,6 +53,7 @@ fn head() -> Head {
             error: 0,
             until_ms: 30,
         }],
+        shares: vec![ShareImage { generation: 4, account: AccountId(8), count: 2 }],
     }
 }
 
@@ -156,8 +157,16 @@ fn pieces_of_another_snapshot_or_in_another_order_are_refused() {
 
 #[test]
 fn the_layout_stays() {
-    let golden = crate::golden::check("snapshot-1", &snapshot());
+    let golden = crate::golden::check("snapshot-2", &snapshot());
     assert_eq!(read(&golden), Ok((2, 2)));
+}
+
+#[test]
+fn the_first_version_is_still_read() {
+    let golden = crate::golden::bytes(include_str!("../../testdata/snapshot-1.hex"));
+    assert_eq!(read(&golden), Ok((2, 2)));
+    let Some(Ok(Piece::Head(found))) = Pieces::new(PARTITION, &golden).next() else { panic!("a head") };
+    assert_eq!(*found, Head { shares: Vec::new(), ..head() });
 }
 
 #[test]

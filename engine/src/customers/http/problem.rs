@@ -139,7 +139,7 @@ const fn refusal_status(refusal: Refusal) -> u16 {
         Refusal::KeyConflict => 409,
         Refusal::NoRoute | Refusal::Text | Refusal::Sender | Refusal::KeyLength | Refusal::Validity => 422,
         Refusal::Account => 403,
-        Refusal::AccountFull | Refusal::Rate => 429,
+        Refusal::AccountFull | Refusal::AccountKeysFull | Refusal::Rate => 429,
         Refusal::QueueFull
         | Refusal::KeysFull
         | Refusal::DiskFull
@@ -160,6 +160,7 @@ const fn refusal_title(refusal: Refusal) -> &'static str {
         Refusal::Account => "The account is not known",
         Refusal::QueueFull => "The queue is full",
         Refusal::KeysFull => "Too many idempotency keys are remembered",
+        Refusal::AccountKeysFull => "Too many idempotency keys of the account are remembered",
         Refusal::AccountFull => "The account has too many open messages",
         Refusal::Rate => "The account is too fast",
         Refusal::DiskFull => "The disk is full",

@@ -409,9 +409,11 @@ const fn status_of(refusal: Refusal) -> CommandStatus {
         Refusal::Sender => CommandStatus::ESME_RINVSRCADR,
         Refusal::Validity => CommandStatus::ESME_RINVEXPIRY,
         Refusal::Account => CommandStatus::ESME_RSUBMITFAIL,
-        Refusal::QueueFull | Refusal::AccountFull | Refusal::KeysFull | Refusal::DiskFull => {
-            CommandStatus::ESME_RMSGQFUL
-        }
+        Refusal::QueueFull
+        | Refusal::AccountFull
+        | Refusal::AccountKeysFull
+        | Refusal::KeysFull
+        | Refusal::DiskFull => CommandStatus::ESME_RMSGQFUL,
         Refusal::Rate => CommandStatus::ESME_RTHROTTLED,
         Refusal::Busy => CommandStatus::ESME_RTHROTTLED,
         Refusal::Stopping | Refusal::NotHome => CommandStatus::ESME_RSYSERR,
