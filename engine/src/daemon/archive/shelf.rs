@@ -9,25 +9,24 @@
 //! The shard owns the files: it may take the oldest away at any time. Each batch names its place, so what is read of a file that
 //! has become another segment is seen to be none of this one.
 
+mod files;
+mod look_up;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use shards::Aged;
-use shards::api::{MessageView, State};
-use wal::index::{BatchError, Gather, Index, IndexError, PAGE_BYTES, Times, batch_bytes, visit_batch};
-use wal::limits::{BLOCK_BYTES, SEGMENT_HEADER_BYTES};
+use wal::index::{BatchError, Gather, Index, Times};
+use wal::limits::SEGMENT_HEADER_BYTES;
 use wal::segment::Header;
 use wal::{LogConfig, Lsn};
-use wire::id::{AccountId, MessageId};
 
-use crate::files::{aged_path, index_path, segment_path};
+use crate::files::index_path;
 use crate::runtime::numbered;
 
-use super::super::limits::{ARCHIVE_PIECE_BYTES, INDEX_WHILE_ASKED_MAX};
-use super::Outcome;
+use files::{open, read_head, read_on, write_index};
 
 /// Whether there is more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,125 +177,6 @@ impl Shelf {
             self.load(seq)?;
         }
         Ok(if self.unread.is_empty() { Work::Done } else { Work::Left })
-    }
-
-    /// What became of a message of an account that its shard did not have.
-    pub(super) fn ask(&mut self, durable: Lsn, account: AccountId, id: MessageId) -> Outcome {
-        let error = match self.find(durable, account, id) {
-            Ok(None) => return Outcome::Unknown,
-            Ok(Some(view)) if matches!(view.state, State::Final(_)) => return Outcome::Found(view),
-            // A shard forgets no message before it is over. So it was too busy to say, or some of the log cannot be read.
-            Ok(Some(_)) => ShelfError::Open,
-            Err(error) => error,
-        };
-        self.complain(&error);
-        Outcome::Failed
-    }
-
-    /// What the log says of a message of an account, as far as it is on disk.
-    ///
-    /// # Errors
-    /// When a file cannot be read. What was read of the last segment is told even when that ends too early.
-    fn find(
-        &mut self,
-        durable: Lsn,
-        account: AccountId,
-        id: MessageId,
-    ) -> Result<Option<Box<MessageView>>, ShelfError> {
-        if self.listed_at != Some(self.segment_of(durable)) {
-            self.list(durable)?;
-        }
-        if self.unread.len() > INDEX_WHILE_ASKED_MAX {
-            return Err(ShelfError::Unread { count: self.unread.len() });
-        }
-        while let Some((&seq, _)) = self.unread.last_key_value() {
-            self.index(seq)?;
-        }
-        let read = self.read_last(durable);
-        let found = match self.look_up(account, id) {
-            // The shard may have taken a segment away since: then the rest says what there is.
-            Err(_) => {
-                self.list(durable)?;
-                self.look_up(account, id)?
-            }
-            Ok(found) => found,
-        };
-        let is_over = found.as_ref().is_some_and(|view| matches!(view.state, State::Final(_)));
-        if is_over { Ok(found) } else { read.map(|()| found) }
-    }
-
-    fn look_up(&mut self, account: AccountId, id: MessageId) -> Result<Option<Box<MessageView>>, ShelfError> {
-        let mut aged = Aged::new(id);
-        let mut is_begun = false;
-        let mut places = Vec::new();
-        let numbers: Vec<u64> = self.volumes.keys().copied().collect();
-        for seq in numbers {
-            let Some(times) = self.volumes[&seq].times() else { continue };
-            if !may_have(times, id, is_begun) {
-                continue;
-            }
-            places.clear();
-            self.places_in(seq, id, &mut places)?;
-            is_begun |= !places.is_empty();
-            self.apply(&self.volumes[&seq].header, &places, &mut aged)?;
-        }
-        if let Some(last) =
-            self.last.as_ref().filter(|last| last.times().is_some_and(|it| may_have(it, id, is_begun)))
-        {
-            places.clear();
-            last.find(id, &mut places);
-            self.apply(last.segment(), &places, &mut aged)?;
-        }
-        Ok(aged.view(account))
-    }
-
-    /// The batches of a segment that may have a message. An index that is damaged is made again.
-    fn places_in(&mut self, seq: u64, id: MessageId, places: &mut Vec<u32>) -> Result<(), ShelfError> {
-        let index = match &self.volumes[&seq].index {
-            Known::InMemory(gather) => {
-                gather.find(id, places);
-                return Ok(());
-            }
-            Known::Filed(index) => index,
-        };
-        let path = index_path(&self.dir, seq);
-        match look_into(&path, index, id, places) {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => {
-                tracing::warn!(event = "archive.index_damaged", file = %path.display(), %error, "it is made again");
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(ShelfError::Io { path, source }),
-        }
-        places.clear();
-        let gather = self.gather(seq, None)?;
-        gather.find(id, places);
-        self.file(seq, gather);
-        Ok(())
-    }
-
-    /// Gives a message's records in these batches to it.
-    fn apply(&self, header: &Header, places: &[u32], aged: &mut Aged) -> Result<(), ShelfError> {
-        if places.is_empty() {
-            return Ok(());
-        }
-        let (path, file) = open(&self.dir, header.seq)?;
-        let failed = |source| ShelfError::Io { path: path.clone(), source };
-        let mut bytes = Vec::new();
-        for &offset in places {
-            bytes.resize(BLOCK_BYTES, 0);
-            file.read_exact_at(&mut bytes, offset.into()).map_err(failed)?;
-            let gone = BatchError { segment: header.seq, offset };
-            let len = batch_bytes(header, offset, &bytes).filter(|&len| self.fits(offset, len));
-            bytes.resize(len.ok_or(gone)?, 0);
-            file.read_exact_at(&mut bytes, offset.into()).map_err(failed)?;
-            visit_batch(header, offset, &bytes, aged.id(), |at, record| aged.apply(at, record))?;
-        }
-        Ok(())
-    }
-
-    fn fits(&self, offset: u32, len: usize) -> bool {
-        u64::from(offset) + len as u64 <= self.config.layout.segment_bytes()
     }
 
     /// Lists the files: forgets segments that are gone, with their indexes, and learns of new ones.
@@ -461,103 +341,6 @@ impl Volume {
             Known::InMemory(gather) => gather.times(),
         }
     }
-}
-
-/// Whether records of a message can be in a segment: none is older than its id, and before its acceptance, which is as old,
-/// there is nothing of it.
-fn may_have(times: Times, id: MessageId, is_begun: bool) -> bool {
-    let minted = id.minted_at();
-    times.last >= minted && (is_begun || times.first <= minted)
-}
-
-/// A segment's file, under the one name or the other: it is aged at any time.
-fn open(dir: &Path, seq: u64) -> Result<(PathBuf, File), ShelfError> {
-    let mut path = segment_path(dir, seq);
-    let mut file = File::open(&path);
-    if file.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-        path = aged_path(dir, seq);
-        file = File::open(&path);
-    }
-    match file {
-        Ok(file) => Ok((path, file)),
-        Err(source) => Err(ShelfError::Io { path, source }),
-    }
-}
-
-/// Reads on up to `end`, a piece at a time. A piece without a whole batch is the end of what was written, or damage larger than
-/// a piece: then the rest is looked at as a whole, for batches behind it.
-fn read_on(gather: &mut Gather, file: &File, end: u64) -> io::Result<()> {
-    let (mut bytes, mut piece_bytes) = (Vec::new(), ARCHIVE_PIECE_BYTES);
-    loop {
-        let offset = gather.offset();
-        let left = usize::try_from(end.saturating_sub(offset)).expect("a segment fits into memory");
-        bytes.resize(left.min(piece_bytes), 0);
-        file.read_exact_at(&mut bytes, offset)?;
-        gather.read(&bytes);
-        if gather.offset() == offset {
-            if left <= piece_bytes {
-                return Ok(());
-            }
-            piece_bytes = left;
-        }
-    }
-}
-
-fn read_head(path: &Path, header: &Header) -> io::Result<Result<Index, IndexError>> {
-    let file = File::open(path)?;
-    let file_bytes = file.metadata()?.len();
-    let read = |bytes: usize| {
-        let mut head = vec![0; bytes.min(usize::try_from(file_bytes).unwrap_or(usize::MAX))];
-        file.read_exact_at(&mut head, 0).map(|()| head)
-    };
-    let head_bytes = match Index::head_bytes(&read(BLOCK_BYTES)?) {
-        Ok(head_bytes) => head_bytes,
-        Err(error) => return Ok(Err(error)),
-    };
-    let index = Index::decode(&read(head_bytes)?, header);
-    Ok(index.and_then(|index| {
-        let is_whole = index.file_bytes() == file_bytes;
-        if is_whole { Ok(index) } else { Err(IndexError::Damaged("a file as long as its head says")) }
-    }))
-}
-
-fn look_into(
-    path: &Path,
-    index: &Index,
-    id: MessageId,
-    places: &mut Vec<u32>,
-) -> io::Result<Result<(), IndexError>> {
-    let pages = index.pages_of(id);
-    if pages.is_empty() {
-        return Ok(Ok(()));
-    }
-    let file = File::open(path)?;
-    let mut page = [0; PAGE_BYTES];
-    for number in pages {
-        match file.read_exact_at(&mut page, index.page_at(number)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Ok(Err(IndexError::Damaged("a page that is there")));
-            }
-            Err(error) => return Err(error),
-        }
-        if let Err(error) = index.find(number, &page, id, places) {
-            return Ok(Err(error));
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// Under another name first, so that an index that has its name was written whole. It is not synced: one that a power cut left
-/// incomplete does not read, and is made again.
-fn write_index(dir: &Path, seq: u64, bytes: &[u8]) -> Result<(), ShelfError> {
-    let path = index_path(dir, seq);
-    let new = path.with_extension("idx.new");
-    let written = fs::write(&new, bytes).and_then(|()| fs::rename(&new, &path));
-    written.map_err(|source| {
-        let _ = fs::remove_file(&new);
-        ShelfError::Io { path: new, source }
-    })
 }
 
 #[cfg(test)]

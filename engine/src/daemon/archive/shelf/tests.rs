@@ -4,11 +4,13 @@ use std::path::Path;
 
 use wal::record::{Accepted, Fated, Record};
 use wal::{Batch, Entry, Identity, Layout, Log};
-use wire::id::{Class, KeyHash, NodeId, Partition, ShardId};
+use wire::id::{AccountId, Class, KeyHash, MessageId, NodeId, Partition, ShardId};
 use wire::msisdn::Msisdn;
 use wire::time::WallMs;
 
+use super::super::Outcome;
 use super::*;
+use crate::files::{aged_path, segment_path};
 
 const ACCOUNT: AccountId = AccountId(7);
 
