@@ -46,5 +46,7 @@ mod operator;
 mod pdu;
 #[path = "process/programs.rs"]
 mod programs;
+#[path = "process/stop.rs"]
+mod stop;
 #[path = "process/verdict.rs"]
 mod verdict;

@@ -2,7 +2,7 @@
 //! together.
 //!
 //! ```text
-//!   all Recovered ─▶ Begin ─▶ all Listening ─▶ … signal … ─▶ Drain ─▶ all Drained, or 10 s, or a second signal ─▶ Stop
+//!   all Recovered ─▶ Begin ─▶ all Listening ─▶ … signal … ─▶ Drain ─▶ all Drained, or 25 s, or a second signal ─▶ Stop
 //! ```
 //!
 //! A shard that ends by itself has failed: the others are drained and stopped, since its partitions need a restart. The

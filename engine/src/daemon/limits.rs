@@ -2,9 +2,14 @@
 
 use core::time::Duration;
 
-/// How long an orderly stop may take: a link drains its window and unbinds within [`wire::smpp::limits::UNBIND`], and an
-/// init system kills after 90 seconds.
-pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// How long an orderly stop may take: a link waits for the answers that it is owed, unbinds, and has its last records synced; the
+/// packaged unit kills after 40 seconds (`engine/packaging/switchyard.service`).
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(25);
+
+const _: () = {
+    let link = wire::smpp::limits::DRAIN.as_secs() + wire::smpp::limits::UNBIND.as_secs();
+    assert!(link < DRAIN_MAX.as_secs(), "a carrier that answers late is waited for");
+};
 
 /// How long a shard looks for work before it sleeps. A sleep and its wake-up cost about 10 µs of CPU, so looking longer
 /// than that costs more than it can save.

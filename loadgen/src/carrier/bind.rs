@@ -64,7 +64,8 @@ impl Bind {
         now: Instant,
     ) -> Self {
         // A carrier that unbinds slowly would look like a daemon that stops slowly.
-        let timers = Timers { unbind: Duration::from_secs(1), ..Timers::default() };
+        let second = Duration::from_secs(1);
+        let timers = Timers { drain: second, unbind: second, ..Timers::default() };
         let options = Options { timers, window_pdus_max, ..Options::default() };
         Self { key, carrier, socket, session: Session::mc(SYSTEM_ID, &options, now), stalled: false }
     }

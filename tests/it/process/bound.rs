@@ -104,7 +104,7 @@ fn two_customers_of_an_account_are_told_each_fate_once() {
 }
 
 /// One bind, which answers what it is asked and each receipt that it takes.
-struct Customer {
+pub(crate) struct Customer {
     stream: TcpStream,
     input: Vec<u8>,
     sequence: u32,
@@ -113,7 +113,7 @@ struct Customer {
 }
 
 impl Customer {
-    fn bind(address: SocketAddr, command: u32) -> Self {
+    pub(crate) fn bind(address: SocketAddr, command: u32) -> Self {
         let stream = TcpStream::connect(address).expect("the daemon listens for SMPP");
         stream.set_nodelay(true).expect("a socket of ours");
         stream.set_read_timeout(Some(SILENCE)).expect("a socket of ours");
@@ -124,7 +124,7 @@ impl Customer {
     }
 
     /// Submits a text and gives its id.
-    fn submit(&mut self, text: &str, registered_delivery: u8) -> String {
+    pub(crate) fn submit(&mut self, text: &str, registered_delivery: u8) -> String {
         let answer = self.ask(SUBMIT_SM, submission(0, registered_delivery, text.as_bytes()));
         id_of(&answer)
     }
@@ -187,6 +187,21 @@ impl Customer {
     fn unbind(mut self) {
         let answer = self.ask(UNBIND, Vec::new());
         assert_eq!(answer.command, UNBIND | RESPONSE);
+        assert_eq!(self.stream.read(&mut [0]).ok(), Some(0), "the daemon closes what is unbound");
+    }
+
+    /// Waits until the daemon unbinds, answers that, and waits until it closes.
+    pub(crate) fn until_unbound(mut self) {
+        loop {
+            let pdu = self.read();
+            if pdu.command == UNBIND {
+                let mut bytes = Vec::new();
+                pdu.response(0, Vec::new()).write(&mut bytes);
+                self.stream.write_all(&bytes).expect("the daemon takes bytes");
+                break;
+            }
+            self.take(&pdu);
+        }
         assert_eq!(self.stream.read(&mut [0]).ok(), Some(0), "the daemon closes what is unbound");
     }
 

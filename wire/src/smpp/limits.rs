@@ -51,7 +51,11 @@ pub const RESPONSE: Duration = Duration::from_secs(30);
 /// How long the token of a request that timed out is remembered for a late response.
 pub const LATE_MEMORY: Duration = Duration::from_secs(120);
 
-/// How long a drain before an `unbind`, and its response, may take.
+/// How long a session that is to end waits for the answers that it is owed before it sends `unbind`: carriers answer within
+/// a second, and slow ones within ten; what is unanswered then may have left or not.
+pub const DRAIN: Duration = Duration::from_secs(15);
+
+/// How long the response to an `unbind` may take.
 pub const UNBIND: Duration = Duration::from_secs(5);
 
 const _: () =

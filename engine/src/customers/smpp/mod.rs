@@ -94,7 +94,7 @@ const QUERY: u64 = 1 << 41;
 impl SmppSession {
     /// A session that waits for its bind.
     pub(super) fn new(now: Instant) -> Self {
-        let timers = Timers { unbind: SMPP_UNBIND_WAIT, ..Timers::default() };
+        let timers = Timers { drain: SMPP_UNBIND_WAIT, unbind: SMPP_UNBIND_WAIT, ..Timers::default() };
         // Until it is known who binds, nothing is sent that could wait for an answer.
         let options = Options { timers, window_pdus_max: 1, ..Options::default() };
         Self {

@@ -24,8 +24,10 @@ pub struct Timers {
     pub response: Duration,
     /// How long the token of a request that timed out is remembered for a late response.
     pub late_memory: Duration,
-    /// How long may pass from [`super::Session::unbind`] to the `unbind`, again to its response, and from the peer's
-    /// `unbind` to the last answer that either side owes.
+    /// How long may pass from [`super::Session::unbind`] to the `unbind`, while answers that the peer owes still come.
+    pub drain: Duration,
+    /// How long may pass from the `unbind` to its response, and from the peer's `unbind` to the last answer that either
+    /// side owes.
     pub unbind: Duration,
 }
 
@@ -36,6 +38,7 @@ impl Default for Timers {
             enquire_link_idle: limits::ENQUIRE_LINK_IDLE,
             response: limits::RESPONSE,
             late_memory: limits::LATE_MEMORY,
+            drain: limits::DRAIN,
             unbind: limits::UNBIND,
         }
     }

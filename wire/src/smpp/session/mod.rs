@@ -285,12 +285,12 @@ impl Session {
         Ok(self.open(now, token, RequestKind::Cancel, sequence))
     }
 
-    /// Stops requesting; when the window is empty, or after [`Timers::unbind`], `unbind` goes out. The end comes as
+    /// Stops requesting; when the window is empty, or after [`Timers::drain`], `unbind` goes out. The end comes as
     /// [`Event::Closed`].
     pub fn unbind(&mut self, now: Instant) {
         match self.state {
             State::Bound { kind } => {
-                self.state = State::Draining { kind, deadline: now.plus(self.timers.unbind) };
+                self.state = State::Draining { kind, deadline: now.plus(self.timers.drain) };
                 self.advance_drain(now);
             }
             State::Opening { .. } | State::Deciding { .. } => self.close(CloseReason::Unbound),
