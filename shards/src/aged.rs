@@ -43,6 +43,13 @@ impl Aged {
         }
     }
 
+    /// Whose it is; `None` when its acceptance was not among the records.
+    #[must_use]
+    pub fn account(&self) -> Option<AccountId> {
+        let slot = self.state.messages.find(self.id)?;
+        Some(self.state.messages.at(slot).account)
+    }
+
     /// What became of it; `None` when it is not this account's, or its acceptance was not among the records.
     #[must_use]
     pub fn view(&self, account: AccountId) -> Option<Box<MessageView>> {

@@ -92,7 +92,7 @@ pub fn to_text(response: &Response, now_ms: u64) -> String {
         Response::Queue(queues) => show_queues(queues, now_ms),
         Response::Message(message) => message.as_ref().map_or_else(
             || {
-                "no such message is known here: another node's, or over for longer than limits.retention\n"
+                "no such message is known here: another node's, or over for longer than limits.retention and log.retention\n"
                     .to_owned()
             },
             |message| show_message(message, now_ms),

@@ -11,6 +11,7 @@ use crate::admin::words::{self, Reload, Request, Response};
 use crate::config::{Config, Host};
 use crate::{host, logging};
 
+use super::archive::{Inquirer, Outcome};
 use super::board::Board;
 use super::control::{Command, Control};
 use super::view::{self, Numbers, ShardView};
@@ -23,6 +24,8 @@ pub(super) struct Overseer<'a> {
     pub(super) control: &'a Control,
     /// The file that is read again; `None`: started without one.
     pub(super) file: Option<PathBuf>,
+    /// To those who read the log.
+    archive: Inquirer,
     /// Where the data is.
     pub(super) data: PathBuf,
     /// What is in force.
@@ -39,10 +42,16 @@ pub(super) struct Overseer<'a> {
 
 impl<'a> Overseer<'a> {
     /// What is known when the shards start.
-    pub(super) fn new(control: &'a Control, prepared: &Prepared, board: Arc<Board>) -> Self {
+    pub(super) fn new(
+        control: &'a Control,
+        prepared: &Prepared,
+        board: Arc<Board>,
+        archive: Inquirer,
+    ) -> Self {
         let now = clock::now().wall.0;
         Self {
             control,
+            archive,
             file: prepared.file.clone(),
             data: prepared.data.clone(),
             config: prepared.config.clone(),
@@ -117,7 +126,27 @@ impl<'a> Overseer<'a> {
         let numbers = if show_numbers { Numbers::Whole } else { Numbers::Masked };
         let owner = ShardId::owner_of(id.partition(), self.host.shards);
         let found = self.control.ask(usize::from(owner.0), |to| Command::Find(id, numbers, to), SHARD_WAIT);
-        found.map_or_else(|| Response::Error(format!("shard {} does not answer", owner.0)), Response::Message)
+        match found {
+            None => Response::Error(format!("shard {} does not answer", owner.0)),
+            Some(None) => self.aged(id, numbers),
+            Some(found) => Response::Message(found),
+        }
+    }
+
+    /// A message that left memory, from the log.
+    fn aged(&self, id: MessageId, numbers: Numbers) -> Response {
+        let plan = self.config.plan(self.host);
+        match self.archive.ask(id, SHARD_WAIT) {
+            Some(Outcome::Found(account, view)) => {
+                Response::Message(Some(Box::new(view::message(account, &view, &plan, numbers))))
+            }
+            Some(Outcome::Unknown) => Response::Message(None),
+            Some(Outcome::Failed) | None => Response::Error(
+                "the message is not in memory, and the log cannot be asked now: segments are still being read, or one \
+                 cannot be (the daemon's log says which); ask again"
+                    .to_owned(),
+            ),
+        }
     }
 
     /// Reads the configuration again and puts in force what can be. A wrong file changes nothing.

@@ -218,7 +218,7 @@ impl Desk {
     fn tell_from_archive(&mut self, now: Now, answer: Answer) {
         let Answer { origin, account, id, outcome } = answer;
         let view = match outcome {
-            Outcome::Found(view) => Some(view),
+            Outcome::Found(_, view) => Some(view),
             Outcome::Unknown => None,
             Outcome::Failed => return self.customers.handle_query_refused(now, origin),
         };

@@ -53,7 +53,7 @@ use crate::sandbox::Sandbox;
 
 use addresses::Reserved;
 use answers::Overseer;
-use archive::Archive;
+use archive::{Archive, Inquirer};
 use board::Board;
 use control::{Command, Control, Notice, Wait};
 use desk::Dial;
@@ -106,7 +106,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
     let (notices, heard) = bounded(usize::from(shards) * NOTICES_PER_SHARD + SIGNALS_MAX);
     control::watch_signals(notices.clone())
         .map_err(|error| DaemonError::System { doing: "watching for signals".to_owned(), error })?;
-    let (commands, given, archive) = give(&prepared, &reserved.ports, notices)?;
+    let Parts { commands, given, archive, inquirer } = give(&prepared, &reserved.ports, notices)?;
     let board = Arc::clone(&given[0].common.board);
     // Each shard takes its own part, on its own thread.
     let given: Arc<[Mutex<Option<Given>>]> = given.into_iter().map(|given| Mutex::new(Some(given))).collect();
@@ -116,7 +116,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
         shard::run(seat, own.expect("each shard starts once"))
     })?;
     let control = Control::new(commands, threads.wakers(), heard);
-    let overseer = Overseer::new(&control, &prepared, board);
+    let overseer = Overseer::new(&control, &prepared, board, inquirer);
     oversee(overseer, &threads, &prepared, reserved)?;
     let ended = threads.join()?;
     archive.join();
@@ -172,7 +172,13 @@ fn heed(findings: &[Finding]) -> Result<(), DaemonError> {
 }
 
 /// What each shard is given, and the queues by which it is told; and the thread that reads all their logs.
-type Parts = (Vec<crossbeam::channel::Sender<Command>>, Vec<Given>, Archive);
+struct Parts {
+    commands: Vec<crossbeam::channel::Sender<Command>>,
+    given: Vec<Given>,
+    archive: Archive,
+    /// By which the control thread asks it.
+    inquirer: Inquirer,
+}
 
 fn give(
     prepared: &Prepared,
@@ -199,7 +205,7 @@ fn give(
     let logs = (0..shards).map(|shard| (belonging.log_dir(data, ShardId(shard)), log_of(shard))).collect();
     let (time, bytes) = (config.log.retention, config.log.retained_bytes);
     let retention = Retention { time, bytes, calls: Arc::default() };
-    let (archive, clients) = Archive::start(logs, belonging.partitions, !retention.time.is_zero())
+    let (archive, clients, inquirer) = Archive::start(logs, belonging.partitions, !retention.time.is_zero())
         .map_err(|error| DaemonError::System { doing: "starting the archive".to_owned(), error })?;
     let mut commands = Vec::new();
     let mut given = Vec::new();
@@ -221,7 +227,7 @@ fn give(
             commands: receiver,
         });
     }
-    Ok((commands, given, archive))
+    Ok(Parts { commands, given, archive, inquirer })
 }
 
 /// What lets the accounts in.

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wire::id::MessageId;
 
 use crate::carrier::Carrier;
 use crate::customer;
 use crate::daemon::{Daemon, KEY, Setup, temporary_dir};
 use crate::http::{self, Response};
+use crate::operator;
 
 /// Messages of one request.
 const BATCH: usize = 500;
@@ -42,6 +43,13 @@ fn a_message_that_left_memory_is_found_with_its_trace_also_after_a_restart() {
     assert_eq!(status.code(), Some(0), "{words}");
     let mut daemon = setup.start();
     found(&mut daemon, &first, &live);
+    // The operator is told of any account's, and a number is still masked.
+    let told = operator::asked(&setup, &["message", id]);
+    assert_eq!((&told["state"], &told["account"]), (&json!("delivered"), &json!("judge")), "{told}");
+    assert!(told["to"].as_str().is_some_and(|to| to.contains('*')), "{told}");
+    let steps = |message: &Value| message["trace"].as_array().map(Vec::len);
+    assert_eq!(steps(&told), steps(&live.json()), "{told}");
+    assert_eq!(operator::asked(&setup, &["message", "01JDAV6W40000G000100000000"]), Value::Null);
     daemon.kill();
     let mut daemon = setup.start();
     found(&mut daemon, &first, &live);

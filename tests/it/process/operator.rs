@@ -41,7 +41,7 @@ fn text_of(path: &Path) -> &str {
 }
 
 /// The answer of `ctl --json` under the request's own name.
-fn asked(setup: &Setup, what: &[&str]) -> Value {
+pub(crate) fn asked(setup: &Setup, what: &[&str]) -> Value {
     let data = setup.data();
     let told = printed(&[&["ctl", "--json", "--data", text_of(&data)][..], what].concat());
     let answer: Value = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error} in {told}"));

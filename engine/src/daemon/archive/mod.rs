@@ -41,18 +41,41 @@ struct Progress {
 /// A question about a message.
 #[derive(Debug)]
 struct Question {
-    origin: Origin,
-    account: AccountId,
+    asker: Asker,
     id: MessageId,
-    waker: WakeHandle,
+    to: To,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    /// A customer, who is told of its own messages.
+    Account(AccountId),
+    /// Whoever runs the node.
+    Operator,
+}
+
+impl Asker {
+    fn may_know_of(self, owner: AccountId) -> bool {
+        self == Self::Operator || self == Self::Account(owner)
+    }
+}
+
+/// Where an answer goes.
+#[derive(Debug)]
+enum To {
+    /// To a customer of a shard.
+    Customer(Origin, AccountId, WakeHandle),
+    /// To the control thread.
+    Operator(Sender<Outcome>),
 }
 
 /// What the archive knows of a message.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// This is what became of it.
-    Found(Box<MessageView>),
-    /// No message of this account with this id is in the log, or not all of it is.
+    /// Whose it is, and what became of it.
+    Found(AccountId, Box<MessageView>),
+    /// No message of whoever asked with this id is in the log, or not all of it is.
     Unknown,
     /// It cannot be said now; later, perhaps.
     Failed,
@@ -119,7 +142,8 @@ impl Client {
         else {
             return Asked::Nobody;
         };
-        let question = Question { origin, account, id, waker: waker.clone() };
+        let to = To::Customer(origin, account, waker.clone());
+        let question = Question { asker: Asker::Account(account), id, to };
         if self.under_way >= AGED_QUERIES_MAX || questions.try_send(question).is_err() {
             self.counts.put_off += 1;
             return Asked::Refused;
@@ -133,7 +157,7 @@ impl Client {
     pub(super) fn poll(&mut self) -> Option<Answer> {
         let answer = self.answers.try_recv().ok()?;
         self.under_way -= 1;
-        self.counts.found += u64::from(matches!(answer.outcome, Outcome::Found(_)));
+        self.counts.found += u64::from(matches!(answer.outcome, Outcome::Found(..)));
         self.counts.put_off += u64::from(matches!(answer.outcome, Outcome::Failed));
         Some(answer)
     }
@@ -164,6 +188,23 @@ impl Client {
     }
 }
 
+/// The control thread's end of the archive.
+#[derive(Debug)]
+pub(super) struct Inquirer {
+    /// `None`: the log is not kept.
+    questions: Option<Sender<Question>>,
+}
+
+impl Inquirer {
+    /// Asks for a message of any account, and waits within bounds. `None`: no answer came.
+    pub(super) fn ask(&self, id: MessageId, at_most: Duration) -> Option<Outcome> {
+        let Some(questions) = &self.questions else { return Some(Outcome::Unknown) };
+        let (to, answered) = bounded(1);
+        questions.try_send(Question { asker: Asker::Operator, id, to: To::Operator(to) }).ok()?;
+        answered.recv_timeout(at_most).ok()
+    }
+}
+
 /// The archive's thread, while it lives.
 #[derive(Debug)]
 pub(super) struct Archive {
@@ -171,7 +212,8 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Starts the archive of these logs, one for each shard, unless they are not kept. One client for each shard.
+    /// Starts the archive of these logs, one for each shard, unless they are not kept. One client for each shard,
+    /// and what the control thread asks by.
     ///
     /// # Errors
     /// When no thread is to be had.
@@ -179,9 +221,10 @@ impl Archive {
         logs: Vec<(PathBuf, LogConfig)>,
         partitions: PartitionCount,
         is_kept: bool,
-    ) -> io::Result<(Self, Vec<Client>)> {
+    ) -> io::Result<(Self, Vec<Client>, Inquirer)> {
         let progress: Arc<[CachePadded<Progress>]> = logs.iter().map(|_| CachePadded::default()).collect();
-        let (questions, asked) = bounded(AGED_QUERIES_MAX * logs.len());
+        // As many as the shards may have under way, and one of the operator's.
+        let (questions, asked) = bounded(AGED_QUERIES_MAX * logs.len() + 1);
         let (senders, receivers): (Vec<_>, Vec<_>) =
             logs.iter().map(|_| bounded::<Answer>(AGED_QUERIES_MAX)).unzip();
         let clients = (0..).map(ShardId).zip(receivers).map(|(shard, answers)| Client {
@@ -194,13 +237,14 @@ impl Archive {
             counts: Counts::default(),
         });
         let clients = clients.collect();
+        let inquirer = Inquirer { questions: is_kept.then(|| questions.clone()) };
         let shelves = logs.into_iter().map(|(dir, config)| Shelf::new(dir, config)).collect();
         let reader = Reader { questions: asked, answers: senders, shelves, progress, tended: Instant::now() };
         let spawn = || thread::Builder::new().name("archive".to_owned()).spawn(move || reader.run());
-        Ok((Self { thread: is_kept.then(spawn).transpose()? }, clients))
+        Ok((Self { thread: is_kept.then(spawn).transpose()? }, clients, inquirer))
     }
 
-    /// Waits until it has ended, which it does when no client is left.
+    /// Waits until it has ended, which it does when no client is left and no inquirer.
     pub(super) fn join(self) {
         if let Some(thread) = self.thread {
             // A panic aborts the programs; there is nothing to add to it.
@@ -251,15 +295,21 @@ impl Reader {
     }
 
     fn answer(&mut self, question: Question) {
-        let Question { origin, account, id, waker } = question;
+        let Question { asker, id, to } = question;
         let shards = u16::try_from(self.shelves.len()).expect("shards are numbered by 16 bits");
         let owner = usize::from(ShardId::owner_of(id.partition(), shards).0);
         let durable = Lsn(self.progress[owner].durable.load(Ordering::Acquire));
-        let outcome = self.shelves[owner].ask(durable, account, id);
-        let sent =
-            self.answers[usize::from(origin.shard.0)].try_send(Answer { origin, account, id, outcome });
-        // One that has ended needs no answers.
-        assert!(!sent.is_err_and(|error| error.is_full()), "a shard has room for its answers");
-        waker.wake();
+        let outcome = self.shelves[owner].ask(durable, asker, id);
+        match to {
+            To::Customer(origin, account, waker) => {
+                let answers = &self.answers[usize::from(origin.shard.0)];
+                let sent = answers.try_send(Answer { origin, account, id, outcome });
+                // One that has ended needs no answers.
+                assert!(!sent.is_err_and(|error| error.is_full()), "a shard has room for its answers");
+                waker.wake();
+            }
+            // The control thread may have waited long enough.
+            To::Operator(answer) => _ = answer.try_send(outcome),
+        }
     }
 }

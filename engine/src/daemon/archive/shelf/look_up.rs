@@ -16,16 +16,18 @@ use wire::id::{AccountId, MessageId};
 use crate::files::index_path;
 
 use super::super::super::limits::INDEX_WHILE_ASKED_MAX;
-use super::super::Outcome;
+use super::super::{Asker, Outcome};
 use super::files::open;
 use super::{Known, Shelf, ShelfError};
 
 impl Shelf {
-    /// What became of a message of an account that its shard did not have.
-    pub(in super::super) fn ask(&mut self, durable: Lsn, account: AccountId, id: MessageId) -> Outcome {
-        let error = match self.find(durable, account, id) {
+    /// What became of a message that its shard did not have, for whoever may know of it.
+    pub(in super::super) fn ask(&mut self, durable: Lsn, asker: Asker, id: MessageId) -> Outcome {
+        let error = match self.find(durable, asker, id) {
             Ok(None) => return Outcome::Unknown,
-            Ok(Some(view)) if matches!(view.state, State::Final(_)) => return Outcome::Found(view),
+            Ok(Some((account, view))) if matches!(view.state, State::Final(_)) => {
+                return Outcome::Found(account, view);
+            }
             // A shard forgets no message before it is over. So it was too busy to say, or some of the log cannot be read.
             Ok(Some(_)) => ShelfError::Open,
             Err(error) => error,
@@ -34,16 +36,16 @@ impl Shelf {
         Outcome::Failed
     }
 
-    /// What the log says of a message of an account, as far as it is on disk.
+    /// What the log says of a message, and whose it is, as far as it is on disk.
     ///
     /// # Errors
     /// When a file cannot be read. What was read of the last segment is told even when that ends too early.
     pub(super) fn find(
         &mut self,
         durable: Lsn,
-        account: AccountId,
+        asker: Asker,
         id: MessageId,
-    ) -> Result<Option<Box<MessageView>>, ShelfError> {
+    ) -> Result<Option<(AccountId, Box<MessageView>)>, ShelfError> {
         if self.listed_at != Some(self.segment_of(durable)) {
             self.list(durable)?;
         }
@@ -54,19 +56,23 @@ impl Shelf {
             self.index(seq)?;
         }
         let read = self.read_last(durable);
-        let found = match self.look_up(account, id) {
+        let found = match self.look_up(asker, id) {
             // The shard may have taken a segment away since: then the rest says what there is.
             Err(_) => {
                 self.list(durable)?;
-                self.look_up(account, id)?
+                self.look_up(asker, id)?
             }
             Ok(found) => found,
         };
-        let is_over = found.as_ref().is_some_and(|view| matches!(view.state, State::Final(_)));
+        let is_over = found.as_ref().is_some_and(|(_, view)| matches!(view.state, State::Final(_)));
         if is_over { Ok(found) } else { read.map(|()| found) }
     }
 
-    fn look_up(&mut self, account: AccountId, id: MessageId) -> Result<Option<Box<MessageView>>, ShelfError> {
+    fn look_up(
+        &mut self,
+        asker: Asker,
+        id: MessageId,
+    ) -> Result<Option<(AccountId, Box<MessageView>)>, ShelfError> {
         let mut aged = Aged::new(id);
         let mut is_begun = false;
         let mut places = Vec::new();
@@ -88,7 +94,8 @@ impl Shelf {
             last.find(id, &mut places);
             self.apply(last.segment(), &places, &mut aged)?;
         }
-        Ok(aged.view(account))
+        let account = aged.account().filter(|&account| asker.may_know_of(account));
+        Ok(account.and_then(|account| Some((account, aged.view(account)?))))
     }
 
     /// The batches of a segment that may have a message. An index that is damaged is made again.

@@ -2,17 +2,19 @@
 
 use std::path::Path;
 
+use wal::index::PAGE_BYTES;
 use wal::record::{Accepted, Fated, Record};
 use wal::{Batch, Entry, Identity, Layout, Log};
 use wire::id::{AccountId, Class, KeyHash, MessageId, NodeId, Partition, ShardId};
 use wire::msisdn::Msisdn;
 use wire::time::WallMs;
 
-use super::super::Outcome;
+use super::super::{Asker, Outcome};
 use super::*;
 use crate::files::{aged_path, segment_path};
 
 const ACCOUNT: AccountId = AccountId(7);
+const OWNER: Asker = Asker::Account(ACCOUNT);
 
 fn config() -> LogConfig {
     let identity = Identity { cluster: 99, node: NodeId(1), shard: ShardId(0), shards: 1, partitions: 16 };
@@ -105,7 +107,7 @@ impl Author {
 
     /// How many steps of a message's trace are found; 0 when it is not known.
     fn steps(&self, shelf: &mut Shelf, number: u64) -> usize {
-        shelf.find(self.durable, ACCOUNT, id(number)).unwrap().map_or(0, |view| view.trace.len())
+        shelf.find(self.durable, OWNER, id(number)).unwrap().map_or(0, |(_, view)| view.trace.len())
     }
 }
 
@@ -128,7 +130,7 @@ fn messages_are_found_whole_in_complete_segments_and_in_the_last_one() {
         assert_eq!(author.steps(&mut shelf, number), expected, "message {number} of {last}");
     }
     assert_eq!(author.steps(&mut shelf, last + 1), 0);
-    let view = shelf.find(author.durable, AccountId(8), id(3)).unwrap();
+    let view = shelf.find(author.durable, Asker::Account(AccountId(8)), id(3)).unwrap();
     assert_eq!(view, None, "another account's message is not known");
     // The log goes on: the last segment is read on, and indexed from where it was left off when it is complete.
     author.accept(last + 1);
@@ -154,7 +156,7 @@ fn what_is_not_on_disk_is_not_told() {
     let before = author.durable;
     author.end(1, 2);
     let mut shelf = author.shelf();
-    let view = shelf.find(before, ACCOUNT, id(1)).unwrap().unwrap();
+    let (_, view) = shelf.find(before, OWNER, id(1)).unwrap().unwrap();
     assert_eq!(view.trace.len(), 1);
     assert_eq!(author.steps(&mut shelf, 1), 2);
 }
@@ -217,8 +219,8 @@ fn another_logs_segment_is_left_alone_and_what_it_hides_is_not_told_by_half() {
     tend(&mut shelf, author.durable);
     assert_eq!((author.steps(&mut shelf, 0), author.steps(&mut shelf, last)), (1, 1));
     author.end(last, last + 1);
-    let mut ask = |number| shelf.ask(author.durable, ACCOUNT, id(number));
-    assert!(matches!(ask(last), Outcome::Found(view) if view.trace.len() == 2));
+    let mut ask = |number| shelf.ask(author.durable, OWNER, id(number));
+    assert!(matches!(ask(last), Outcome::Found(_, view) if view.trace.len() == 2));
     assert!(matches!(ask(0), Outcome::Failed), "its end was in the segment that is not there");
     assert!(matches!(ask(last + 1), Outcome::Unknown));
     let mut shelf = author.shelf();
