@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use shards::plan::{ClassPolicy, Doubt, Plan};
 use wire::id::{Class, PartitionCount, ShardId};
@@ -21,6 +22,10 @@ const MESSAGE_BYTES: u64 = 500;
 
 /// Bytes of memory that a remembered key takes (`shards`, the key table at seven eighths full).
 const KEY_BYTES: u64 = 48;
+
+/// Bytes of a snapshot that a message takes: 86 were measured for an open one of 40 octets with its key; longer texts and
+/// traces take more.
+const SNAPSHOT_BYTES: u64 = 200;
 
 /// Reads a configuration and says what it means, for people.
 ///
@@ -47,6 +52,7 @@ pub fn explain(file: &Path, data: Option<PathBuf>) -> Result<String, DaemonError
     routes(&config, &mut out);
     classes(&plan, &mut out);
     memory(&plan, memory_bytes, &mut out);
+    disk(&config, &plan, free_bytes(&data).map(|free| free + used_bytes(&data)), &mut out);
     warnings(&config, identity.as_ref(), shards, &mut out);
     Ok(out)
 }
@@ -84,6 +90,13 @@ fn node(
     );
     let (segment, snapshot) = (config.log.segment_bytes >> 20, config.log.snapshot_every_bytes >> 20);
     row("log", format!("segments of {segment} MiB, a snapshot after {snapshot} MiB of a shard"));
+    row(
+        "kept for queries",
+        match (config.log.retention, config.log.retained_bytes >> 30) {
+            (Duration::ZERO, _) | (_, 0) => "no log".to_owned(),
+            (time, gib) => format!("log of {}, at most {gib} GiB a shard", show_duration(time)),
+        },
+    );
     put(out, format_args!("\n{table}"));
 }
 
@@ -151,7 +164,7 @@ fn routes(config: &Config, out: &mut String) {
 }
 
 /// How long a class's keys are remembered: as long as its messages can be open.
-fn key_window(policy: &ClassPolicy) -> core::time::Duration {
+fn key_window(policy: &ClassPolicy) -> Duration {
     policy.validity + policy.receipt_wait
 }
 
@@ -208,6 +221,61 @@ fn memory(plan: &Plan, memory_bytes: u64, out: &mut String) {
             show_duration(plan.retention)
         ),
     );
+}
+
+/// What the data directory may grow to, and whether there is room. `free` counts what it has already.
+fn disk(config: &Config, plan: &Plan, free: Option<u64>, out: &mut String) {
+    let shards = u64::from(plan.shards);
+    let messages = (plan.open_messages_max as u64 * shards).saturating_add(plan.finished_max as u64);
+    let snapshots = messages.saturating_mul(SNAPSHOT_BYTES);
+    // The log grows to as much as the snapshots before new ones are worth it, and to whole segments.
+    let log = snapshots.max(config.log.snapshot_every_bytes * shards) + 2 * config.log.segment_bytes * shards;
+    let one_more = snapshots / u64::from(plan.partitions.count());
+    let kept = match config.log.retention {
+        Duration::ZERO => 0,
+        // Their indexes take up to a tenth more.
+        _ => config.log.retained_bytes / 10 * 11 * shards,
+    };
+    let all = log + snapshots + one_more + kept;
+    let mut table = Table::new(&["disk when full", "at most"]);
+    for (what, bytes) in [
+        ("log that a start reads", log),
+        ("snapshots of short texts, and one that is written", snapshots + one_more),
+        ("log kept for queries, and its indexes", kept),
+        ("in all", all),
+    ] {
+        table.row([what.to_owned(), mib(bytes)]);
+    }
+    let verdict = match free {
+        None => String::new(),
+        Some(free) if free >= all => format!("  {} are there for it: it fits\n", mib(free)),
+        Some(free) if free >= all - kept => format!(
+            "  {} are there for it: log kept for queries will give way before its time; lower log.retained_gib, or \
+             grow the disk\n",
+            mib(free)
+        ),
+        Some(free) => {
+            format!("  {} are there for it: too little; grow the disk, or lower [limits]\n", mib(free))
+        }
+    };
+    put(out, format_args!("\n{table}{verdict}"));
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+/// Free bytes where a directory is, or will be.
+fn free_bytes(data: &Path) -> Option<u64> {
+    data.ancestors().find(|path| path.exists()).and_then(host::free_bytes)
+}
+
+/// Bytes of the files of a data directory: in it, and in its directories. What cannot be read is not counted.
+fn used_bytes(data: &Path) -> u64 {
+    let files_in = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let inner = files_in(data).filter(|entry| entry.path().is_dir()).flat_map(|dir| files_in(&dir.path()));
+    let files = files_in(data).chain(inner).filter_map(|entry| entry.metadata().ok());
+    files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
 }
 
 fn warnings(config: &Config, identity: Option<&Identity>, shards: u16, out: &mut String) {
@@ -285,12 +353,38 @@ mod tests {
             "otp            5m        12h           0s          send again  12h5m      ",
             // 12 h 5 m are 43,500 s.
             "99/s sustained",
+            "kept for queries  log of 1d, at most 16 GiB a shard",
+            // 16 GiB and a tenth.
+            "log kept for queries, and its indexes              18022 MiB",
             "account a: key in plain text",
         ];
         for line in lines {
             assert!(told.contains(line), "no {line:?} in\n{told}");
         }
+        assert!(told.contains(" are there for it: "), "{told}");
         assert!(!told.contains("hunter2") && !told.contains("0123456789abcdef"), "{told}");
+    }
+
+    #[test]
+    fn the_disk_of_a_log_that_is_kept_is_told_and_whether_it_is_there() {
+        let config =
+            Config::parse("test", &FILE.replace("[limits]", "[log]\nretained_gib = 2\n[limits]")).unwrap();
+        let partitions = PartitionCount::new(16).unwrap();
+        let plan = config.plan(Host { shards: 2, partitions, memory_bytes: 8 << 30 });
+        let verdict = |config: &Config, free: u64| {
+            let mut out = String::new();
+            disk(config, &plan, Some(free), &mut out);
+            out
+        };
+        let plenty = verdict(&config, 1 << 50);
+        assert!(plenty.contains("it fits") && plenty.contains(" 4505 MiB\n"), "{plenty}");
+        let all = plenty.lines().find_map(|line| line.trim().strip_prefix("in all")).unwrap().trim();
+        let all: u64 = all.strip_suffix(" MiB").unwrap().parse().unwrap();
+        assert!(verdict(&config, (all - 1) << 20).contains("lower log.retained_gib"));
+        assert!(verdict(&config, 1 << 20).contains("too little"));
+        let mut none = config;
+        none.log.retention = Duration::ZERO;
+        assert!(verdict(&none, (all - 4504) << 20).contains("it fits"));
     }
 
     #[test]
