@@ -106,7 +106,7 @@ impl Carrier {
             match deliver(&mut self.session, now, receipt) {
                 Err(Refused::WindowFull | Refused::OutputFull) => break,
                 // A peer that is unbinding gets no more receipts.
-                Ok(_) | Err(Refused::NotBound | Refused::TooLong(_)) => {}
+                Ok(_) | Err(Refused::NotBound | Refused::NeedsTlvs | Refused::TooLong(_)) => {}
             }
             self.receipts.pop_front();
         }

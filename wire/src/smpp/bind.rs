@@ -59,6 +59,23 @@ pub const INTERFACE_VERSION_3_4: u8 = 0x34;
 /// `interface_version` of SMPP 5.0.
 pub const INTERFACE_VERSION_5_0: u8 = 0x50;
 
+/// Whether whoever says this `interface_version` knows optional parameters. They came with 3.4, and must not be sent to a
+/// peer of before (3.4 §3.4); such a peer says 0x33, 0x00 or anything between.
+#[must_use]
+pub const fn knows_tlvs(interface_version: u8) -> bool {
+    interface_version >= INTERFACE_VERSION_3_4
+}
+
+/// The highest version that we know which is not above a peer's: 5.0, 3.4, or what it said if that is less.
+#[must_use]
+pub const fn version_below(interface_version: u8) -> u8 {
+    match interface_version {
+        INTERFACE_VERSION_5_0.. => INTERFACE_VERSION_5_0,
+        INTERFACE_VERSION_3_4.. => INTERFACE_VERSION_3_4,
+        older => older,
+    }
+}
+
 /// The body of a bind request (§4.1.1, §4.1.3, §4.1.5).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Bind<'a> {

@@ -36,7 +36,7 @@ commands! {
     DELIVER_SM_RESP = 0x8000_0005, "deliver_sm_resp", "§4.6.2";
     UNBIND = 0x0000_0006, "unbind", "§4.2.1";
     UNBIND_RESP = 0x8000_0006, "unbind_resp", "§4.2.2";
-    REPLACE_SM = 0x0000_0007, "replace_sm", "§4.10.1; known by its header only";
+    REPLACE_SM = 0x0000_0007, "replace_sm", "§4.10.1; read, and refused";
     REPLACE_SM_RESP = 0x8000_0007, "replace_sm_resp", "§4.10.2";
     CANCEL_SM = 0x0000_0008, "cancel_sm", "§4.9.1";
     CANCEL_SM_RESP = 0x8000_0008, "cancel_sm_resp", "§4.9.2";
@@ -45,7 +45,7 @@ commands! {
     OUTBIND = 0x0000_000B, "outbind", "§4.1.7";
     ENQUIRE_LINK = 0x0000_0015, "enquire_link", "§4.11.1";
     ENQUIRE_LINK_RESP = 0x8000_0015, "enquire_link_resp", "§4.11.2";
-    SUBMIT_MULTI = 0x0000_0021, "submit_multi", "§4.5.1; known by its header only";
+    SUBMIT_MULTI = 0x0000_0021, "submit_multi", "§4.5.1; read, and refused";
     SUBMIT_MULTI_RESP = 0x8000_0021, "submit_multi_resp", "§4.5.2";
     ALERT_NOTIFICATION = 0x0000_0102, "alert_notification", "§4.12.1";
     DATA_SM = 0x0000_0103, "data_sm", "§4.7.1";

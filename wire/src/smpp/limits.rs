@@ -29,6 +29,9 @@ pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The highest sequence number (§3.2); the one after it is 1.
 pub const SEQUENCE_MAX: u32 = 0x7FFF_FFFF;
 
+/// The highest `congestion_state` (5.0 §4.8.4.18); what is above is reserved.
+pub const CONGESTION_STATE_MAX: u8 = 99;
+
 /// The longest `message_id` that is kept of a response or a receipt: §5.2.23 says 65 octets with its NUL.
 pub const MESSAGE_ID_BYTES_MAX: usize = 64;
 

@@ -1,7 +1,7 @@
 //! SMPP 3.3, 3.4 and what is used of 5.0, in both roles: ESME towards carriers, MC towards customers.
 //!
-//! - PDUs as views of the bytes that came, and as bytes appended to a buffer: [`sm`], [`bind`], [`query`], over
-//!   [`header`], [`tlv`] and [`fields`];
+//! - PDUs as views of the bytes that came, and as bytes appended to a buffer: [`sm`], [`bind`], [`query`], [`unserved`],
+//!   over [`header`], [`tlv`] and [`fields`];
 //! - [`receipt`]: what a carrier reports about a message, in all its dialects; [`carrier_id`]: ids that match;
 //! - [`session`]: one connection's protocol as a state machine.
 //!
@@ -29,6 +29,7 @@ pub mod sm;
 pub mod state;
 pub mod status;
 pub mod tlv;
+pub mod unserved;
 pub mod validity;
 
 pub use bind::{Bind, BindKind};

@@ -12,6 +12,7 @@ use super::header::split_pdu;
 use super::query::{AlertNotification, CancelSm, DataSm, QuerySm, QuerySmResp};
 use super::receipt_text::TextFields;
 use super::sm::SmResp;
+use super::unserved::{ReplaceSm, SubmitMulti, SubmitMultiResp};
 use super::validity::SmppTime;
 use super::*;
 
@@ -97,6 +98,20 @@ fn read_all(octets: &[u8]) {
         (BindResp::decode(octets), Outbind::decode(octets), SmResp::decode(octets), DataSm::decode(octets));
     let _ = (QuerySm::decode(octets), QuerySmResp::decode(octets), CancelSm::decode(octets));
     let _ = (AlertNotification::decode(octets), Tlvs::new(octets), SmppTime::read(octets));
+    if let Ok(multi) = SubmitMulti::decode(octets) {
+        assert_eq!(multi.destinations.into_iter().count(), usize::from(multi.destinations.count()));
+        out.clear();
+        multi.encode(Sequence(1), &mut out).unwrap();
+        assert_eq!(&out[16..], octets, "what is read is written again");
+    }
+    if let Ok(replace) = ReplaceSm::decode(octets) {
+        out.clear();
+        replace.encode(Sequence(1), &mut out).unwrap();
+        assert_eq!(&out[16..], octets, "what is read is written again");
+    }
+    if let Ok(response) = SubmitMultiResp::decode(octets) {
+        let _ = response.unsuccessful().count();
+    }
     for form in [IdForm::Exact, IdForm::Folded, IdForm::Decimal, IdForm::Hexadecimal] {
         let _ = CarrierMessageId::of(octets, form);
     }

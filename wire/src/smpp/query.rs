@@ -177,15 +177,28 @@ pub struct AlertNotification<'a> {
     pub source: Address<'a>,
     /// Who asked to be told.
     pub esme: Address<'a>,
+    /// `ms_availability_status`, perhaps (§5.3.2.30).
+    pub tlvs: Tlvs<'a>,
 }
 
 impl<'a> AlertNotification<'a> {
     /// Reads a body.
     ///
     /// # Errors
-    /// [`DecodeError`] when a field runs over the end.
+    /// [`DecodeError`] when a field or a TLV runs over the end.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body);
-        Ok(Self { source: address(&mut reader)?, esme: address(&mut reader)? })
+        let source = address(&mut reader)?;
+        let esme = address(&mut reader)?;
+        Ok(Self { source, esme, tlvs: Tlvs::new(reader.rest())? })
+    }
+
+    /// Appends the PDU, which has no response.
+    pub fn encode(&self, sequence: Sequence, out: &mut Vec<u8>) {
+        let start = Header::request(CommandId::ALERT_NOTIFICATION, sequence).begin(out);
+        put_address(out, self.source);
+        put_address(out, self.esme);
+        out.extend_from_slice(self.tlvs.as_bytes());
+        end_pdu(out, start);
     }
 }

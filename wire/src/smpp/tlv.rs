@@ -3,6 +3,7 @@
 //! Tags that are not known pass. A value of another length than §5.3 prints is read as well as it can be: carriers send
 //! `message_state` in two octets and `receipted_message_id` without its NUL.
 
+use super::limits::CONGESTION_STATE_MAX;
 use super::reader::DecodeError;
 
 /// A TLV's tag (§5.3.1).
@@ -22,6 +23,8 @@ impl Tag {
     pub const SAR_SEGMENT_SEQNUM: Self = Self(0x020F);
     /// `sc_interface_version`, §5.3.2.25.
     pub const SC_INTERFACE_VERSION: Self = Self(0x0210);
+    /// `ms_availability_status`, §5.3.2.30: 0 available, 1 denied, 2 unavailable.
+    pub const MS_AVAILABILITY_STATUS: Self = Self(0x0422);
     /// `network_error_code`, §5.3.2.31.
     pub const NETWORK_ERROR_CODE: Self = Self(0x0423);
     /// `message_payload`, §5.3.2.32.
@@ -96,9 +99,25 @@ impl<'a> Tlvs<'a> {
     }
 
     /// `congestion_state` of the MC, 0 idle to 99 congested (5.0 §4.8.4.18), in the answers of carriers that send it.
+    /// `None` also for a value that is reserved.
     #[must_use]
     pub fn congestion_state(self) -> Option<u8> {
-        u8::try_from(self.find(Tag::CONGESTION_STATE)?.number()?).ok()
+        let state = u8::try_from(self.find(Tag::CONGESTION_STATE)?.number()?).ok();
+        state.filter(|state| *state <= CONGESTION_STATE_MAX)
+    }
+
+    /// Whether one of them carries the text, or says which part of a text it is: without them it is another message.
+    #[must_use]
+    pub fn carry_text(self) -> bool {
+        self.into_iter().any(|tlv| {
+            matches!(
+                tlv.tag,
+                Tag::MESSAGE_PAYLOAD
+                    | Tag::SAR_MSG_REF_NUM
+                    | Tag::SAR_TOTAL_SEGMENTS
+                    | Tag::SAR_SEGMENT_SEQNUM
+            )
+        })
     }
 }
 

@@ -1,12 +1,13 @@
 //! Answers to the peer's requests. They always find room: requests stop long before the output is full.
 
-use super::super::bind::{BindResp, INTERFACE_VERSION_3_4};
+use super::super::bind::{BindResp, INTERFACE_VERSION_5_0, knows_tlvs, version_below};
 use super::super::command::{CommandId, Sequence};
-use super::super::header::{Header, encode_header_only};
+use super::super::header::{Header, encode_header_only, end_pdu};
+use super::super::limits::{CONGESTION_STATE_MAX, HEADER_BYTES};
 use super::super::query::QuerySmResp;
 use super::super::sm::SmResp;
 use super::super::status::CommandStatus;
-use super::super::tlv::Tlvs;
+use super::super::tlv::{Tag, Tlvs, put_tlv};
 use super::table::Table;
 use super::{CloseReason, Role, Session, State};
 
@@ -25,7 +26,8 @@ impl Session {
         let State::Deciding { kind, sequence, interface_version } = self.state else { return };
         let Role::Mc { system_id } = &self.role else { return };
         // SMPP 3.3 has no TLVs.
-        let sc_interface_version = (interface_version >= INTERFACE_VERSION_3_4).then_some(interface_version);
+        self.version = version_below(interface_version);
+        let sc_interface_version = knows_tlvs(interface_version).then_some(self.version);
         let response = BindResp { system_id, sc_interface_version };
         let header = answer(kind.command(), CommandStatus::ESME_ROK, sequence);
         response.encode(header, self.output.writer());
@@ -41,6 +43,12 @@ impl Session {
         response.encode(answer(kind.command(), status, sequence), self.output.writer());
         self.counters.pdus_out += 1;
         self.close(CloseReason::BindRefused(status));
+    }
+
+    /// MC: what the answers to submissions say of our load from now on, 0 idle to 99 congested (5.0 §4.8.4.18); only
+    /// customers that bound with 5.0 are told. `None`: nothing.
+    pub fn set_congestion_state(&mut self, state: Option<u8>) {
+        self.congestion_state = state.map(|state| state.min(CONGESTION_STATE_MAX));
     }
 
     /// MC: answers a `submit_sm`. `message_id` is ours; it is left out with an error.
@@ -79,7 +87,14 @@ impl Session {
     #[inline]
     fn answer_sm(&mut self, header: Header, message_id: &[u8]) {
         if self.state != State::Closed {
+            let start = self.output.writer().len();
             SmResp { message_id, tlvs: Tlvs::NONE }.encode(header, self.output.writer());
+            if let Some(state) = self.congestion_state
+                && self.version >= INTERFACE_VERSION_5_0
+                && header.command != CommandId::DELIVER_SM_RESP
+            {
+                add_tlv(self.output.writer(), start, Tag::CONGESTION_STATE, &[state]);
+            }
             self.settle();
         }
     }
@@ -111,6 +126,17 @@ impl Session {
         self.counters.pdus_out += 1;
         self.close(CloseReason::UnboundByPeer);
     }
+}
+
+/// Appends an optional parameter to the answer that starts at `start` and ends the output. One without a body gets an empty
+/// id, or the parameter would be read as one.
+#[cold]
+fn add_tlv(out: &mut Vec<u8>, start: usize, tag: Tag, value: &[u8]) {
+    if out.len() - start == HEADER_BYTES {
+        out.push(0);
+    }
+    put_tlv(out, tag, value);
+    end_pdu(out, start);
 }
 
 /// The header of the response to a request.

@@ -95,6 +95,9 @@ pub enum Refused {
     /// The peer does not read: too many bytes wait.
     #[error("the output is full")]
     OutputFull,
+    /// It says something in optional parameters, which a peer of SMPP 3.3 does not know.
+    #[error("the peer's version of SMPP has no optional parameters")]
+    NeedsTlvs,
     /// It does not fit in a PDU.
     #[error(transparent)]
     TooLong(#[from] TooLong),
@@ -150,7 +153,8 @@ pub enum Event<'a> {
         /// Who, and with which password.
         bind: Bind<'a>,
     },
-    /// ESME: the MC asks us to bind (§4.1.7).
+    /// ESME: the MC asks us to bind (§4.1.7). Over a connection that it has made, answer with
+    /// [`super::Session::bind`] or [`super::Session::unbind`].
     OutbindRequested {
         /// Who.
         outbind: Outbind<'a>,
@@ -221,6 +225,8 @@ pub enum Event<'a> {
         status: CommandStatus,
         /// The carrier's id of the message; may be empty.
         message_id: &'a [u8],
+        /// Optional parameters, as `delivery_failure_reason`.
+        tlvs: Tlvs<'a>,
     },
     /// The answer to a `query_sm`.
     QueryAnswer {
@@ -264,6 +270,16 @@ pub enum Event<'a> {
         sequence: Sequence,
         /// What is wrong.
         error: DecodeError,
+    },
+    /// MC: a request that is well formed and not served, `submit_multi` or `replace_sm`; it has been refused with the
+    /// response of its type.
+    Unserved {
+        /// Which.
+        command: CommandId,
+        /// Its number.
+        sequence: Sequence,
+        /// What was answered.
+        status: CommandStatus,
     },
     /// The peer has sent `unbind`. Nothing more can be requested. When both sides have answered what they owe, or
     /// after [`Timers::unbind`], the session answers it and closes.

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::time::Instant;
 
-use super::super::bind::{Bind, BindKind, BindResp, Outbind};
+use super::super::bind::{Bind, BindKind, BindResp, Outbind, version_below};
 use super::super::command::{CommandId, Sequence};
 use super::super::header::{FrameError, Header, encode_header_only};
 use super::super::limits;
@@ -12,6 +12,7 @@ use super::super::query::{AlertNotification, CancelSm, DataSm, QuerySm, QuerySmR
 use super::super::reader::DecodeError;
 use super::super::sm::{Sm, SmResp};
 use super::super::status::CommandStatus;
+use super::super::unserved::{ReplaceSm, SubmitMulti, SubmitMultiResp};
 use super::answers::answer;
 use super::buffers::{Frame, Output};
 use super::table::{Control, Request, Taken};
@@ -24,6 +25,7 @@ enum Step {
     Bind { kind: BindKind, frame: Frame },
     Request { frame: Frame },
     Notice { frame: Frame },
+    Unserved { frame: Frame },
     Answer { frame: Frame, request: Request },
     Late { frame: Frame, request: Request },
     UnbindRequested,
@@ -100,7 +102,11 @@ impl Session {
                 }
                 None
             }
-            CommandId::ALERT_NOTIFICATION | CommandId::OUTBIND => Some(Step::Notice { frame }),
+            CommandId::ALERT_NOTIFICATION | CommandId::OUTBIND => self.sort_notice(frame),
+            CommandId::SUBMIT_MULTI | CommandId::REPLACE_SM => {
+                let Step::Request { frame } = self.sort_request(frame)? else { return None };
+                Some(Step::Unserved { frame })
+            }
             _ => self.sort_rare(frame),
         }
     }
@@ -239,6 +245,19 @@ impl Session {
         Some(Step::Request { frame })
     }
 
+    /// `alert_notification` and `outbind`, which have no response: where they may not come, they are passed over.
+    fn sort_notice(&mut self, frame: Frame) -> Option<Step> {
+        let fits = match (&self.role, self.state) {
+            (Role::Mc { .. }, _) => false,
+            (_, State::Opening { .. }) => frame.header.command == CommandId::OUTBIND,
+            _ => frame.header.command == CommandId::ALERT_NOTIFICATION,
+        };
+        if !fits {
+            self.counters.refused += 1;
+        }
+        fits.then_some(Step::Notice { frame })
+    }
+
     /// A stream that cannot be cut any more: the peer is told, if it can be, and the session ends.
     fn lose_frame(&mut self, error: FrameError) {
         let sequence = error.sequence.unwrap_or(Sequence(0));
@@ -271,15 +290,20 @@ impl Session {
                 message_id: SmResp::decode(self.input.body(frame.body)).message_id,
             },
             Step::Bound { body } => {
-                if let Role::Esme { kind } = self.role {
+                let response = BindResp::decode(self.input.body(body));
+                let BindResp { system_id, sc_interface_version } = response;
+                if let Role::Esme { kind, interface_version } = self.role {
                     self.state = State::Bound { kind };
+                    // Carriers of 3.4 leave their version out; then what we asked for holds.
+                    let theirs = sc_interface_version.unwrap_or(interface_version);
+                    self.version = version_below(interface_version.min(theirs));
                 }
-                let BindResp { system_id, sc_interface_version } = BindResp::decode(self.input.body(body));
                 let kind = self.bound().unwrap_or(BindKind::Transceiver);
                 Event::Bound { kind, system_id, sc_interface_version }
             }
             Step::Bind { kind, frame } => self.view_bind(kind, frame),
             Step::Notice { frame } => self.view_notice(frame),
+            Step::Unserved { frame } => self.view_unserved(frame),
             Step::UnbindRequested => Event::UnbindRequested,
         }
     }
@@ -314,6 +338,32 @@ impl Session {
             }
             Err(error) => self.output.refuse_malformed(&mut self.counters, frame.header, error),
         }
+    }
+
+    /// Refuses what is not served, in its own words if it is well formed. `ESME_RINVCMDID` would be a `generic_nack`'s by
+    /// §5.1.3; no other status says that the same request will never be taken.
+    fn view_unserved(&mut self, frame: Frame) -> Event<'_> {
+        let Header { command, sequence, .. } = frame.header;
+        let body = self.input.body(frame.body);
+        let refusal = match command {
+            CommandId::REPLACE_SM => ReplaceSm::decode(body).map(|_| CommandStatus::ESME_RREPLACEFAIL),
+            _ => SubmitMulti::decode(body).map(|_| CommandStatus::ESME_RINVCMDID),
+        };
+        let status = match refusal {
+            Ok(status) => status,
+            Err(error) => {
+                return self.output.refuse_malformed(&mut self.counters, frame.header, error);
+            }
+        };
+        self.counters.refused += 1;
+        self.counters.pdus_out += 1;
+        let header = answer(command, status, sequence);
+        if command == CommandId::SUBMIT_MULTI {
+            SubmitMultiResp::REFUSED.encode(header, self.output.writer());
+        } else {
+            encode_header_only(header, self.output.writer());
+        }
+        Event::Unserved { command, sequence, status }
     }
 
     /// What has no response.
@@ -360,7 +410,10 @@ fn view_answer<'a>(status: CommandStatus, request: &Request, body: &'a [u8]) -> 
             Event::SubmitAnswer { token, status, message_id, tlvs }
         }
         RequestKind::Deliver => Event::DeliverAnswer { token, status },
-        RequestKind::Data => Event::DataAnswer { token, status, message_id: SmResp::decode(body).message_id },
+        RequestKind::Data => {
+            let SmResp { message_id, tlvs } = SmResp::decode(body);
+            Event::DataAnswer { token, status, message_id, tlvs }
+        }
         RequestKind::Query => Event::QueryAnswer { token, status, answer: QuerySmResp::decode(body).ok() },
         RequestKind::Cancel => Event::CancelAnswer { token, status },
     }

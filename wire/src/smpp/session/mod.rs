@@ -25,17 +25,20 @@ mod random;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_rare;
 mod timers;
 
 use core::time::Duration;
 
 use crate::time::Instant;
 
-use super::bind::{Bind, BindKind};
+use super::bind::{Bind, BindKind, INTERFACE_VERSION_3_4, Outbind, knows_tlvs};
 use super::command::{CommandId, Sequence};
 use super::limits;
 use super::query::{CancelSm, DataSm, QuerySm};
 use super::sm::Sm;
+use super::tlv::Tlvs;
 use buffers::{Input, Output};
 use table::{Control, Request, Table};
 
@@ -44,8 +47,8 @@ pub use event::{CloseReason, Counters, Event, Handed, InFlight, Options, Refused
 /// Which end of the session we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Role {
-    /// A customer, towards a carrier.
-    Esme { kind: BindKind },
+    /// A customer, towards a carrier. What it asks, or will ask, to be bound for.
+    Esme { kind: BindKind, interface_version: u8 },
     /// A carrier, towards a customer.
     Mc { system_id: Box<[u8]> },
 }
@@ -89,6 +92,8 @@ enum State {
 pub struct Session {
     role: Role,
     state: State,
+    /// The version that both ends know, once bound: what may be sent depends on it.
+    version: u8,
     timers: Timers,
     pdu_bytes_max: usize,
     input: Input,
@@ -103,6 +108,8 @@ pub struct Session {
     expire_until: Instant,
     /// Why it ended, until it is told.
     closed: Option<CloseReason>,
+    /// MC: what answers to customers of 5.0 tell.
+    congestion_state: Option<u8>,
     /// From queueing to the response, of the response that was told last.
     answer_took: Duration,
     counters: Counters,
@@ -112,11 +119,40 @@ impl Session {
     /// An ESME's session over a connection that has just been made: `bind` is pending at once.
     #[must_use]
     pub fn esme(bind: &Bind<'_>, options: &Options, now: Instant) -> Self {
-        let mut session = Self::new(Role::Esme { kind: bind.kind }, options, now);
-        let sequence = session.table.open_control(Control::BindOrUnbind);
-        bind.encode(sequence, session.output.writer());
-        session.counters.pdus_out += 1;
+        let mut session = Self::esme_called(options, now);
+        session.bind(bind);
         session
+    }
+
+    /// An ESME's session over a connection that the MC has made (§4.1.7): its `outbind` is awaited, and answered with
+    /// [`Session::bind`], or with [`Session::unbind`] by who does not know it.
+    #[must_use]
+    pub fn esme_called(options: &Options, now: Instant) -> Self {
+        let role = Role::Esme { kind: BindKind::Receiver, interface_version: INTERFACE_VERSION_3_4 };
+        Self::new(role, options, now)
+    }
+
+    /// ESME: asks to be bound, once, after an `outbind`.
+    pub fn bind(&mut self, bind: &Bind<'_>) {
+        let Role::Esme { kind, interface_version } = &mut self.role else { return };
+        let is_first = matches!(self.state, State::Opening { .. });
+        if !is_first || self.table.is_open_control(Control::BindOrUnbind) {
+            return;
+        }
+        (*kind, *interface_version) = (bind.kind, bind.interface_version);
+        let sequence = self.table.open_control(Control::BindOrUnbind);
+        bind.encode(sequence, self.output.writer());
+        self.counters.pdus_out += 1;
+    }
+
+    /// MC: asks the ESME at the other end of a connection that we have made to bind as receiver (§4.1.7). It has no
+    /// response; the `bind_receiver` comes, or [`Timers::session_init`] ends.
+    pub fn outbind(&mut self, outbind: &Outbind<'_>) {
+        if matches!((&self.role, self.state), (Role::Mc { .. }, State::Opening { .. })) {
+            let sequence = self.table.draw_unanswered();
+            outbind.encode(sequence, self.output.writer());
+            self.counters.pdus_out += 1;
+        }
     }
 
     /// An MC's session over a connection that has just been accepted. `system_id` is our name.
@@ -129,6 +165,7 @@ impl Session {
         Self {
             role,
             state: State::Opening { deadline: now.plus(options.timers.session_init) },
+            version: INTERFACE_VERSION_3_4,
             timers: options.timers,
             pdu_bytes_max: options.pdu_bytes_max,
             input: Input::default(),
@@ -139,6 +176,7 @@ impl Session {
             enquired_at: None,
             expire_until: Instant(0),
             closed: None,
+            congestion_state: None,
             answer_took: Duration::ZERO,
             counters: Counters::default(),
         }
@@ -227,6 +265,12 @@ impl Session {
         self.answer_took
     }
 
+    /// The `interface_version` that both ends know: 0x34 before the bind.
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.version
+    }
+
     /// What was counted.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
@@ -240,6 +284,8 @@ impl Session {
     #[inline]
     pub fn submit(&mut self, now: Instant, token: u64, sm: &Sm<'_>) -> Result<u64, Refused> {
         let sequence = self.draw(RequestKind::Submit)?;
+        let mut plain = Sm::default();
+        let sm = self.fit(sm, &mut plain)?;
         sm.encode(CommandId::SUBMIT_SM, sequence, self.output.writer())?;
         Ok(self.open(now, token, RequestKind::Submit, sequence))
     }
@@ -251,6 +297,8 @@ impl Session {
     #[inline]
     pub fn deliver(&mut self, now: Instant, token: u64, sm: &Sm<'_>) -> Result<u64, Refused> {
         let sequence = self.draw(RequestKind::Deliver)?;
+        let mut plain = Sm::default();
+        let sm = self.fit(sm, &mut plain)?;
         sm.encode(CommandId::DELIVER_SM, sequence, self.output.writer())?;
         Ok(self.open(now, token, RequestKind::Deliver, sequence))
     }
@@ -260,6 +308,9 @@ impl Session {
     /// # Errors
     /// [`Refused`]; nothing is queued.
     pub fn data(&mut self, now: Instant, token: u64, data: &DataSm<'_>) -> Result<u64, Refused> {
+        if !knows_tlvs(self.version) {
+            return Err(Refused::NeedsTlvs);
+        }
         let sequence = self.draw(RequestKind::Data)?;
         data.encode(sequence, self.output.writer());
         Ok(self.open(now, token, RequestKind::Data, sequence))
@@ -333,6 +384,20 @@ impl Session {
             return Err(Refused::OutputFull);
         }
         Ok(self.table.draw())
+    }
+
+    /// The message as the peer's version takes it. SMPP 3.3 has no optional parameters: those that only add to a message are
+    /// left out, one whose text is in them cannot be sent.
+    #[inline]
+    fn fit<'a, 'b>(&self, sm: &'b Sm<'a>, plain: &'b mut Sm<'a>) -> Result<&'b Sm<'a>, Refused> {
+        if knows_tlvs(self.version) || sm.tlvs == Tlvs::NONE {
+            return Ok(sm);
+        }
+        if sm.tlvs.carry_text() {
+            return Err(Refused::NeedsTlvs);
+        }
+        *plain = Sm { tlvs: Tlvs::NONE, ..*sm };
+        Ok(plain)
     }
 
     /// Puts the request that was just encoded in flight.

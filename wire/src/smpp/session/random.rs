@@ -9,8 +9,10 @@ use core::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
+use super::super::query::QuerySmResp;
+use super::super::state::MessageState;
 use super::super::status::CommandStatus;
-use super::super::tlv::Tlvs;
+use super::super::tlv::{Tag, put_tlv};
 use super::tests::bind;
 use super::*;
 
@@ -52,11 +54,26 @@ enum Fate {
     Late,
 }
 
+/// The message id that a request is answered with: no octet of it is a NUL.
+fn id_of(token: u64) -> [u8; 8] {
+    token.to_be_bytes().map(|octet| octet | 0x80)
+}
+
+/// The token of a request's text.
+fn number(text: &[u8]) -> u64 {
+    u64::from_be_bytes(text.try_into().unwrap())
+}
+
+/// The token of a request's message id.
+fn name(id: &[u8]) -> u64 {
+    core::str::from_utf8(id).unwrap().parse().unwrap()
+}
+
 struct World {
     now: Instant,
     sessions: [Session; 2],
-    /// What each has queued and the other has not been given.
-    kept: [VecDeque<(Sequence, u64)>; 2],
+    /// Requests that each was given and has not answered.
+    kept: [VecDeque<(Sequence, RequestKind, u64)>; 2],
     fates: [BTreeMap<u64, Fate>; 2],
     /// Tokens that the other end has seen.
     seen: [BTreeSet<u64>; 2],
@@ -118,11 +135,20 @@ impl World {
         let token = self.next_token;
         let text = token.to_be_bytes();
         let sm = Sm { short_message: &text, ..Sm::default() };
+        let mut payload = Vec::new();
+        put_tlv(&mut payload, Tag::MESSAGE_PAYLOAD, &text);
+        let data = DataSm { tlvs: Tlvs::new(&payload).unwrap(), ..DataSm::default() };
+        let name = token.to_string();
+        let query = QuerySm { message_id: name.as_bytes(), ..QuerySm::default() };
+        let cancel = CancelSm { message_id: name.as_bytes(), ..CancelSm::default() };
         let session = &mut self.sessions[end];
         let room = session.window_room();
         let start = session.stream_end();
-        let result = match end {
-            0 => session.submit(self.now, token, &sm),
+        let result = match (end, token % 8) {
+            (_, 5) => session.data(self.now, token, &data),
+            (0, 6) => session.query(self.now, token, &query),
+            (0, 7) => session.cancel(self.now, token, &cancel),
+            (0, _) => session.submit(self.now, token, &sm),
             _ => session.deliver(self.now, token, &sm),
         };
         match result {
@@ -148,26 +174,38 @@ impl World {
     fn poll(&mut self, end: End) -> bool {
         let Some(event) = self.sessions[end].poll_event(self.now) else { return false };
         match event {
-            Event::SubmitRequest { sequence, sm } | Event::DeliverRequest { sequence, sm } => {
-                let token = u64::from_be_bytes(sm.short_message.try_into().unwrap());
-                assert!(self.seen[1 - end].insert(token), "a request arrives once");
-                assert!(self.fates[1 - end].contains_key(&token), "and was made");
-                // In flight at the other end means unique among all that it has in flight.
-                let open = |token: &u64| self.fates[1 - end].get(token) == Some(&Fate::Open);
-                let twin = self.kept[end].iter().any(|(other, of)| *other == sequence && open(of));
-                assert!(!twin || !open(&token), "a number in flight is not used again");
-                self.kept[end].push_back((sequence, token));
+            Event::SubmitRequest { sequence, sm } => {
+                let token = number(sm.short_message);
+                self.arrived(end, sequence, RequestKind::Submit, token);
             }
-            Event::SubmitAnswer { token, message_id, status, tlvs } => {
-                assert_eq!(
-                    message_id,
-                    token.to_be_bytes().map(|octet| octet | 0x80),
-                    "the answer of this message"
-                );
+            Event::DeliverRequest { sequence, sm } => {
+                let token = number(sm.short_message);
+                self.arrived(end, sequence, RequestKind::Deliver, token);
+            }
+            Event::DataRequest { sequence, data } => {
+                let token = number(data.text());
+                self.arrived(end, sequence, RequestKind::Data, token);
+            }
+            Event::QueryRequest { sequence, query } => {
+                let token = name(query.message_id);
+                self.arrived(end, sequence, RequestKind::Query, token);
+            }
+            Event::CancelRequest { sequence, cancel } => {
+                let token = name(cancel.message_id);
+                self.arrived(end, sequence, RequestKind::Cancel, token);
+            }
+            Event::SubmitAnswer { token, message_id, status, tlvs }
+            | Event::DataAnswer { token, message_id, status, tlvs } => {
+                assert_eq!(message_id, id_of(token), "the answer of this message");
                 assert!(status.is_ok() && tlvs == Tlvs::NONE);
                 self.tell(end, token, Fate::Open, Fate::Answered);
             }
-            Event::DeliverAnswer { token, status } => {
+            Event::QueryAnswer { token, status, answer } => {
+                assert_eq!(answer.map(|answer| name(answer.message_id)), Some(token));
+                assert!(status.is_ok());
+                self.tell(end, token, Fate::Open, Fate::Answered);
+            }
+            Event::DeliverAnswer { token, status } | Event::CancelAnswer { token, status } => {
                 assert!(status.is_ok());
                 self.tell(end, token, Fate::Open, Fate::Answered);
             }
@@ -183,17 +221,37 @@ impl World {
         true
     }
 
+    /// A request is new, and its number is not in use.
+    fn arrived(&mut self, end: End, sequence: Sequence, kind: RequestKind, token: u64) {
+        assert!(self.seen[1 - end].insert(token), "a request arrives once");
+        assert!(self.fates[1 - end].contains_key(&token), "and was made");
+        // In flight at the other end means unique among all that it has in flight.
+        let open = |token: &u64| self.fates[1 - end].get(token) == Some(&Fate::Open);
+        let twin = self.kept[end].iter().any(|(other, _, of)| *other == sequence && open(of));
+        assert!(!twin || !open(&token), "a number in flight is not used again");
+        self.kept[end].push_back((sequence, kind, token));
+    }
+
     fn tell(&mut self, end: End, token: u64, from: Fate, to: Fate) {
         let before = self.fates[end].insert(token, to);
         assert_eq!(before, Some(from), "{to:?} for {token}");
     }
 
     fn answer(&mut self, end: End, which: usize) {
-        let Some((sequence, token)) = self.kept[end].remove(which) else { return };
-        let id = token.to_be_bytes().map(|octet| octet | 0x80);
-        match end {
-            0 => self.sessions[0].answer_deliver(sequence, CommandStatus::ESME_ROK),
-            _ => self.sessions[1].answer_submit(sequence, CommandStatus::ESME_ROK, &id),
+        let Some((sequence, kind, token)) = self.kept[end].remove(which) else { return };
+        let (id, name, ok) = (id_of(token), token.to_string(), CommandStatus::ESME_ROK);
+        let session = &mut self.sessions[end];
+        match kind {
+            RequestKind::Deliver => session.answer_deliver(sequence, ok),
+            RequestKind::Submit => session.answer_submit(sequence, ok, &id),
+            RequestKind::Data => session.answer_data(sequence, ok, &id),
+            RequestKind::Cancel => session.answer_cancel(sequence, ok),
+            RequestKind::Query => {
+                let message_state = MessageState::Enroute;
+                let message_id = name.as_bytes();
+                let response = QuerySmResp { message_id, final_date: b"", message_state, error_code: 0 };
+                session.answer_query(sequence, ok, &response);
+            }
         }
     }
 

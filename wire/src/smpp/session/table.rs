@@ -152,6 +152,18 @@ impl Table {
         sequence
     }
 
+    /// Draws a number for a PDU that has no response.
+    pub(super) fn draw_unanswered(&mut self) -> Sequence {
+        let sequence = self.draw();
+        self.next_sequence = after(sequence.0);
+        sequence
+    }
+
+    /// Whether that PDU is in flight.
+    pub(super) const fn is_open_control(&self, control: Control) -> bool {
+        self.control[control as usize] != FREE
+    }
+
     /// Whether `sequence` is that PDU's, which is then no longer in flight.
     pub(super) fn take_control(&mut self, control: Control, sequence: Sequence) -> bool {
         let is_it = sequence.0 != FREE && self.control[control as usize] == sequence.0;
