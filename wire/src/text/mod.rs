@@ -2,19 +2,24 @@
 //!
 //! A [`Plan`] is made once for a text: the narrow alphabet of the carrier if every character is in it, else UCS-2, and
 //! how many segments that makes. The segments are cut by characters of the text, so that neither an escape pair of
-//! GSM 7-bit nor a surrogate pair is ever split, and are encoded one at a time into the caller's buffer. Nothing is
-//! replaced or left out to make a text fit: changing what a customer wrote is not this module's to decide.
+//! GSM 7-bit nor a surrogate pair is ever split, and are encoded one at a time into the caller's buffer. A plan
+//! replaces nothing and leaves nothing out to make a text fit: changing what a customer wrote is not its to decide. Who wants
+//! curly quotes to cost no second segment asks [`plain`] first.
 
+#[cfg(test)]
+mod golden;
 mod gsm7;
 pub mod limits;
 mod parts;
 #[cfg(test)]
 mod tests;
+mod typography;
 
 use limits::{SEGMENTS_MAX, USER_DATA_BYTES, USER_DATA_SEPTETS};
 use thiserror::Error;
 
 pub use parts::{Concatenation, PartHeader};
+pub use typography::{Typography, plain};
 
 /// How characters become octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
