@@ -239,7 +239,8 @@ fn receipts_of_all_dialects_are_read() {
     for block in blocks(include_str!("../../testdata/smpp/receipts.golden")) {
         let [name, input @ .., expected] = &block[..] else { panic!("name, input, result: {block:?}") };
         let mut sm = Sm { esm_class: EsmClass::RECEIPT, ..Sm::default() };
-        let (mut text, mut tlvs, mut sign) = (Vec::new(), Vec::new(), ReceiptSign::EsmClass);
+        let mut deliver = Vec::new();
+        let (mut text, mut tlvs, mut dialect) = (Vec::new(), Vec::new(), ReceiptDialect::default());
         for line in input {
             match line.split_once(' ').unwrap_or((line, "")) {
                 ("text", rest) => text = rest.as_bytes().to_vec(),
@@ -251,20 +252,28 @@ fn receipts_of_all_dialects_are_read() {
                 }
                 ("payload", rest) => put_tlv(&mut tlvs, Tag::MESSAGE_PAYLOAD, rest.as_bytes()),
                 ("esm_class", rest) => sm.esm_class = EsmClass(rest.parse().unwrap()),
-                ("by_body", _) => sign = ReceiptSign::EsmClassOrBody,
+                ("by_body", _) => dialect.sign = ReceiptSign::EsmClassOrBody,
+                ("text_first", _) => dialect.source = ReceiptSource::TextThenTlvs,
+                ("text_only", _) => dialect.source = ReceiptSource::Text,
+                ("tlvs_only", _) => dialect.source = ReceiptSource::Tlvs,
+                ("deliver_sm", rest) => deliver = unhex(rest),
                 _ => panic!("{name}: {line}"),
             }
         }
         sm.short_message = &text;
         sm.tlvs = Tlvs::new(&tlvs).unwrap();
+        let sm = if deliver.is_empty() { sm } else { Sm::decode(&deliver).unwrap() };
         let mut scratch = Scratch::default();
-        let found = match Receipt::read(&sm, sign, &mut scratch) {
+        let found = match Receipt::read_as(&sm, dialect, &mut scratch) {
             Some(receipt) => {
                 let error = match receipt.error {
                     Some(ReceiptError::Network { network, code }) => format!("network {network} code {code}"),
                     Some(ReceiptError::Text(text)) => format!("error {}", show(text)),
                     None => "no error".to_string(),
                 };
+                if receipt.id_place == IdPlace::Tlv {
+                    assert!(!tlvs.is_empty(), "{name}");
+                }
                 let last = if receipt.is_final() { "final" } else { "more follows" };
                 format!("= {} {:?}, {error}, {last}", show(receipt.id), receipt.state)
             }

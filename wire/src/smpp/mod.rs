@@ -37,7 +37,7 @@ pub use carrier_id::{CarrierMessageId, IdForm};
 pub use command::{CommandId, Sequence};
 pub use fields::{Address, DataCoding, EsmClass, Npi, RegisteredDelivery, Ton};
 pub use reader::DecodeError;
-pub use receipt::{Receipt, ReceiptError, ReceiptSign, Scratch};
+pub use receipt::{IdPlace, Receipt, ReceiptDialect, ReceiptError, ReceiptSign, ReceiptSource, Scratch};
 pub use receipt_write::ReceiptOut;
 pub use session::{CloseReason, Event, Options, Refused, RequestKind, Session, Timers};
 pub use sm::Sm;

@@ -251,7 +251,7 @@ proptest! {
         if !tlvs.as_bytes().is_empty() {
             let mut scratch = Scratch::default();
             let data = DataSm { esm_class: EsmClass::RECEIPT, tlvs, ..DataSm::default() };
-            let read = Receipt::read_data(&data, ReceiptSign::EsmClass, &mut scratch);
+            let read = Receipt::read_data(&data, ReceiptDialect::default(), &mut scratch);
             prop_assert_eq!(read.map(|read| (read.id, read.state)), Some((receipt.id, receipt.state)));
         }
         prop_assert_eq!((receipt.id, receipt.state), (id.as_bytes(), state));

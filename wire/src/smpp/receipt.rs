@@ -15,6 +15,7 @@ use super::receipt_text::TextFields;
 use super::sm::Sm;
 use super::state::MessageState;
 use super::tlv::{Tag, Tlv, Tlvs};
+use crate::text::PartHeader;
 
 /// Which `deliver_sm` are taken for receipts; part of a carrier's profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,38 @@ pub enum ReceiptSign {
     EsmClass,
     /// They, or a body that reads as a receipt: for carriers that forget the bits.
     EsmClassOrBody,
+}
+
+/// What of a receipt counts; part of a carrier's profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceiptSource {
+    /// The TLVs, and the text for what they do not say.
+    #[default]
+    TlvsThenText,
+    /// The text, and the TLVs for what it does not say: for carriers whose TLVs are a relay's and not theirs.
+    TextThenTlvs,
+    /// The TLVs alone: for carriers whose text has an id that is cut to ten characters (Appendix B prints ten).
+    Tlvs,
+    /// The text alone.
+    Text,
+}
+
+/// How a carrier's receipts are read; part of its profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceiptDialect {
+    /// Which `deliver_sm` are receipts.
+    pub sign: ReceiptSign,
+    /// What of them counts.
+    pub source: ReceiptSource,
+}
+
+/// Where a receipt's id stood: carriers write the same id otherwise in a text than in a TLV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IdPlace {
+    /// In `receipted_message_id`.
+    Tlv,
+    /// After `id:`.
+    Text,
 }
 
 /// Why the network did not deliver.
@@ -45,6 +78,8 @@ pub enum ReceiptError<'a> {
 pub struct Receipt<'a> {
     /// The carrier's id of the message, as it is written here; see [`super::carrier_id::IdForm`].
     pub id: &'a [u8],
+    /// Where it is written.
+    pub id_place: IdPlace,
     /// What became of it.
     pub state: MessageState,
     /// Why, if it says so.
@@ -68,13 +103,20 @@ impl<'a> Receipt<'a> {
     #[must_use]
     #[inline]
     pub fn read(sm: &Sm<'a>, sign: ReceiptSign, scratch: &'a mut Scratch) -> Option<Self> {
-        Self::read_parts(sm.esm_class, sm.tlvs, sm.text(), sign, scratch)
+        Self::read_as(sm, ReceiptDialect { sign, source: ReceiptSource::TlvsThenText }, scratch)
+    }
+
+    /// As [`Receipt::read`], in a carrier's dialect.
+    #[must_use]
+    #[inline]
+    pub fn read_as(sm: &Sm<'a>, dialect: ReceiptDialect, scratch: &'a mut Scratch) -> Option<Self> {
+        Self::read_parts(sm.esm_class, sm.tlvs, sm.text(), dialect, scratch)
     }
 
     /// The receipt that a `data_sm` of the MC is (§4.7.1).
     #[must_use]
-    pub fn read_data(data: &DataSm<'a>, sign: ReceiptSign, scratch: &'a mut Scratch) -> Option<Self> {
-        Self::read_parts(data.esm_class, data.tlvs, data.text(), sign, scratch)
+    pub fn read_data(data: &DataSm<'a>, dialect: ReceiptDialect, scratch: &'a mut Scratch) -> Option<Self> {
+        Self::read_parts(data.esm_class, data.tlvs, data.text(), dialect, scratch)
     }
 
     #[inline]
@@ -82,27 +124,31 @@ impl<'a> Receipt<'a> {
         esm_class: EsmClass,
         tlvs: Tlvs<'a>,
         text: &'a [u8],
-        sign: ReceiptSign,
+        dialect: ReceiptDialect,
         scratch: &'a mut Scratch,
     ) -> Option<Self> {
         let is_intermediate = esm_class.is_intermediate();
-        if !is_intermediate && !esm_class.is_receipt() && sign == ReceiptSign::EsmClass {
+        if !is_intermediate && !esm_class.is_receipt() && dialect.sign == ReceiptSign::EsmClass {
             return None;
         }
-        let tlvs = ReceiptTlvs::read(tlvs);
+        let tlvs = match dialect.source {
+            ReceiptSource::Text => Said::default(),
+            _ => Said::by_tlvs(tlvs),
+        };
         // The text is only read for what the TLVs do not say.
         let wants_error = tlvs.error.is_none() && tlvs.state != Some(MessageState::Delivered);
-        let text = if tlvs.id.is_none() || tlvs.state.is_none() || wants_error {
-            TextFields::read(narrow(text, scratch))
-        } else {
-            TextFields::default()
+        let wants_text = match dialect.source {
+            ReceiptSource::TlvsThenText => tlvs.id.is_none() || tlvs.state.is_none() || wants_error,
+            ReceiptSource::Tlvs => false,
+            ReceiptSource::TextThenTlvs | ReceiptSource::Text => true,
         };
-        Some(Self {
-            id: tlvs.id.or(text.id)?,
-            state: tlvs.state.or(text.state)?,
-            error: tlvs.error.or_else(|| text.error.map(ReceiptError::Text)),
-            is_intermediate,
-        })
+        let text = if wants_text { Said::by_text(esm_class, text, scratch) } else { Said::default() };
+        let said = match dialect.source {
+            ReceiptSource::TextThenTlvs => text.or(tlvs),
+            _ => tlvs.or(text),
+        };
+        let (id, id_place) = said.id?;
+        Some(Self { id, id_place, state: said.state?, error: said.error, is_intermediate })
     }
 
     /// Whether no other state can follow.
@@ -112,21 +158,43 @@ impl<'a> Receipt<'a> {
     }
 }
 
+/// What one place says.
 #[derive(Default)]
-struct ReceiptTlvs<'a> {
-    id: Option<&'a [u8]>,
+struct Said<'a> {
+    id: Option<(&'a [u8], IdPlace)>,
     state: Option<MessageState>,
     error: Option<ReceiptError<'a>>,
 }
 
-impl<'a> ReceiptTlvs<'a> {
+impl<'a> Said<'a> {
+    /// Itself, and for what it does not say, `other`.
     #[inline]
-    fn read(tlvs: Tlvs<'a>) -> Self {
+    fn or(self, other: Self) -> Self {
+        Self {
+            id: self.id.or(other.id),
+            state: self.state.or(other.state),
+            error: self.error.or(other.error),
+        }
+    }
+
+    #[inline]
+    fn by_text(esm_class: EsmClass, text: &'a [u8], scratch: &'a mut Scratch) -> Self {
+        let fields = TextFields::read(narrow(behind_header(esm_class, text), scratch));
+        Self {
+            id: fields.id.map(|id| (id, IdPlace::Text)),
+            state: fields.state,
+            error: fields.error.map(ReceiptError::Text),
+        }
+    }
+
+    #[inline]
+    fn by_tlvs(tlvs: Tlvs<'a>) -> Self {
         let mut found = Self::default();
         for tlv in tlvs {
             match tlv.tag {
                 Tag::RECEIPTED_MESSAGE_ID => {
-                    found.id = Some(tlv.text().trim_ascii()).filter(|id| !id.is_empty());
+                    let id = Some(tlv.text().trim_ascii()).filter(|id| !id.is_empty());
+                    found.id = id.map(|id| (id, IdPlace::Tlv));
                 }
                 Tag::MESSAGE_STATE => found.state = state(tlv),
                 Tag::NETWORK_ERROR_CODE => found.error = network_error(tlv.value),
@@ -152,6 +220,20 @@ fn network_error<'a>(value: &[u8]) -> Option<ReceiptError<'a>> {
         [] => return None,
     };
     (code != 0).then_some(ReceiptError::Network { network, code })
+}
+
+/// The text without its user data header: some carriers repeat that of the part which the receipt is about.
+#[inline]
+fn behind_header(esm_class: EsmClass, text: &[u8]) -> &[u8] {
+    if !esm_class.has_udh() {
+        return text;
+    }
+    // The bit without a header is in use too: then the first octet, `i`, says 105 octets, and the text is all there is.
+    let starts_as_receipt = text.first_chunk::<3>().is_some_and(|head| head.eq_ignore_ascii_case(b"id:"));
+    match PartHeader::read_udh(text) {
+        Some((_, rest)) if !starts_as_receipt => rest,
+        _ => text,
+    }
 }
 
 /// Text in one octet a character. UCS-2 is seen by its zero octets, not by `data_coding`, which carriers forget to set
