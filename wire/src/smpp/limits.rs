@@ -35,6 +35,18 @@ pub const CONGESTION_STATE_MAX: u8 = 99;
 /// The longest `message_id` that is kept of a response or a receipt: §5.2.23 says 65 octets with its NUL.
 pub const MESSAGE_ID_BYTES_MAX: usize = 64;
 
+/// An address without its NUL: 20 octets by §5.2.8, and room for the 17 of a number written with two zeros.
+pub const ADDRESS_BYTES_MAX: usize = 20;
+
+/// Letters of a sender that handsets show (3GPP TS 23.040 §9.1.2.5: ten octets of packed septets).
+pub const SENDER_LETTERS_STANDARD: u8 = 11;
+
+/// Letters of a sender that fit in an address.
+pub const SENDER_LETTERS_MAX: u8 = 20;
+
+/// Submissions unanswered on one bind where a profile says nothing else: the daemon's default for a carrier.
+pub const PROFILE_WINDOW_PDUS: u16 = 64;
+
 /// `sm_length` is one octet; §5.2.21 allows 254, 5.0 255.
 pub const SHORT_MESSAGE_BYTES_MAX: usize = 255;
 

@@ -3,11 +3,12 @@
 //! - PDUs as views of the bytes that came, and as bytes appended to a buffer: [`sm`], [`bind`], [`query`], [`unserved`],
 //!   over [`header`], [`tlv`] and [`fields`];
 //! - [`receipt`]: what a carrier reports about a message, in all its dialects; [`carrier_id`]: ids that match;
+//! - [`profile`]: how one carrier wants to be spoken to;
 //! - [`session`]: one connection's protocol as a state machine.
 //!
 //! Real carriers are sloppy, and a PDU is worth more than a rule: lengths that the specification prints beside a field
 //! are not enforced, unknown TLVs pass, responses may lack their bodies. What cannot be read is an error, never a panic.
-//! Nothing here knows a carrier's dialect, a rate or a route. Section numbers are those of SMPP 3.4 issue 1.2.
+//! Nothing but [`profile`] knows a carrier's dialect, and nothing a route. Section numbers are those of SMPP 3.4 issue 1.2.
 
 pub mod bind;
 pub mod carrier_id;
@@ -17,6 +18,7 @@ pub mod fields;
 mod golden;
 pub mod header;
 pub mod limits;
+pub mod profile;
 #[cfg(test)]
 mod properties;
 pub mod query;
@@ -36,6 +38,7 @@ pub use bind::{Bind, BindKind};
 pub use carrier_id::{CarrierMessageId, IdForm};
 pub use command::{CommandId, Sequence};
 pub use fields::{Address, DataCoding, EsmClass, Npi, RegisteredDelivery, Ton};
+pub use profile::Profile;
 pub use reader::DecodeError;
 pub use receipt::{IdPlace, Receipt, ReceiptDialect, ReceiptError, ReceiptSign, ReceiptSource, Scratch};
 pub use receipt_write::ReceiptOut;

@@ -50,6 +50,11 @@ pub struct ReceiptDialect {
     pub source: ReceiptSource,
 }
 
+impl ReceiptDialect {
+    /// By the bits of `esm_class`; TLVs, then text.
+    pub const DEFAULT: Self = Self { sign: ReceiptSign::EsmClass, source: ReceiptSource::TlvsThenText };
+}
+
 /// Where a receipt's id stood: carriers write the same id otherwise in a text than in a TLV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IdPlace {

@@ -90,6 +90,10 @@ statuses! {
     ESME_RINVOPTPARAMVAL = 0xC4, Permanent, "Invalid optional parameter value.";
     ESME_RDELIVERYFAILURE = 0xFE, Permanent, "Delivery failure, of `data_sm_resp`.";
     ESME_RUNKNOWNERR = 0xFF, Temporary, "Unknown error.";
+    ESME_RSERTYPUNAUTH = 0x100, Permanent, "Not authorised to use this service type (5.0 §4.7.6).";
+    ESME_RPROHIBITED = 0x101, Permanent, "Prohibited from using this operation (5.0 §4.7.6).";
+    ESME_RSERTYPUNAVAIL = 0x102, Temporary, "The service type is unavailable (5.0 §4.7.6).";
+    ESME_RSERTYPDENIED = 0x103, Permanent, "The service type is denied (5.0 §4.7.6).";
     ESME_RINVDCS = 0x104, Permanent, "Invalid data coding scheme (5.0 §4.7.6).";
 }
 

@@ -62,6 +62,11 @@ pub struct Style {
     pub concatenation: Concatenation,
 }
 
+impl Style {
+    /// GSM 7-bit, one septet to an octet, and an 8-bit reference.
+    pub const DEFAULT: Self = Self { narrow: Narrow::Gsm7, concatenation: Concatenation::Udh8 };
+}
+
 /// A text that nobody should have to pay for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the text makes {segments} segments, expected at most {SEGMENTS_MAX}")]

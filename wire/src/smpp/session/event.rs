@@ -31,16 +31,21 @@ pub struct Timers {
     pub unbind: Duration,
 }
 
+impl Timers {
+    /// Those of the limits.
+    pub const DEFAULT: Self = Self {
+        session_init: limits::SESSION_INIT,
+        enquire_link_idle: limits::ENQUIRE_LINK_IDLE,
+        response: limits::RESPONSE,
+        late_memory: limits::LATE_MEMORY,
+        drain: limits::DRAIN,
+        unbind: limits::UNBIND,
+    };
+}
+
 impl Default for Timers {
     fn default() -> Self {
-        Self {
-            session_init: limits::SESSION_INIT,
-            enquire_link_idle: limits::ENQUIRE_LINK_IDLE,
-            response: limits::RESPONSE,
-            late_memory: limits::LATE_MEMORY,
-            drain: limits::DRAIN,
-            unbind: limits::UNBIND,
-        }
+        Self::DEFAULT
     }
 }
 
