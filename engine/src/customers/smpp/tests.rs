@@ -6,6 +6,7 @@ use std::time::Duration;
 use shards::api::{Fate, FateEvent, MessageView, Origin, Refusal, Reply, Sender, State, Step, StepKind, Why};
 use wire::id::{Class, Partition, ShardId};
 use wire::smpp::query::{CancelSm, DataSm, QuerySm};
+use wire::smpp::unserved::SubmitMulti;
 use wire::smpp::{
     Address, Bind, BindKind, CommandId, CommandStatus, DataCoding, EsmClass, Event, Options, Receipt,
     ReceiptSign, RegisteredDelivery, Scratch, Sequence, Session, Sm, Tag, Tlvs, put_tlv,
@@ -260,10 +261,15 @@ fn what_cannot_be_kept_is_refused_and_never_asked() {
         ]
     );
     assert_eq!((probe.submissions().len(), probe.customers.counts().messages_malformed), (0, 2));
-    // submit_multi, by its header.
+    // submit_multi: refused in its own words, and one without a body by a generic_nack.
+    let mut multi = Vec::new();
+    SubmitMulti::default().encode(Sequence(98), &mut multi).unwrap();
+    probe.send(&multi);
+    let out = probe.output();
+    assert_eq!(out[4..16], [0x80, 0, 0, 0x21, 0, 0, 0, 3, 0, 0, 0, 98]);
     probe.send(&[0, 0, 0, 16, 0, 0, 0, 0x21, 0, 0, 0, 0, 0, 0, 0, 99]);
     let out = probe.output();
-    assert_eq!(out[4..16], [0x80, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 99]);
+    assert_eq!(out[4..16], [0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 99]);
 }
 
 #[test]
