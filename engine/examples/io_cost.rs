@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
+use engine::net::tls::Guard;
 use engine::net::{How, ListenerTag, SocketEvent};
 use engine::runtime::{ShardSeat, spawn_shards};
 use engine::shard_io::{Event, IoOptions, ShardIo};
@@ -126,7 +127,8 @@ fn ring_server(stop: Arc<AtomicBool>, tell: Sender<SocketAddr>) -> io::Result<u6
         let (stop, tell) = (Arc::clone(&stop), tell.clone());
         async move {
             let address = "127.0.0.1:0".parse().expect("an address");
-            tell.send(io.listen(address, ListenerTag(0)).expect("a port")).expect("somebody asked");
+            tell.send(io.listen(address, ListenerTag(0), Guard::Plain).expect("a port"))
+                .expect("somebody asked");
             let before = thread_cpu_ns();
             let mut received = Vec::new();
             while !stop.load(Ordering::Relaxed) {

@@ -4,6 +4,7 @@
 //! division among shards is shown as it comes out, so that nobody has to work it out at night. Secrets are not shown.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use wire::id::{Class, PartitionCount, ShardId};
 use crate::config::{AccountKey, Config, Host, show_duration, word_of_ids, word_of_sign};
 use crate::daemon::DaemonError;
 use crate::daemon::limits::PARTITIONS_PER_SHARD;
+use crate::daemon::secure::{Secure, today};
 use crate::files::Identity;
 use crate::host;
 use crate::table::Table;
@@ -45,6 +47,7 @@ pub fn explain(file: &Path, data: Option<PathBuf>) -> Result<String, DaemonError
     let memory_bytes = host::memory_bytes();
     let plan = config.plan(Host { shards, partitions, memory_bytes });
     wal::Layout::new(config.log.segment_bytes)?;
+    let secure = Secure::load(&config)?;
     let mut out = format!("{}: good\n", file.display());
     node(&config, &data, &cores, &plan, identity.as_ref(), &mut out);
     accounts(&config, &mut out);
@@ -53,7 +56,11 @@ pub fn explain(file: &Path, data: Option<PathBuf>) -> Result<String, DaemonError
     classes(&plan, &mut out);
     memory(&plan, memory_bytes, &mut out);
     disk(&config, &plan, free_bytes(&data).map(|free| free + used_bytes(&data)), &mut out);
-    warnings(&config, identity.as_ref(), shards, &mut out);
+    if let Some(table) = secure.table() {
+        put(&mut out, format_args!("\n{table}"));
+    }
+    let of_files = secure.warnings(today());
+    warnings(&config, identity.as_ref(), shards, of_files, &mut out);
     Ok(out)
 }
 
@@ -79,15 +86,15 @@ fn node(
     row("shards", format!("{shards}, on cores {}", cores.join(", ")));
     row("partitions", format!("{partitions}, about {} to a shard", partitions.div_ceil(shards)));
     row("http", config.listen.http.to_string());
-    row(
-        "native",
-        match config.listen.native.port() {
-            0 => format!("{}: free ports; see {}/ports", config.listen.native, data.display()),
-            first => {
-                format!("{}, and shard by shard on {} to {}", config.listen.native, first + 1, first + shards)
-            }
-        },
-    );
+    row("native", native(config.listen.native, shards, data));
+    for (what, address) in
+        [("https", config.listen.https), ("smpp", config.listen.smpp), ("smpp_tls", config.listen.smpp_tls)]
+    {
+        address.into_iter().for_each(|address| row(what, address.to_string()));
+    }
+    if let Some(address) = config.listen.native_tls {
+        row("native_tls", native(address, shards, data));
+    }
     let (segment, snapshot) = (config.log.segment_bytes >> 20, config.log.snapshot_every_bytes >> 20);
     row("log", format!("segments of {segment} MiB, a snapshot after {snapshot} MiB of a shard"));
     row(
@@ -98,6 +105,13 @@ fn node(
         },
     );
     put(out, format_args!("\n{table}"));
+}
+
+fn native(address: SocketAddr, shards: u16, data: &Path) -> String {
+    match address.port() {
+        0 => format!("{address}: free ports; see {}/ports", data.display()),
+        first => format!("{address}, and shard by shard on {} to {}", first + 1, first + shards),
+    }
 }
 
 fn accounts(config: &Config, out: &mut String) {
@@ -133,9 +147,10 @@ fn carriers(config: &Config, plan: &Plan, out: &mut String) {
             .rate_per_s
             .map_or_else(|| "as the windows let through".to_owned(), |rate| format!("{rate}/s"));
         let address = &carrier.address;
+        let tls = if carrier.tls.is_some() { ", TLS" } else { "" };
         table.row([
             carrier.name.clone(),
-            format!("{}:{}", address.host, address.port),
+            format!("{}:{}{tls}", address.host, address.port),
             format!("{binds} in all, {dealt}"),
             format!("{} a bind, {} in all", carrier.window_pdus, binds * u32::from(carrier.window_pdus)),
             rate,
@@ -278,8 +293,15 @@ fn used_bytes(data: &Path) -> u64 {
     files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
 }
 
-fn warnings(config: &Config, identity: Option<&Identity>, shards: u16, out: &mut String) {
+fn warnings(
+    config: &Config,
+    identity: Option<&Identity>,
+    shards: u16,
+    of_files: Vec<String>,
+    out: &mut String,
+) {
     let mut all = config.warnings();
+    all.extend(of_files);
     if let Some(identity) = identity {
         if identity.node != config.node.id.0 {
             let (theirs, ours) = (identity.node, config.node.id.0);

@@ -21,7 +21,8 @@ use std::time::Instant;
 
 use crate::faults::{Dice, Faults};
 use crate::files::{Appended, Appender, LogError};
-use crate::net::{ConnId, How, ListenerTag, NetError, SocketEvent, Sockets};
+use crate::net::tls::{ClientTls, Guard, ServerTls};
+use crate::net::{ConnId, How, ListenerTag, NetError, SocketEvent, Sockets, TlsCounts};
 use crate::ring::{Notify, Ring, RingError, Tag, What};
 use crate::runtime::{
     AgedFile, LogDir, PASS_EVERY, Parker, SegmentFile, ShardSeat, SnapshotDir, SnapshotWrite, WakeHandle,
@@ -185,7 +186,7 @@ impl ShardIo {
         if let Some(error) = self.failed.take() {
             return Some(Event::LogFailed(error));
         }
-        if let Some(event) = self.sockets.next() {
+        if let Some(event) = self.sockets.next(&mut self.ring) {
             return Some(Event::Socket(event));
         }
         while let Some(done) = self.ring.next() {
@@ -198,7 +199,8 @@ impl ShardIo {
                     }
                 }
                 _ => {
-                    let event = self.sockets.handle(&mut self.ring, done).or_else(|| self.sockets.next());
+                    let event = self.sockets.handle(&mut self.ring, done);
+                    let event = event.or_else(|| self.sockets.next(&mut self.ring));
                     if let Some(event) = event {
                         return Some(Event::Socket(event));
                     }
@@ -315,8 +317,24 @@ impl ShardIo {
     /// # Errors
     ///
     /// When the address is not to be had. Port 0 takes any; the answer says which.
-    pub fn listen(&mut self, address: SocketAddr, tag: ListenerTag) -> Result<SocketAddr, NetError> {
-        self.sockets.listen(&mut self.ring, address, tag)
+    pub fn listen(
+        &mut self,
+        address: SocketAddr,
+        tag: ListenerTag,
+        guard: Guard,
+    ) -> Result<SocketAddr, NetError> {
+        self.sockets.listen(&mut self.ring, address, tag, guard)
+    }
+
+    /// What the sessions of guarded listeners begin with from now on; without it, their callers are closed at once.
+    pub fn secure(&mut self, tls: Option<ServerTls>) {
+        self.sockets.secure(tls);
+    }
+
+    /// What was counted about TLS.
+    #[must_use]
+    pub const fn tls_counts(&self) -> &TlsCounts {
+        self.sockets.tls_counts()
     }
 
     /// Takes no more connections, on any address.
@@ -324,13 +342,18 @@ impl ShardIo {
         self.sockets.stop_listening(&mut self.ring);
     }
 
-    /// Begins a connection; [`SocketEvent::Connected`] or [`SocketEvent::ConnectFailed`] follow, with `tag`.
+    /// Begins a connection, with TLS or without; [`SocketEvent::Connected`] or [`SocketEvent::ConnectFailed`] follow, with `tag`.
     ///
     /// # Errors
     ///
     /// When no socket is to be had, or the shard has all the connections that it takes.
-    pub fn connect(&mut self, address: SocketAddr, tag: u64) -> Result<ConnId, NetError> {
-        self.sockets.connect(&mut self.ring, address, tag)
+    pub fn connect(
+        &mut self,
+        address: SocketAddr,
+        tag: u64,
+        tls: Option<&ClientTls>,
+    ) -> Result<ConnId, NetError> {
+        self.sockets.connect(&mut self.ring, address, tag, tls)
     }
 
     /// Where to append bytes for a connection; they leave with the next turn. `None` when it is gone or closing.

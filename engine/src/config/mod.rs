@@ -13,6 +13,7 @@ mod limits;
 mod plan;
 mod section;
 mod sections;
+mod secured;
 mod types;
 mod value;
 
@@ -57,7 +58,14 @@ impl Config {
                 account.name
             )
         };
-        self.accounts.iter().filter(plain).map(told).collect()
+        let mut warnings: Vec<String> = self.accounts.iter().filter(plain).map(told).collect();
+        if self.tls.is_some() && !self.listen.has_tls() {
+            warnings.push(
+                "tls: nobody is served with it: set listen.https, listen.native_tls or listen.smpp_tls"
+                    .to_owned(),
+            );
+        }
+        warnings
     }
 
     /// Parses the text of a file; `file` is its name for errors.
@@ -69,7 +77,10 @@ impl Config {
         let document = source.document()?;
         let root = Section::root(source, &document);
         let node = sections::node(&root.section("node")?)?;
-        let listen = sections::listen(&root.section("listen")?, node.cores.count_at_least())?;
+        let listeners = root.section("listen")?;
+        let listen = sections::listen(&listeners, node.cores.count_at_least())?;
+        let tls = secured::tls(&root.section("tls")?)?;
+        secured::listeners_have_tls(&listeners, &listen, tls.as_ref())?;
         let limits = sections::limits(&root.section("limits")?)?;
         let log = sections::log(&root.section("log")?)?;
         let log_output = sections::log_output(&root.section("log_output")?)?;
@@ -78,6 +89,6 @@ impl Config {
         let carriers = sections::carriers(&root)?;
         let routes = sections::routes(&root, &carriers)?;
         root.end()?;
-        Ok(Self { node, listen, limits, log, log_output, classes, accounts, carriers, routes })
+        Ok(Self { node, listen, tls, limits, log, log_output, classes, accounts, carriers, routes })
     }
 }

@@ -14,6 +14,7 @@ use crate::customers::smpp::exchange::{Keys, Receipts};
 use super::error::ConfigError;
 use super::limits;
 use super::section::{Located, Section};
+use super::secured;
 use super::types::{
     ALPHABETS, Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, KEYS, Limits,
     Listen, Log, LogOutput, Node, RECEIPT_SIGNS, RECEIPTS, SmppAccess,
@@ -62,12 +63,12 @@ pub(super) fn listen(section: &Section<'_>, shards: usize) -> Result<Listen, Con
     let http = section.located("http", value::socket)?;
     let native = section.located("native", value::socket)?;
     let smpp = section.located("smpp", value::socket)?;
-    section.end()?;
     let line = native.as_ref().or(http.as_ref()).map_or_else(|| section.line(), |located| located.line);
-    let listen = Listen {
+    let mut listen = Listen {
         http: http.map_or(default.http, |located| located.value),
         native: native.map_or(default.native, |located| located.value),
         smpp: smpp.as_ref().map(|located| located.value),
+        ..default
     };
     let first = usize::from(listen.native.port());
     if first != 0 && first + shards > usize::from(u16::MAX) {
@@ -88,6 +89,8 @@ pub(super) fn listen(section: &Section<'_>, shards: usize) -> Result<Listen, Con
         let free = "a port that neither HTTP nor the native protocol has";
         return Err(section.wrong(smpp.line, "smpp", free, smpp.value.to_string()));
     }
+    secured::listeners(section, &mut listen, shards)?;
+    section.end()?;
     Ok(listen)
 }
 
@@ -358,7 +361,9 @@ fn carrier(section: &Section<'_>) -> Result<(Located<String>, Carrier), ConfigEr
     let system_id = section.required("system_id", "the name that the carrier gave you", |id| {
         value::visible(id, 1..=limits::SYSTEM_ID_BYTES_MAX)
     })?;
+    let tls = secured::carrier(section, &address)?;
     let mut carrier = Carrier::new(&name.value, address.value, &system_id.value);
+    carrier.tls = tls;
     let optional_text = |key, bytes| section.optional(key, |text| value::visible(text, 0..=bytes));
     carrier.password = optional_text("password", limits::PASSWORD_BYTES_MAX)?.unwrap_or_default();
     carrier.system_type = optional_text("system_type", limits::SYSTEM_TYPE_BYTES_MAX)?.unwrap_or_default();

@@ -16,6 +16,7 @@ use crate::customers::smpp::exchange::{Keys, Receipts};
 use super::limits;
 use crate::customers::credentials::KeyDigest;
 use crate::logging::LogFormat;
+use crate::net::tls::{ClientFiles, ServerFiles};
 
 /// All that the operator decides.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Config {
     pub node: Node,
     /// Where customers connect.
     pub listen: Listen,
+    /// What this node shows to those who connect with TLS.
+    pub tls: Option<ServerFiles>,
     /// How much is held.
     pub limits: Limits,
     /// How the log lies on the disk.
@@ -87,12 +90,32 @@ pub struct Listen {
     pub native: SocketAddr,
     /// SMPP; `None`: not at all.
     pub smpp: Option<SocketAddr>,
+    /// HTTP over TLS; `None`: not at all.
+    pub https: Option<SocketAddr>,
+    /// The native protocol over TLS, with a port for each shard beyond, as `native`.
+    pub native_tls: Option<SocketAddr>,
+    /// SMPP over TLS.
+    pub smpp_tls: Option<SocketAddr>,
+}
+
+impl Listen {
+    /// Whether anybody is served over TLS.
+    pub(crate) const fn has_tls(&self) -> bool {
+        self.https.is_some() || self.native_tls.is_some() || self.smpp_tls.is_some()
+    }
 }
 
 impl Default for Listen {
     fn default() -> Self {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self { http: SocketAddr::new(loopback, 8080), native: SocketAddr::new(loopback, 7700), smpp: None }
+        Self {
+            http: SocketAddr::new(loopback, 8080),
+            native: SocketAddr::new(loopback, 7700),
+            smpp: None,
+            https: None,
+            native_tls: None,
+            smpp_tls: None,
+        }
     }
 }
 
@@ -273,6 +296,8 @@ pub struct Carrier {
     pub password: String,
     /// `system_type` of the bind; may be empty.
     pub system_type: String,
+    /// How TLS is spoken with it; `None`: not at all.
+    pub tls: Option<ClientFiles>,
     /// How many connections.
     pub binds: Binds,
     /// Submissions unanswered on one connection, in PDUs.
@@ -301,6 +326,7 @@ impl Carrier {
             system_id: system_id.to_owned(),
             password: String::new(),
             system_type: String::new(),
+            tls: None,
             binds: Binds::PerShard(1),
             window_pdus: limits::WINDOW_PDUS_DEFAULT,
             rate_per_s: None,

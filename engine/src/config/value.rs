@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use toml::de::DeValue;
 
@@ -22,6 +23,19 @@ fn expected<T>(what: impl Into<String>) -> Parsed<T> {
 /// Any text.
 pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Parsed<&'v str> {
     value.as_str().map_or_else(|| expected("a text in quotes"), Ok)
+}
+
+/// `true` or `false`.
+pub(super) fn flag(value: &DeValue<'_>) -> Parsed<bool> {
+    value.as_bool().map_or_else(|| expected("true or false"), Ok)
+}
+
+/// A file, by its path.
+pub(super) fn path(value: &DeValue<'_>) -> Parsed<PathBuf> {
+    match value.as_str() {
+        Some(text) if !text.is_empty() => Ok(PathBuf::from(text)),
+        _ => expected("the path of a file"),
+    }
 }
 
 /// A whole number within bounds, both included.

@@ -43,7 +43,7 @@ use self::credentials::Credentials;
 use self::http::{DateText, HttpConnection, date_text};
 use self::limits::{CONNECTIONS_MAX, LAST_WORDS_WAIT, OUTPUT_BYTES_MAX};
 use self::metrics::Counts;
-use self::native::{Liveness, NativeSession};
+use self::native::{Liveness, NativeSession, Ports};
 use self::openmetrics::Sample;
 use self::smpp::exchange::Exchange;
 use self::smpp::{OUTLETS, Outlets, SmppSession};
@@ -56,6 +56,8 @@ pub enum Protocol {
     Http,
     /// The native frames.
     Native,
+    /// The same over TLS: the hand-shake names the ports of TLS.
+    NativeTls,
     /// SMPP, in the role of the MC.
     Smpp,
 }
@@ -88,6 +90,8 @@ pub struct Settings {
     pub shard: ShardId,
     /// The native port of each shard of the node, for the hand-shake.
     pub native_ports: Vec<u16>,
+    /// The same over TLS; empty when there are none.
+    pub native_tls_ports: Vec<u16>,
     /// Unanswered submissions of one native session; [`limits::CREDITS_DEFAULT`] unless configured.
     pub credits: u32,
     /// Names of carriers; the node and its partitions.
@@ -185,9 +189,10 @@ impl Customers {
                 self.counts.http_connections += 1;
                 Machine::Http(Box::new(HttpConnection::new(now.mono)))
             }
-            Protocol::Native => {
+            Protocol::Native | Protocol::NativeTls => {
+                let ports = if protocol == Protocol::Native { Ports::Plain } else { Ports::Tls };
                 self.counts.native_connections += 1;
-                Machine::Native(Box::new(NativeSession::new(now.mono)))
+                Machine::Native(Box::new(NativeSession::new(now.mono, ports)))
             }
             Protocol::Smpp => {
                 self.counts.smpp_connections += 1;

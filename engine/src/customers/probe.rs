@@ -103,6 +103,7 @@ impl Probe {
         let settings = Settings {
             shard: ShardId(shard),
             native_ports: vec![7701, 7702],
+            native_tls_ports: vec![7801, 7802],
             credits: 4,
             plan: Arc::new(plan()),
             smpp,

@@ -38,14 +38,22 @@ pub(super) fn reserve(listen: Listen, shards: u16) -> Result<Reserved, DaemonErr
     let http = take(listen.http, "listen.http")?;
     let native = take(listen.native, "listen.native")?;
     let smpp = listen.smpp.map(|address| take(address, "listen.smpp")).transpose()?;
-    let own = |shard: u16| {
-        // With a port of the system's choice, so are the shards' own.
-        let port = if listen.native.port() == 0 { 0 } else { listen.native.port().saturating_add(1 + shard) };
-        SocketAddr::new(listen.native.ip(), port)
-    };
-    let native_shards =
-        (0..shards).map(|shard| take(own(shard), "listen.native")).collect::<Result<Vec<_>, _>>()?;
-    Ok(Reserved { ports: Ports { http, native, native_shards, smpp }, _sockets: sockets })
+    let https = listen.https.map(|address| take(address, "listen.https")).transpose()?;
+    let smpp_tls = listen.smpp_tls.map(|address| take(address, "listen.smpp_tls")).transpose()?;
+    let native_tls = listen.native_tls.map(|address| take(address, "listen.native_tls")).transpose()?;
+    let mut of_shards = |first, key| (0..shards).map(|shard| take(own(first, shard), key)).collect();
+    let native_shards: Result<_, _> = of_shards(listen.native, "listen.native");
+    let native_tls_shards: Result<_, _> =
+        listen.native_tls.map_or(Ok(Vec::new()), |first| of_shards(first, "listen.native_tls"));
+    let (native_shards, native_tls_shards) = (native_shards?, native_tls_shards?);
+    let ports = Ports { http, native, native_shards, smpp, https, native_tls, native_tls_shards, smpp_tls };
+    Ok(Reserved { ports, _sockets: sockets })
+}
+
+/// A shard's own address beside that of all. With a port of the system's choice, so are the shards' own.
+fn own(all: SocketAddr, shard: u16) -> SocketAddr {
+    let port = if all.port() == 0 { 0 } else { all.port().saturating_add(1 + shard) };
+    SocketAddr::new(all.ip(), port)
 }
 
 fn hold(address: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
@@ -82,13 +90,17 @@ mod tests {
     #[test]
     fn ports_of_the_systems_choice_are_known_before_anybody_listens() {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let reserved = reserve(Listen { http: any, native: any, smpp: Some(any) }, 2).unwrap();
-        let Ports { http, native, native_shards, smpp } = &reserved.ports;
-        let mut all: Vec<u16> =
-            [http, native].into_iter().chain(native_shards).chain(smpp).map(SocketAddr::port).collect();
+        let tls =
+            Listen { https: Some(any), native_tls: Some(any), smpp_tls: Some(any), ..Listen::default() };
+        let reserved = reserve(Listen { http: any, native: any, smpp: Some(any), ..tls }, 2).unwrap();
+        let Ports { http, native, native_shards, smpp, https, native_tls, native_tls_shards, smpp_tls } =
+            &reserved.ports;
+        let of_tls = https.iter().chain(native_tls).chain(native_tls_shards).chain(smpp_tls);
+        let plain = [http, native].into_iter().chain(native_shards).chain(smpp);
+        let mut all: Vec<u16> = plain.chain(of_tls).map(SocketAddr::port).collect();
         all.sort_unstable();
         all.dedup();
-        assert!(all.len() == 5 && !all.contains(&0), "{all:?}");
+        assert!(all.len() == 10 && !all.contains(&0), "{all:?}");
     }
 
     #[test]
@@ -96,7 +108,7 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let http = taken.local_addr().unwrap();
-        let said = reserve(Listen { http, native: any, smpp: None }, 1).unwrap_err().to_string();
+        let said = reserve(Listen { http, native: any, ..Listen::default() }, 1).unwrap_err().to_string();
         assert!(said.starts_with(&format!("listen.http: {http} is not to be had")), "{said}");
     }
 }

@@ -14,6 +14,7 @@ use crate::{host, logging};
 use super::archive::{Inquirer, Outcome};
 use super::board::Board;
 use super::control::{Command, Control};
+use super::secure::{self, Secure};
 use super::view::{self, Numbers, ShardView};
 use super::{Prepared, clock, credentials, reload};
 
@@ -30,6 +31,8 @@ pub(super) struct Overseer<'a> {
     pub(super) data: PathBuf,
     /// What is in force.
     pub(super) config: Config,
+    /// Certificates and keys in force.
+    pub(super) secure: Arc<Secure>,
     /// What the plan of every shard depends on.
     pub(super) host: Host,
     /// The node's numbers.
@@ -55,6 +58,7 @@ impl<'a> Overseer<'a> {
             file: prepared.file.clone(),
             data: prepared.data.clone(),
             config: prepared.config.clone(),
+            secure: Arc::clone(&prepared.secure),
             host: prepared.host,
             board,
             started_ms: now,
@@ -164,14 +168,25 @@ impl<'a> Overseer<'a> {
         for warning in read.warnings() {
             tracing::warn!(event = "config", warning);
         }
-        let change = reload::change(&self.config, &read);
+        let mut change = reload::change(&self.config, &read);
         let plan = Arc::new(change.config.plan(self.host));
+        let secure = match Secure::load(&change.config) {
+            Ok(secure) => Arc::new(secure),
+            Err(error) => return self.refused(by, error.to_string()),
+        };
+        for warning in secure.warnings(secure::today()) {
+            tracing::warn!(event = "certificate", warning);
+        }
+        change.told.applied.extend(secure.changes(&self.secure));
         let allowed = Arc::new(credentials(&change.config));
         logging::set_filter(&change.config.log_output.filter);
         // Every shard knows an account before any of them lets it in: its messages cross from one to another.
         let mut taken = self.control.ask_all(|to| Command::Plan(Arc::clone(&plan), to), SHARD_WAIT);
         let admitted = self.control.ask_all(|to| Command::Admit(Arc::clone(&allowed), to), SHARD_WAIT);
         taken.extend(admitted);
+        taken.extend(self.control.ask_all(|to| Command::Secure(Arc::clone(&secure), to), SHARD_WAIT));
+        self.board.show_certificates(&secure);
+        self.secure = secure;
         self.config = change.config;
         if taken.iter().any(Option::is_none) {
             let what = "a shard has not said in time that it works by the new configuration; read it again"

@@ -12,12 +12,15 @@ use wire::id::ShardId;
 use crate::customers::openmetrics::{Sample, SampleKind};
 
 use super::lines::{self, Line, Source};
+use super::secure::Secure;
 
 /// All shards' numbers. One for the node.
 #[derive(Debug)]
 pub(super) struct Board {
     node: Node,
     rows: Box<[CachePadded<Row>]>,
+    /// Whose certificates there are, and until when each is good, in milliseconds since 1970.
+    certificates: Vec<(String, AtomicU64)>,
 }
 
 /// What is said of the node as a whole.
@@ -40,7 +43,7 @@ struct Row {
 
 impl Board {
     /// A board for a plan's shards, all of them not ready, of a process that starts now (milliseconds since 1970).
-    pub(super) fn new(plan: &Plan, now_ms: u64) -> Self {
+    pub(super) fn new(plan: &Plan, secure: &Secure, now_ms: u64) -> Self {
         let row = |shard| {
             let lines = lines::describe(plan, ShardId(shard));
             let values = lines.iter().map(|_| AtomicU64::new(0)).collect();
@@ -50,7 +53,20 @@ impl Board {
         node.started_ms.store(now_ms, Ordering::Relaxed);
         node.configured_ms.store(now_ms, Ordering::Relaxed);
         let rows = (0..plan.shards).map(row).collect();
-        Self { node, rows }
+        let certificates = secure.certificates().iter().map(|(of, _)| (of.clone(), AtomicU64::new(0)));
+        let board = Self { node, rows, certificates: certificates.collect() };
+        board.show_certificates(secure);
+        board
+    }
+
+    /// Shows until when the certificates are good that were there at start.
+    pub(super) fn show_certificates(&self, secure: &Secure) {
+        for (of, until_ms) in &self.certificates {
+            if let Some((_, certificate)) = secure.certificates().iter().find(|(other, _)| other == of) {
+                let until = u64::try_from(certificate.valid_until.as_millis()).unwrap_or(u64::MAX);
+                until_ms.store(until, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Shows a shard's numbers.
@@ -96,6 +112,13 @@ impl Board {
         let rows = self.rows.iter().zip(&names);
         let labels: Vec<Vec<Vec<(&str, &str)>>> = rows.map(|(row, name)| labels_of(row, name)).collect();
         let mut samples = self.samples_of_node();
+        let of: Vec<_> = self.certificates.iter().map(|(of, _)| [("certificate", of.as_str())]).collect();
+        for (labels, (_, until_ms)) in of.iter().zip(&self.certificates) {
+            let name = "switchyard_tls_certificate_expires_seconds";
+            let help = "When the certificate expires, since 1970.";
+            let value = until_ms.load(Ordering::Relaxed);
+            samples.push(Sample { name, help, kind: SampleKind::GaugeMs, labels, value });
+        }
         for (row, labels) in self.rows.iter().zip(&labels) {
             for ((line, labels), value) in row.lines.iter().zip(labels).zip(&row.values) {
                 let value = value.load(Ordering::Relaxed);
@@ -169,10 +192,14 @@ mod tests {
         Arc::new(config.plan(Host { shards: 2, partitions, memory_bytes: 1 << 30 }))
     }
 
+    fn secure() -> Secure {
+        Secure::load(&Config::parse("test", FILE).unwrap()).unwrap()
+    }
+
     #[test]
     fn every_shard_shows_every_number_under_its_own_label() {
         let plan = plan();
-        let board = Board::new(&plan, 5000);
+        let board = Board::new(&plan, &secure(), 5000);
         let config = ShardConfig {
             id: ShardId(1),
             process: 1,
@@ -212,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_node_is_ready_when_all_its_shards_are() {
-        let board = Board::new(&plan(), 0);
+        let board = Board::new(&plan(), &secure(), 0);
         board.shard_is_ready(1);
         assert!(!board.all_are_ready());
         board.shard_is_ready(0);

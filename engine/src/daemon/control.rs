@@ -26,6 +26,7 @@ use crate::runtime::WakeHandle;
 
 use super::answers::Overseer;
 use super::limits::{DRAIN_MAX, WATCH_EVERY};
+use super::secure::Secure;
 use super::view::{Numbers, ShardView};
 
 /// What a shard is told.
@@ -43,6 +44,8 @@ pub(super) enum Command {
     Find(MessageId, Numbers, Sender<Option<Box<words::Message>>>),
     /// Work by another plan, and say so.
     Plan(Arc<Plan>, Sender<()>),
+    /// Begin sessions of TLS with other certificates, and say so.
+    Secure(Arc<Secure>, Sender<()>),
     /// Let others in, and say so.
     Admit(Arc<Credentials>, Sender<()>),
 }

@@ -15,21 +15,27 @@ use crate::customers::ask::Ask;
 use crate::customers::credentials::Credentials;
 use crate::customers::{Customers, Ending, Protocol, Readiness};
 use crate::net::limits::SEND_QUEUE_BYTES_MAX;
-use crate::net::{ConnId, How, ListenerTag, SocketEvent};
+use crate::net::tls::alert_words;
+use crate::net::{CloseReason, ConnId, How, ListenerTag, SocketEvent};
 use crate::runtime::WakeHandle;
 use crate::shard_io::ShardIo;
 
 use super::archive::{Answer, Asked, Client, Outcome};
 use super::board::Board;
 use super::parties::{Parties, Party};
+use super::secure::Secure;
+use super::strangers::Strangers;
 
-/// The listener of HTTP.
+/// The listeners of HTTP, with TLS and without.
 pub(super) const HTTP: ListenerTag = ListenerTag(0);
 /// The listeners of the native protocol, the node's and the shard's own.
 pub(super) const NATIVE: ListenerTag = ListenerTag(1);
 
-/// The listener of SMPP.
+/// The listeners of SMPP, with TLS and without.
 pub(super) const SMPP: ListenerTag = ListenerTag(2);
+
+/// The listeners of the native protocol over TLS, the node's and the shard's own.
+pub(super) const NATIVE_TLS: ListenerTag = ListenerTag(3);
 
 /// A carrier to dial.
 #[derive(Clone, Debug)]
@@ -64,6 +70,11 @@ pub(super) struct Desk {
     parties: Parties,
     /// In the order of the plan's carriers.
     carriers: Arc<[Dial]>,
+    /// Certificates and keys.
+    secure: Arc<Secure>,
+    /// Why the last dial of each link failed.
+    troubles: Vec<Option<String>>,
+    strangers: Strangers,
     /// Links whose session wanted no more bytes.
     paused: Vec<LinkId>,
     /// Output on its way from a session to a connection that has some already.
@@ -76,11 +87,21 @@ impl Desk {
     pub(super) fn new(
         customers: Customers,
         (archive, waker): (Client, WakeHandle),
-        carriers: Arc<[Dial]>,
+        (carriers, secure): (Arc<[Dial]>, Arc<Secure>),
     ) -> Self {
-        let parties = Parties::default();
-        let (paused, scratch) = (Vec::new(), Vec::new());
-        Self { customers, archive, waker, parties, carriers, paused, scratch, dials_failed: 0 }
+        Self {
+            customers,
+            archive,
+            waker,
+            parties: Parties::default(),
+            carriers,
+            secure,
+            troubles: Vec::new(),
+            strangers: Strangers::default(),
+            paused: Vec::new(),
+            scratch: Vec::new(),
+            dials_failed: 0,
+        }
     }
 
     /// The customers' side.
@@ -98,6 +119,11 @@ impl Desk {
         self.dials_failed
     }
 
+    /// Why the last dial of each link failed, by the link's number; shorter when none of the last ones has.
+    pub(super) fn troubles(&self) -> &[Option<String>] {
+        &self.troubles
+    }
+
     /// Something happened to a socket.
     pub(super) fn hear(&mut self, brain: &mut Shard, now: Now, event: SocketEvent<'_>) -> Then {
         match event {
@@ -105,6 +131,7 @@ impl Desk {
                 let protocol = match listener {
                     HTTP => Protocol::Http,
                     SMPP => Protocol::Smpp,
+                    NATIVE_TLS => Protocol::NativeTls,
                     _ => Protocol::Native,
                 };
                 self.parties.insert(conn, Party::Customer);
@@ -115,6 +142,18 @@ impl Desk {
             SocketEvent::ConnectFailed { conn, tag, error } => {
                 self.parties.remove(conn);
                 self.dial_failed(brain, now, tag, &error);
+                Then::Nothing
+            }
+            SocketEvent::HandshakeFailed { listener, peer, error, .. } => {
+                self.strangers.failed(now, listener, peer, &error);
+                Then::Nothing
+            }
+            SocketEvent::SpeaksTls { conn, peer } => {
+                let carrier = match self.parties.party(conn) {
+                    Some(Party::Link(link)) => self.carrier_of(brain, link).map(|dial| dial.name.clone()),
+                    _ => None,
+                };
+                self.strangers.spoke_tls(now, peer, carrier.as_deref());
                 Then::Nothing
             }
             SocketEvent::Received { conn, bytes } => self.received(brain, now, conn, bytes),
@@ -136,7 +175,7 @@ impl Desk {
                         self.customers.handle_closed(now, conn.as_u64(), &mut asking(brain, now));
                     }
                     Some(Party::Link(link)) => {
-                        tracing::debug!(event = "link-closed", link = link.0, ?reason);
+                        self.link_closed(brain, link, reason);
                         brain.handle_link(now, link, LinkInput::Closed);
                     }
                     None => {}
@@ -274,8 +313,9 @@ impl Desk {
     }
 
     fn dial(&mut self, brain: &mut Shard, io: &mut ShardIo, now: Now, link: LinkId, carrier: u16) {
-        let dial = &self.carriers[usize::from(carrier)];
-        match io.connect(dial.address, dial_tag(link, carrier)) {
+        let place = usize::from(carrier);
+        let (dial, tls) = (&self.carriers[place], self.secure.carriers[place].as_ref());
+        match io.connect(dial.address, dial_tag(link, carrier), tls) {
             Ok(conn) => self.parties.insert(conn, Party::Link(link)),
             Err(error) => self.dial_failed(brain, now, dial_tag(link, carrier), &error),
         }
@@ -287,7 +327,38 @@ impl Desk {
         self.dials_failed += 1;
         // The brain waits longer from time to time, so this is a line every half a minute at most.
         tracing::warn!(event = "carrier-unreachable", carrier = dial.name, address = %dial.address, link = link.0, %error);
+        let place = usize::from(link.0);
+        if self.troubles.len() <= place {
+            self.troubles.resize(place + 1, None);
+        }
+        self.troubles[place] = Some(error.to_string());
         brain.handle_link(now, link, LinkInput::ConnectFailed);
+    }
+
+    fn carrier_of(&self, brain: &Shard, link: LinkId) -> Option<&Dial> {
+        let view = brain.link_views().find(|view| view.link == link)?;
+        self.carriers.get(usize::from(view.carrier))
+    }
+
+    /// The end of a link is the brain's to judge; of TLS it knows nothing.
+    fn link_closed(&self, brain: &Shard, link: LinkId, reason: CloseReason) {
+        let why = match reason {
+            CloseReason::Alert(alert) => alert_words(alert),
+            CloseReason::Tls => "the session of TLS broke".to_owned(),
+            _ => {
+                tracing::debug!(event = "link-closed", link = link.0, ?reason);
+                return;
+            }
+        };
+        let (carrier, address) =
+            self.carrier_of(brain, link).map_or(("", None), |dial| (&dial.name, Some(dial.address)));
+        tracing::warn!(
+            event = "link-closed",
+            carrier,
+            address = address.map(tracing::field::display),
+            link = link.0,
+            why
+        );
     }
 
     /// Moves a link's bytes to its connection, as far as there is room; the rest stays with its session.
@@ -319,6 +390,11 @@ impl Desk {
     /// Who may come in from now on.
     pub(super) fn handle_credentials(&mut self, credentials: Arc<Credentials>) {
         self.customers.handle_credentials(credentials);
+    }
+
+    /// What sessions with carriers begin with from now on.
+    pub(super) fn handle_secure(&mut self, secure: Arc<Secure>) {
+        self.secure = secure;
     }
 
     /// Tells the customers whether the node takes messages.

@@ -12,6 +12,7 @@ use crate::config::ConfigError;
 use crate::faults::FaultsError;
 use crate::files::{DirError, LogError};
 use crate::net::NetError;
+use crate::net::tls::MaterialError;
 use crate::runtime::RuntimeError;
 use crate::shard_io::IoError;
 
@@ -23,6 +24,9 @@ pub enum DaemonError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A file of certificates or keys.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     /// The machine does not say what it has.
     #[error("this host cannot be looked at: {what}")]
     Host {
@@ -173,6 +177,9 @@ impl DaemonError {
     /// Whether a change of the configuration is what helps.
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Core { .. } | Self::Layout(_) | Self::Faults(_))
+        matches!(
+            self,
+            Self::Config(_) | Self::Material(_) | Self::Core { .. } | Self::Layout(_) | Self::Faults(_)
+        )
     }
 }

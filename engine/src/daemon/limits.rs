@@ -31,6 +31,13 @@ pub(crate) const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// The room of the ring between two shards: as many answers as requests can be open, and as many requests.
 pub(crate) const RING_MESSAGES: usize = 2 * shards::limits::CROSS_CREDITS;
 
+/// How long before its end a certificate is warned of: those that are renewed by machines are renewed at 30 days.
+pub(crate) const CERTIFICATE_WARNING: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How often a shard says that a hand-shake failed or that a peer spoke the wrong language: whoever scans ports must not fill the disk
+/// with lines. What is not said is counted.
+pub(crate) const STRANGER_EVERY: Duration = Duration::from_secs(1);
+
 /// How often a shard shows its numbers to the others.
 pub(crate) const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 

@@ -1,5 +1,7 @@
 //! What the shell of a shard counts: its turns, its sleeps, its log.
 
+use crate::net::TlsCounts;
+
 /// The shell's numbers of one shard since the process began.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ShellCounts {
@@ -13,6 +15,8 @@ pub(super) struct ShellCounts {
     pub(super) sync_bytes: u64,
     /// Connections that could not be made to carriers.
     pub(super) dials_failed: u64,
+    /// TLS of customers and carriers.
+    pub(super) tls: TlsCounts,
     /// Connections that there are.
     pub(super) connections: u64,
     /// Segments that no start needs, and that are kept.
@@ -31,7 +35,7 @@ pub(super) struct ShellCounts {
 
 impl ShellCounts {
     /// How many numbers there are.
-    pub(super) const COUNT: usize = 12;
+    pub(super) const COUNT: usize = 18;
 
     /// Name, help, whether it only grows, and value of each.
     pub(super) const fn all(&self) -> [(&'static str, &'static str, bool, u64); Self::COUNT] {
@@ -41,6 +45,17 @@ impl ShellCounts {
             ("switchyard_log_syncs", "batches that were written and synced", true, self.syncs),
             ("switchyard_log_bytes", "bytes that were written and synced", true, self.sync_bytes),
             ("switchyard_link_dials_failed", "connections to carriers not made", true, self.dials_failed),
+            ("switchyard_tls_handshakes", "hand-shakes of TLS done", true, self.tls.handshakes),
+            (
+                "switchyard_tls_handshakes_failed",
+                "hand-shakes of TLS that failed",
+                true,
+                self.tls.handshakes_failed,
+            ),
+            ("switchyard_tls_plain", "plain peers of listeners of TLS", true, self.tls.plain_on_tls),
+            ("switchyard_tls_unexpected", "peers of plain connections with TLS", true, self.tls.tls_on_plain),
+            ("switchyard_tls_broken", "sessions of TLS that broke", true, self.tls.broken),
+            ("switchyard_tls_truncated", "sessions of TLS ended without a word", true, self.tls.truncated),
             ("switchyard_connections", "connections of customers and carriers", false, self.connections),
             ("switchyard_log_retained_segments", "segments kept for queries", false, self.retained_segments),
             (

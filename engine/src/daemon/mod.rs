@@ -27,7 +27,9 @@ mod redeal;
 mod reload;
 mod retained;
 mod rings;
+pub(crate) mod secure;
 mod shard;
+mod strangers;
 mod view;
 
 use std::io::{self, Write};
@@ -48,6 +50,7 @@ use crate::files::DirLock;
 use crate::host::{self, Finding, Weight};
 use crate::logging::{self, LogFormat};
 use crate::net::ListenerTag;
+use crate::net::tls::Guard;
 use crate::runtime::{self, Shards};
 use crate::sandbox::Sandbox;
 
@@ -62,6 +65,7 @@ use limits::{COMMANDS_MAX, NOTICES_PER_SHARD, SIGNALS_MAX};
 use newcomer::DevKey;
 use ports::Ports;
 use retained::Retention;
+use secure::Secure;
 use shard::{Common, Given};
 
 pub use error::{DaemonError, ShardError};
@@ -88,6 +92,8 @@ struct Prepared {
     data: PathBuf,
     cores: Vec<usize>,
     belonging: Belonging,
+    /// Certificates and keys.
+    secure: Arc<Secure>,
     /// Without a configuration file: the account's key.
     dev_key: Option<DevKey>,
     faults: Option<Faults>,
@@ -157,10 +163,14 @@ fn prepare(options: &ServeOptions) -> Result<Prepared, DaemonError> {
             (newcomer::config(node, key.key.clone(), sandbox.address()), Some(key))
         }
     };
+    let secure = Arc::new(Secure::load(&config)?);
+    for warning in secure.warnings(secure::today()) {
+        tracing::warn!(event = "certificate", warning);
+    }
     redeal::redeal(&data, &mut belonging, &config)?;
     let host = Host { shards, partitions: belonging.partitions, memory_bytes: host::memory_bytes() };
     let file = options.config.clone();
-    Ok(Prepared { config, file, host, data, cores, belonging, dev_key, faults, _lock: lock })
+    Ok(Prepared { config, file, host, data, cores, belonging, secure, dev_key, faults, _lock: lock })
 }
 
 /// Warns of what is not as it should be on this machine, and refuses what the daemon cannot work with.
@@ -191,14 +201,16 @@ fn give(
     let process = clock::now().wall.0;
     let plan = Arc::new(config.plan(prepared.host));
     let common = Common {
-        board: Arc::new(Board::new(&plan, process)),
+        board: Arc::new(Board::new(&plan, &prepared.secure, process)),
         plan,
         credentials: Arc::new(credentials(config)),
         smpp: Arc::new(Exchange::new(config.accounts.iter().filter_map(smpp_account).collect())),
         carriers: dials(config)?,
         process,
         faults: faults.clone(),
+        secure: Arc::clone(&prepared.secure),
         native_ports: ports.native_shards.iter().map(SocketAddr::port).collect(),
+        native_tls_ports: ports.native_tls_shards.iter().map(SocketAddr::port).collect(),
         notices,
     };
     let log_of = |shard| LogConfig { identity: belonging.log_of(ShardId(shard)), layout };
@@ -254,11 +266,21 @@ fn smpp_account(account: &crate::config::Account) -> Option<SmppAccount> {
     })
 }
 
-/// Where a shard listens, and for what.
-fn listeners(ports: &Ports, shard: u16) -> Vec<(SocketAddr, ListenerTag)> {
-    let own = ports.native_shards[usize::from(shard)];
-    let always = [(ports.http, desk::HTTP), (ports.native, desk::NATIVE), (own, desk::NATIVE)];
-    always.into_iter().chain(ports.smpp.map(|smpp| (smpp, desk::SMPP))).collect()
+/// Where a shard listens, for what, and behind which guard.
+fn listeners(ports: &Ports, shard: u16) -> Vec<(SocketAddr, ListenerTag, Guard)> {
+    let place = usize::from(shard);
+    let own = ports.native_shards[place];
+    let mut all = vec![
+        (ports.http, desk::HTTP, Guard::Plain),
+        (ports.native, desk::NATIVE, Guard::Plain),
+        (own, desk::NATIVE, Guard::Plain),
+    ];
+    all.extend(ports.smpp.map(|address| (address, desk::SMPP, Guard::Plain)));
+    all.extend(ports.https.map(|address| (address, desk::HTTP, Guard::TlsHttp)));
+    let native_tls = ports.native_tls.into_iter().chain(ports.native_tls_shards.get(place).copied());
+    all.extend(native_tls.map(|address| (address, desk::NATIVE_TLS, Guard::Tls)));
+    all.extend(ports.smpp_tls.map(|address| (address, desk::SMPP, Guard::Tls)));
+    all
 }
 
 /// Where the carriers listen: names are looked up once, here, since a look-up may take seconds.
@@ -344,6 +366,9 @@ fn welcome(prepared: &Prepared, ports: &Ports) {
         http = %ports.http,
         native = %ports.native,
         smpp = ports.smpp.map(tracing::field::display),
+        https = ports.https.map(tracing::field::display),
+        native_tls = ports.native_tls.map(tracing::field::display),
+        smpp_tls = ports.smpp_tls.map(tracing::field::display),
     );
     if let Some(key) = dev_key {
         say(&newcomer::invitation(ports.http, data, key));

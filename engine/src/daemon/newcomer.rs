@@ -64,6 +64,7 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
     Config {
         node,
         listen: Listen::default(),
+        tls: None,
         limits: Limits::default(),
         log: Log::default(),
         log_output: LogOutput::default(),

@@ -22,6 +22,14 @@ pub(super) struct Ports {
     pub(super) native_shards: Vec<SocketAddr>,
     /// SMPP.
     pub(super) smpp: Option<SocketAddr>,
+    /// HTTP over TLS.
+    pub(super) https: Option<SocketAddr>,
+    /// The native protocol over TLS, any shard.
+    pub(super) native_tls: Option<SocketAddr>,
+    /// The same, shard by shard.
+    pub(super) native_tls_shards: Vec<SocketAddr>,
+    /// SMPP over TLS.
+    pub(super) smpp_tls: Option<SocketAddr>,
 }
 
 impl Ports {
@@ -47,12 +55,24 @@ impl Ports {
 
     fn to_text(&self) -> String {
         let mut text = format!("http = \"{}\"\nnative = \"{}\"\n", self.http, self.native);
-        if let Some(smpp) = self.smpp {
-            writeln!(text, "smpp = \"{smpp}\"").expect("a String takes all");
+        let mut put = |line: String| writeln!(text, "{line}").expect("a String takes all");
+        let one_by_one = |shards: &[SocketAddr]| {
+            let shards: Vec<String> = shards.iter().map(|address| format!("\"{address}\"")).collect();
+            shards.join(", ")
+        };
+        let named = [
+            ("smpp", self.smpp),
+            ("https", self.https),
+            ("native_tls", self.native_tls),
+            ("smpp_tls", self.smpp_tls),
+        ];
+        for (name, address) in named {
+            address.into_iter().for_each(|address| put(format!("{name} = \"{address}\"")));
         }
-        let shards: Vec<String> = self.native_shards.iter().map(|address| format!("\"{address}\"")).collect();
-        let pid = std::process::id();
-        writeln!(text, "native_shards = [{}]\npid = {pid}", shards.join(", ")).expect("a String takes all");
+        if !self.native_tls_shards.is_empty() {
+            put(format!("native_tls_shards = [{}]", one_by_one(&self.native_tls_shards)));
+        }
+        put(format!("native_shards = [{}]\npid = {}", one_by_one(&self.native_shards), std::process::id()));
         text
     }
 }
@@ -70,12 +90,19 @@ mod tests {
             native: address(2),
             native_shards: vec![address(3), address(4)],
             smpp: Some(address(5)),
+            https: Some(address(6)),
+            native_tls: Some(address(7)),
+            native_tls_shards: vec![address(8), address(9)],
+            smpp_tls: None,
         };
         ports.write(data.path()).unwrap();
         let text = fs::read_to_string(data.path().join(PORTS_FILE)).unwrap();
         let table: toml::Table = text.parse().unwrap();
         assert_eq!(table["http"].as_str(), Some("127.0.0.1:1"));
         assert_eq!(table["smpp"].as_str(), Some("127.0.0.1:5"));
+        assert_eq!(table["https"].as_str(), Some("127.0.0.1:6"));
+        assert_eq!(table["native_tls_shards"].as_array().unwrap().len(), 2);
+        assert!(table.get("smpp_tls").is_none());
         assert_eq!(table["native_shards"].as_array().unwrap().len(), 2);
         assert_eq!(table["pid"].as_integer(), Some(i64::from(std::process::id())));
         Ports::remove(data.path()).unwrap();

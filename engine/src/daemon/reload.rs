@@ -31,6 +31,14 @@ pub(super) fn change(running: &Config, file: &Config) -> Change {
         told.applied.push("classes: for messages that come from now on, and doubts that arise".to_owned());
         config.classes = file.classes;
     }
+    match (&running.tls, &file.tls) {
+        (before, Some(now)) if before.as_ref() != Some(now) => {
+            told.applied.push("tls: other files, for hand-shakes from now on".to_owned());
+            config.tls.clone_from(&file.tls);
+        }
+        (Some(_), None) => told.needs_restart.push("tls: removed".to_owned()),
+        _ => {}
+    }
     match routes(running, file) {
         Ok(routes) if routes != running.routes => {
             told.applied.push(format!("routes: {} in force; what waits was dealt again", routes.len()));

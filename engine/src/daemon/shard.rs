@@ -29,6 +29,7 @@ use crate::customers::smpp::exchange::Exchange;
 use crate::customers::{Customers, Readiness, Settings};
 use crate::faults::Faults;
 use crate::net::ListenerTag;
+use crate::net::tls::Guard;
 use crate::runtime::{ShardSeat, SnapshotWrite};
 use crate::shard_io::{Event, IoOptions, ShardIo};
 
@@ -44,6 +45,7 @@ use super::log::{self, LogWriter};
 use super::metrics::ShellCounts;
 use super::retained::Retention;
 use super::rings::Rings;
+use super::secure::Secure;
 use super::view;
 
 /// What all shards of a node are given.
@@ -63,8 +65,12 @@ pub(super) struct Common {
     pub(super) process: u64,
     /// Faults for tests.
     pub(super) faults: Option<Faults>,
+    /// Certificates and keys.
+    pub(super) secure: Arc<Secure>,
     /// The native port of each shard.
     pub(super) native_ports: Vec<u16>,
+    /// The same with TLS; empty when there are none.
+    pub(super) native_tls_ports: Vec<u16>,
     /// To the control thread.
     pub(super) notices: Sender<Notice>,
 }
@@ -75,7 +81,7 @@ pub(super) struct Given {
     /// The same for all.
     pub(super) common: Common,
     /// Where to listen, and for what.
-    pub(super) listen: Vec<(SocketAddr, ListenerTag)>,
+    pub(super) listen: Vec<(SocketAddr, ListenerTag, Guard)>,
     /// Its log.
     pub(super) log: LogConfig,
     /// The log's directory.
@@ -191,19 +197,19 @@ impl ShardLoop {
         brain
             .handle_start(now)
             .map_err(|error| ShardError::Recovery { file: log_dir, error: Box::new(error) })?;
-        for (address, tag) in listen {
-            io.listen(address, tag)?;
-        }
+        open_listeners(&mut io, &common.secure, listen)?;
         common.notices.send(Notice::Listening(seat.shard))?;
         let customers = Customers::new(Settings {
             shard: id,
             native_ports: common.native_ports.clone(),
+            native_tls_ports: common.native_tls_ports.clone(),
             credits: CREDITS_DEFAULT,
             plan: Arc::clone(&common.plan),
             credentials: Arc::clone(&common.credentials),
             smpp: Arc::clone(&common.smpp),
         });
-        let desk = Desk::new(customers, (archive, seat.waker().clone()), Arc::clone(&common.carriers));
+        let dials = (Arc::clone(&common.carriers), Arc::clone(&common.secure));
+        let desk = Desk::new(customers, (archive, seat.waker().clone()), dials);
         Ok(Some(Self {
             seat,
             common,
@@ -293,6 +299,12 @@ impl ShardLoop {
                 let _ = to.try_send(());
                 Turn::Busy
             }
+            Ok(Command::Secure(secure, to)) => {
+                self.io.secure(secure.server.clone());
+                self.desk.handle_secure(secure);
+                let _ = to.try_send(());
+                Turn::Busy
+            }
             Ok(Command::Admit(credentials, to)) => {
                 self.desk.handle_credentials(credentials);
                 let _ = to.try_send(());
@@ -365,6 +377,7 @@ impl ShardLoop {
             self.publish_at = now.mono.plus(PUBLISH_EVERY);
             self.counts.connections = u64::try_from(self.io.connections()).unwrap_or(u64::MAX);
             self.counts.dials_failed = self.desk.dials_failed();
+            self.counts.tls = *self.io.tls_counts();
             let asked = self.desk.archive().counts();
             self.counts.aged_queries = asked.asked;
             self.counts.aged_found = asked.found;
@@ -392,6 +405,7 @@ impl ShardLoop {
             brain: &mut self.brain,
             plan: &self.common.plan,
             carriers: &self.common.carriers,
+            troubles: self.desk.troubles(),
             counts: &self.counts,
             syncs: &self.syncs,
             durable: self.durable,
@@ -433,6 +447,19 @@ impl ShardLoop {
         let has_work = || rings.hold_something() || !commands.is_empty() || archive.has_answers();
         self.io.park(at_most, has_work).await.map_err(ShardError::Ring)
     }
+}
+
+/// Listens, with certificates for those who call with TLS.
+fn open_listeners(
+    io: &mut ShardIo,
+    secure: &Secure,
+    listen: Vec<(SocketAddr, ListenerTag, Guard)>,
+) -> Result<(), ShardError> {
+    io.secure(secure.server.clone());
+    for (address, tag, guard) in listen {
+        io.listen(address, tag, guard)?;
+    }
+    Ok(())
 }
 
 /// Sleeps until the control thread says something.

@@ -3,7 +3,7 @@
 use shards::api::{MessageView, Step};
 use shards::histogram::Histogram;
 use shards::plan::Plan;
-use shards::{LinkView, Shard};
+use shards::{LinkView, Shard, Trouble};
 use wal::{Layout, Lsn};
 use wire::id::AccountId;
 use wire::time::WallMs;
@@ -32,6 +32,8 @@ pub(super) struct Parts<'a> {
     pub(super) brain: &'a mut Shard,
     pub(super) plan: &'a Plan,
     pub(super) carriers: &'a [Dial],
+    /// Why the last dial of each link failed.
+    pub(super) troubles: &'a [Option<String>],
     pub(super) counts: &'a ShellCounts,
     pub(super) syncs: &'a Histogram,
     /// The end of what is durable.
@@ -41,7 +43,7 @@ pub(super) struct Parts<'a> {
 
 /// A shard as it is now.
 pub(super) fn of_shard(parts: Parts<'_>) -> ShardView {
-    let Parts { shard, core, brain, plan, carriers, counts, syncs, durable, layout } = parts;
+    let Parts { shard, core, brain, plan, carriers, troubles, counts, syncs, durable, layout } = parts;
     let ready = brain.is_ready();
     let numbers = *brain.observe();
     let latencies = brain.latencies();
@@ -72,7 +74,7 @@ pub(super) fn of_shard(parts: Parts<'_>) -> ShardView {
         response_us: percentiles(&latencies.response),
         fate_us: percentiles(&latencies.fate),
     };
-    let links = brain.link_views().map(|view| link(shard, &view, plan, carriers)).collect();
+    let links = brain.link_views().map(|view| link(shard, &view, plan, carriers, troubles)).collect();
     let queues = brain.queue_views().map(|queue| words::Queue {
         carrier: plan.carriers[usize::from(queue.carrier)].name.clone(),
         class: queue.class.name().to_owned(),
@@ -87,11 +89,21 @@ fn percentiles(histogram: &Histogram) -> Option<[u64; 2]> {
     Some([histogram.at_most_us(500)?, histogram.at_most_us(990)?])
 }
 
-fn link(shard: u16, view: &LinkView, plan: &Plan, carriers: &[Dial]) -> words::Link {
+fn link(
+    shard: u16,
+    view: &LinkView,
+    plan: &Plan,
+    carriers: &[Dial],
+    troubles: &[Option<String>],
+) -> words::Link {
     let place = usize::from(view.carrier);
     let counts = &view.counts;
     let us = |duration: core::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let (trouble_ms, trouble) = match view.trouble {
+        Some((WallMs(at), trouble @ Trouble::ConnectFailed)) => {
+            let why = troubles.get(usize::from(view.link.0)).and_then(Option::as_ref);
+            (at, why.map_or_else(|| trouble.to_string(), |why| format!("{trouble}: {why}")))
+        }
         Some((WallMs(at), trouble)) => (at, trouble.to_string()),
         None => (0, String::new()),
     };

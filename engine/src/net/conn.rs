@@ -6,12 +6,20 @@
 //!        └───────────┴──────────────────────────▶ the peer)    kernel to let go)
 //! ```
 //!
+//! A connection with TLS is `Shaking` before it is `Open`, whoever has dialled; its owner hears of it when it is open.
+//!
 //! Bytes are gathered in one buffer while the kernel sends another; when that is sent, they change places.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
+use std::net::SocketAddr;
+
+use rustls::AlertDescription;
+
+use super::ListenerTag;
 use super::limits::SEND_BUFFER_KEEP_BYTES;
+use super::tls::{Guard, Session, TlsError};
 use crate::ring::Op;
 
 /// A connection of this shard, told from earlier ones in the same place by its generation.
@@ -53,6 +61,10 @@ pub enum CloseReason {
     Error(io::ErrorKind),
     /// A fault that was asked for.
     Fault,
+    /// The peer ended TLS with this alert (RFC 8446 §6).
+    Alert(AlertDescription),
+    /// What came could not be opened, or nothing could be sealed any more.
+    Tls,
 }
 
 /// How to close.
@@ -68,6 +80,8 @@ pub enum How {
 pub(super) enum Phase {
     Free,
     Connecting,
+    /// The hand-shake of TLS is under way.
+    Shaking,
     Open,
     Flushing,
     Lingering,
@@ -84,6 +98,29 @@ pub(super) enum Reading {
     Ended,
 }
 
+/// What lies between a connection and its owner when it has TLS.
+#[derive(Debug)]
+pub(super) struct Secured {
+    pub(super) session: Session,
+    /// What its owner has not been told yet.
+    pub(super) untold: Untold,
+    /// It waits for its turn to have its caller's first words read.
+    pub(super) waits: bool,
+    /// Why it ends.
+    pub(super) failure: Option<TlsError>,
+}
+
+/// What the owner of a connection is told when the hand-shake is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Untold {
+    /// It came to a listener.
+    Called { listener: ListenerTag, guard: Guard, peer: SocketAddr },
+    /// It was dialled.
+    Dialled,
+    /// All was told.
+    Nothing,
+}
+
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) generation: u32,
@@ -96,7 +133,7 @@ pub(super) struct Conn {
     pub(super) connect: Option<Op>,
     pub(super) receive: Option<Op>,
     pub(super) send: Option<Op>,
-    /// The timer that ends a closing connection. It needs no descriptor, so it is not in flight.
+    /// The timer that ends a closing connection or a hand-shake. It needs no descriptor, so it is not in flight.
     pub(super) linger: Option<Op>,
     pub(super) reading: Reading,
     pub(super) gather: Vec<u8>,
@@ -107,6 +144,10 @@ pub(super) struct Conn {
     pub(super) sent_total: u64,
     /// It is in the list of connections with something to send.
     pub(super) dirty: bool,
+    /// Something was received on it.
+    pub(super) heard: bool,
+    /// `None`: it is plain.
+    pub(super) tls: Option<Box<Secured>>,
 }
 
 impl Conn {
@@ -127,6 +168,8 @@ impl Conn {
             flying: (0, 0),
             sent_total: 0,
             dirty: false,
+            heard: false,
+            tls: None,
         }
     }
 
@@ -151,14 +194,22 @@ impl Conn {
         self.fd().as_raw_fd()
     }
 
-    /// The bytes to send next: the rest of those in flight, or what gathered. `flying` says which part.
+    /// The bytes to send next: the rest of those in flight, or what gathered, sealed where that is asked for. `flying` says
+    /// which part.
     pub(super) fn load(&mut self) -> Vec<u8> {
         assert!(self.send.is_none(), "one send at a time");
         let spare = core::mem::take(&mut self.spare);
         if self.flying.0 < self.flying.1 {
             return spare;
         }
-        let full = core::mem::replace(&mut self.gather, spare);
+        let full = match &mut self.tls {
+            None => core::mem::replace(&mut self.gather, spare),
+            Some(tls) => {
+                let mut sealed = spare;
+                tls.session.seal(&mut self.gather, &mut sealed);
+                sealed
+            }
+        };
         self.flying = (0, full.len());
         full
     }
@@ -169,6 +220,7 @@ impl Conn {
         self.phase = Phase::Free;
         self.fd = None;
         self.connect_tag = None;
+        self.tls = None;
         self.gather.clear();
         self.gather.shrink_to(SEND_BUFFER_KEEP_BYTES);
         let spare = core::mem::take(&mut self.spare);
@@ -177,17 +229,18 @@ impl Conn {
 
     /// Bytes that the kernel has not taken yet.
     pub(super) fn queued_bytes(&self) -> usize {
-        self.gather.len() + (self.flying.1 - self.flying.0)
+        let sealed = self.tls.as_ref().map_or(0, |tls| tls.session.outgoing_bytes());
+        self.gather.len() + (self.flying.1 - self.flying.0) + sealed
     }
 
     /// Whether bytes may still be added.
     pub(super) fn takes_bytes(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Connecting)
+        matches!(self.phase, Phase::Open | Phase::Connecting | Phase::Shaking)
     }
 
-    /// Whether its owner still wants to hear of received bytes.
-    pub(super) fn delivers(&self) -> bool {
-        self.phase == Phase::Open
+    /// Whether received bytes still mean something: to its owner, or to its hand-shake.
+    pub(super) fn hears(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Shaking)
     }
 
     /// Puts a buffer away whose bytes are sent or lost.

@@ -33,3 +33,23 @@ pub(super) const LINGER: Duration = Duration::from_secs(3);
 
 /// How long a listener pauses when the process has no descriptor left for a connection.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Plaintext in one record of TLS: the most that there may be (RFC 8446 §5.1).
+pub(super) const TLS_RECORD_BYTES: usize = 1 << 14;
+
+/// Ciphertext of one connection that cannot be opened yet: a message of the hand-shake of the most that rustls joins (64 KiB), in
+/// records, and the record behind it.
+pub(super) const TLS_INCOMING_BYTES_MAX: usize = (64 << 10) + 2 * (TLS_RECORD_BYTES + 2048);
+
+const _: () = assert!(TLS_INCOMING_BYTES_MAX < SEND_QUEUE_BYTES_MAX);
+
+/// How long a hand-shake of TLS may take: two round trips of a satellite, lost and sent again, twice.
+pub const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+
+/// Hand-shakes of callers under way on a shard: a tenth of its connections, so that those who never finish theirs leave room for
+/// those who have.
+pub const HANDSHAKES_MAX: usize = CONNECTIONS_MAX / 10;
+
+/// Callers' first words that are read in one turn. Each costs a signature: 50 us with a key of P-256, 700 us with one of RSA 2048,
+/// and the messages of a turn wait for it.
+pub(super) const HELLOS_PER_TURN: u32 = 2;

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::limits::{ACCEPT_PAUSE, BACKLOG};
+use super::tls::Guard;
 use super::{ListenerTag, NetError};
 use crate::ring::{Op, Ring, Tag, What};
 
@@ -18,6 +19,7 @@ pub(super) struct Listeners {
 #[derive(Debug)]
 struct Listener {
     tag: ListenerTag,
+    guard: Guard,
     socket: Option<OwnedFd>,
     accept: Option<Op>,
 }
@@ -34,12 +36,13 @@ impl Listeners {
         ring: &mut Ring,
         address: SocketAddr,
         tag: ListenerTag,
+        guard: Guard,
     ) -> Result<SocketAddr, NetError> {
         let refused = |source| NetError::Listen { address, source };
         let socket = open(address).map_err(refused)?;
         let bound = socket.local_addr().map_err(refused)?;
         let index = self.all.len();
-        self.all.push(Listener { tag, socket: Some(socket.into()), accept: None });
+        self.all.push(Listener { tag, guard, socket: Some(socket.into()), accept: None });
         self.arm(ring, index);
         Ok(bound.as_socket().expect("a socket of an internet family has such an address"))
     }
@@ -54,8 +57,9 @@ impl Listeners {
         }
     }
 
-    pub(super) fn tag(&self, id: u64) -> ListenerTag {
-        self.all[index(id)].tag
+    pub(super) fn tag(&self, id: u64) -> (ListenerTag, Guard) {
+        let listener = &self.all[index(id)];
+        (listener.tag, listener.guard)
     }
 
     /// An accept was answered; arms it again when it was the last answer.

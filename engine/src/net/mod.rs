@@ -10,21 +10,27 @@
 //!
 //! Bounds are in [`limits`]. A peer that does not read is the owner's to notice ([`Sockets::queued_bytes`]), and is
 //! closed as too slow beyond a hard bound.
+//!
+//! A connection may have TLS ([`tls`]): its owner hears of it when the hand-shake is done, and of plain bytes only. Then `Sent` counts
+//! plaintext, and a byte only when the kernel has the whole of its record.
 
 mod carry;
 mod conn;
 mod faulty;
 pub mod limits;
 mod listeners;
+mod metrics;
 mod sockets;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 use std::io;
 use std::net::SocketAddr;
 
 pub use carry::{Carry, CarryFull};
 pub use conn::{CloseReason, ConnId, How};
+pub use metrics::TlsCounts;
 pub use sockets::Sockets;
 
 /// The owner's number for a listener; it comes back with every connection that the listener takes.
@@ -58,6 +64,24 @@ pub enum SocketEvent<'a> {
         tag: u64,
         /// Why.
         error: io::Error,
+    },
+    /// A caller's hand-shake of TLS failed: nobody was told of the connection, and it is gone.
+    HandshakeFailed {
+        /// Which listener.
+        listener: ListenerTag,
+        /// The connection; `None`: it never was one.
+        conn: Option<ConnId>,
+        /// Who called.
+        peer: SocketAddr,
+        /// Why.
+        error: tls::TlsError,
+    },
+    /// The first bytes of a plain connection, which were told just now, are TLS. Its protocol refuses them.
+    SpeaksTls {
+        /// The connection.
+        conn: ConnId,
+        /// Who is at its other end.
+        peer: SocketAddr,
     },
     /// Bytes came, in any split.
     Received {
@@ -105,6 +129,14 @@ pub enum NetError {
         address: SocketAddr,
         /// Why.
         source: io::Error,
+    },
+    /// A session of TLS cannot begin.
+    #[error("no TLS for a connection to {address}: {source}")]
+    Tls {
+        /// Where to.
+        address: SocketAddr,
+        /// Why.
+        source: tls::TlsError,
     },
     /// [`limits::CONNECTIONS_MAX`] connections are open.
     #[error("this shard has {} connections, the most that it takes", limits::CONNECTIONS_MAX)]

@@ -8,10 +8,16 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use core::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::conn::{Conn, Phase, Reading};
+mod secured;
+
+use super::conn::{Conn, Phase, Reading, Secured, Untold};
 use super::faulty::{Faulty, Piece};
-use super::limits::{CONNECT_WAIT, CONNECTIONS_MAX, LINGER, SEND_BYTES_MAX, SEND_QUEUE_BYTES_HARD};
+use super::limits::{
+    CONNECT_WAIT, CONNECTIONS_MAX, HELLOS_PER_TURN, LINGER, SEND_BYTES_MAX, SEND_QUEUE_BYTES_HARD,
+};
 use super::listeners::Listeners;
+use super::metrics::TlsCounts;
+use super::tls::{ClientTls, Guard, ServerTls};
 use super::{CloseReason, ConnId, How, ListenerTag, NetError, SocketEvent};
 use crate::faults::{Dice, SocketFaults};
 use crate::ring::{Chunk, Completion, Held, Ring, Tag, What};
@@ -31,6 +37,15 @@ pub struct Sockets {
     /// What the last event lent to the owner.
     lent: Option<Lent>,
     faulty: Option<Box<Faulty>>,
+    /// What callers' sessions begin with.
+    server_tls: Option<ServerTls>,
+    /// Callers whose first words wait for their turn.
+    hellos: VecDeque<ConnId>,
+    /// How many of them may still be read in this turn.
+    hellos_left: u32,
+    /// Callers whose hand-shake is under way.
+    shaking: usize,
+    counts: TlsCounts,
 }
 
 #[derive(Debug)]
@@ -50,8 +65,20 @@ impl Sockets {
         ring: &mut Ring,
         address: SocketAddr,
         tag: ListenerTag,
+        guard: Guard,
     ) -> Result<SocketAddr, NetError> {
-        self.listeners.add(ring, address, tag)
+        self.listeners.add(ring, address, tag, guard)
+    }
+
+    /// What callers' sessions begin with from now on.
+    pub(crate) fn secure(&mut self, tls: Option<ServerTls>) {
+        self.server_tls = tls;
+    }
+
+    /// What was counted about TLS.
+    #[must_use]
+    pub const fn tls_counts(&self) -> &TlsCounts {
+        &self.counts
     }
 
     pub(crate) fn stop_listening(&mut self, ring: &mut Ring) {
@@ -63,7 +90,10 @@ impl Sockets {
         ring: &mut Ring,
         address: SocketAddr,
         tag: u64,
+        tls: Option<&ClientTls>,
     ) -> Result<ConnId, NetError> {
+        let session = tls.map(ClientTls::session).transpose();
+        let session = session.map_err(|source| NetError::Tls { address, source })?;
         let refused = |source| NetError::Socket { address, source };
         let socket =
             Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).map_err(refused)?;
@@ -73,6 +103,7 @@ impl Sockets {
         let op = ring.connect(fd, address, CONNECT_WAIT, Tag { what: What::Connect, id: id.as_u64() });
         let conn = &mut self.conns[id.index()];
         (conn.connect, conn.connect_tag, conn.in_flight) = (Some(op), Some(tag), 1);
+        conn.tls = session.map(|session| Secured::new(session, Untold::Dialled));
         Ok(id)
     }
 
@@ -126,24 +157,37 @@ impl Sockets {
         let Some(conn) = self.conns.get_mut(id.index()).filter(|conn| conn.is(id)) else { return };
         match (how, conn.phase) {
             (How::AfterSending, Phase::Open) => {
-                conn.phase = Phase::Flushing;
-                conn.linger = Some(ring.timer(LINGER, Tag { what: What::Linger, id: id.as_u64() }));
-                if conn.reading == Reading::Paused {
-                    // Its end is to be noticed; what comes before it is thrown away.
-                    conn.reading = Reading::On;
-                    self.rearm.push(id);
+                if let Some(tls) = &mut conn.tls {
+                    tls.session.say_goodbye();
                 }
-                self.flushed(ring, id);
+                self.begin_flushing(ring, id);
             }
-            (How::AfterSending, Phase::Connecting) | (How::Now, _) => {
+            (How::AfterSending, Phase::Connecting | Phase::Shaking) | (How::Now, _) => {
                 self.reset(ring, id, CloseReason::Local)
             }
             (How::AfterSending, _) => {}
         }
     }
 
+    /// Sends what is left, and waits for the peer's end.
+    fn begin_flushing(&mut self, ring: &mut Ring, id: ConnId) {
+        let conn = &mut self.conns[id.index()];
+        conn.phase = Phase::Flushing;
+        conn.linger = Some(ring.timer(LINGER, Tag { what: What::Linger, id: id.as_u64() }));
+        if conn.reading == Reading::Paused {
+            // Its end is to be noticed; what comes before it is thrown away.
+            conn.reading = Reading::On;
+            self.rearm.push(id);
+        }
+        if self.conns[id.index()].tls.is_some() {
+            self.send(ring, id);
+        }
+        self.flushed(ring, id);
+    }
+
     /// Hands everything that gathered to the ring. The next turn of the ring submits it.
     pub(crate) fn flush(&mut self, ring: &mut Ring) {
+        self.hellos_left = HELLOS_PER_TURN;
         for id in core::mem::take(&mut self.rearm) {
             self.arm(ring, id);
         }
@@ -159,7 +203,9 @@ impl Sockets {
 
     /// Whether there is an event that no completion has to bring.
     pub(crate) fn has_events(&self) -> bool {
-        !self.pending.is_empty() || self.faulty.as_ref().is_some_and(|faulty| faulty.has_pieces())
+        !self.pending.is_empty()
+            || !self.hellos.is_empty()
+            || self.faulty.as_ref().is_some_and(|faulty| faulty.has_pieces())
     }
 
     /// The owner is through with the last event.
@@ -170,26 +216,52 @@ impl Sockets {
     }
 
     /// The next event that no completion has to bring.
-    pub(crate) fn next(&mut self) -> Option<SocketEvent<'static>> {
-        if let Some(event) = self.pending.pop_front() {
-            if let SocketEvent::Closed { conn, .. } | SocketEvent::ConnectFailed { conn, .. } = event {
-                self.free.push(conn.index);
-            }
-            return Some(event);
-        }
+    pub(crate) fn next(&mut self, ring: &mut Ring) -> Option<SocketEvent<'static>> {
         loop {
-            let (conn, piece) = self.faulty.as_mut()?.next()?;
-            if !self.conns[conn.index()].is(conn) || !self.conns[conn.index()].delivers() {
+            while let Some(event) = self.pending.pop_front() {
+                if let Some(event) = self.checked(event) {
+                    return Some(event);
+                }
+            }
+            if self.read_hello(ring) {
                 continue;
             }
-            return Some(match piece {
-                Piece::End => SocketEvent::Finished { conn },
+            let (conn, piece) = self.faulty.as_mut()?.next()?;
+            let asked = &self.conns[conn.index()];
+            if !asked.is(conn) || !asked.hears() {
+                continue;
+            }
+            match piece {
+                Piece::End if asked.tls.is_some() => self.tls_ended(ring, conn),
+                Piece::End => return Some(SocketEvent::Finished { conn }),
+                Piece::Bytes(bytes) if asked.tls.is_some() => {
+                    let heard = self.tls_receives(conn, &bytes);
+                    self.tls_heard(ring, conn, heard);
+                }
                 Piece::Bytes(bytes) => {
                     self.lent = Some(Lent::Bytes(bytes));
-                    SocketEvent::Received { conn, bytes: &[] }
+                    return Some(SocketEvent::Received { conn, bytes: &[] });
                 }
-            });
+            }
         }
+    }
+
+    /// An event that was pending, unless its connection does not tell any more; its place is free when it was its last.
+    fn checked(&mut self, event: SocketEvent<'static>) -> Option<SocketEvent<'static>> {
+        match event {
+            SocketEvent::Closed { conn, .. }
+            | SocketEvent::ConnectFailed { conn, .. }
+            | SocketEvent::HandshakeFailed { conn: Some(conn), .. } => self.free.push(conn.index),
+            SocketEvent::Received { conn, .. } => {
+                let opened = self.open(conn)?.tls.as_mut()?.session.take_opened();
+                self.lent = Some(Lent::Bytes(opened));
+            }
+            SocketEvent::Finished { conn } => {
+                self.open(conn)?;
+            }
+            _ => {}
+        }
+        Some(event)
     }
 
     /// Puts the bytes that an event speaks of into it.
@@ -224,6 +296,13 @@ impl Sockets {
                 }
                 None
             }
+            What::Handshake => {
+                let id = ConnId::from_u64(done.tag.id);
+                if self.conns[id.index()].is(id) && done.result.is_err_and(|error| expired(&error)) {
+                    self.handshake_expired(ring, id);
+                }
+                None
+            }
             What::Stall => {
                 let faulty = self.faulty.as_mut().expect("only faults stall");
                 faulty.stall_over(ConnId::from_u64(done.tag.id));
@@ -236,12 +315,16 @@ impl Sockets {
     }
 
     fn accepted(&mut self, ring: &mut Ring, done: Completion) -> Option<SocketEvent<'static>> {
-        let listener = self.listeners.tag(done.tag.id);
+        let (listener, guard) = self.listeners.tag(done.tag.id);
         self.listeners.answered(ring, done.tag.id, done.result.as_ref().err(), done.more);
         let Held::Socket(socket) = done.held else { return None };
         // Either fails when the peer is gone already: then there is nobody to tell.
         let peer = SockRef::from(&socket).peer_addr().ok()?.as_socket()?;
         SockRef::from(&socket).set_tcp_nodelay(true).ok()?;
+        if guard != Guard::Plain {
+            self.called(ring, socket, Untold::Called { listener, guard, peer });
+            return None;
+        }
         // A shard that is full closes at once: the peer sees a reset, and tries another node.
         let conn = self.begin(socket, Phase::Open)?;
         self.arm(ring, conn);
@@ -252,6 +335,11 @@ impl Sockets {
         let id = ConnId::from_u64(done.tag.id);
         let conn = &mut self.conns[id.index()];
         (conn.connect, conn.in_flight) = (None, conn.in_flight - 1);
+        if conn.tls.is_some() && conn.phase == Phase::Connecting && done.result.is_ok() {
+            self.begin_shaking(ring, id);
+            self.send(ring, id);
+            return None;
+        }
         let tag = conn.connect_tag.take().expect("a connection that is made has its owner's number");
         match (conn.phase, done.result) {
             (Phase::Connecting, Ok(_)) => {
@@ -303,11 +391,26 @@ impl Sockets {
     }
 
     fn delivered(&mut self, ring: &mut Ring, id: ConnId, chunk: Chunk) -> Option<SocketEvent<'static>> {
-        if !self.conns[id.index()].delivers() {
+        let conn = &mut self.conns[id.index()];
+        if !conn.hears() {
             ring.give_back(chunk);
             return None;
         }
         let Some(faulty) = &mut self.faulty else {
+            if conn.tls.is_some() {
+                let heard = self.tls_receives(id, ring.bytes(&chunk));
+                ring.give_back(chunk);
+                self.tls_heard(ring, id, heard);
+                return None;
+            }
+            if !conn.heard {
+                conn.heard = true;
+                if let Some(stranger) = self.speaks_tls(id, ring.bytes(&chunk)) {
+                    self.lent = Some(Lent::Chunk(chunk));
+                    self.pending.push_back(stranger);
+                    return Some(SocketEvent::Received { conn: id, bytes: &[] });
+                }
+            }
             self.lent = Some(Lent::Chunk(chunk));
             return Some(SocketEvent::Received { conn: id, bytes: &[] });
         };
@@ -327,8 +430,9 @@ impl Sockets {
         let conn = &mut self.conns[id.index()];
         conn.reading = Reading::Ended;
         match (conn.phase, &mut self.faulty) {
+            (Phase::Open | Phase::Shaking, Some(faulty)) => faulty.ends(id),
+            (Phase::Open | Phase::Shaking, None) if conn.tls.is_some() => self.tls_ended(ring, id),
             (Phase::Open, None) => return Some(SocketEvent::Finished { conn: id }),
-            (Phase::Open, Some(faulty)) => faulty.ends(id),
             (Phase::Lingering, _) => self.kill(ring, id, CloseReason::Local),
             _ => {}
         }
@@ -345,7 +449,10 @@ impl Sockets {
                 let count = usize::try_from(count).expect("32 bits fit");
                 conn.flying.0 += count;
                 conn.sent_total += u64::try_from(count).expect("a length fits");
-                let total = conn.sent_total;
+                let total = match &mut conn.tls {
+                    None => Some(conn.sent_total),
+                    Some(tls) => tls.session.sent(conn.flying.0),
+                };
                 if conn.flying.0 == conn.flying.1 {
                     conn.put_away(bytes)
                 } else {
@@ -357,7 +464,7 @@ impl Sockets {
                 self.send(ring, id);
                 self.flushed(ring, id);
                 // Also while the connection closes or dies: its owner must know of every byte that may have left.
-                Some(SocketEvent::Sent { conn: id, total })
+                total.map(|total| SocketEvent::Sent { conn: id, total })
             }
             Err(error) => {
                 conn.put_away(bytes);
@@ -384,7 +491,8 @@ impl Sockets {
 
     fn send(&mut self, ring: &mut Ring, id: ConnId) {
         let conn = &mut self.conns[id.index()];
-        if !conn.is(id) || !matches!(conn.phase, Phase::Open | Phase::Flushing) || conn.send.is_some() {
+        let sends = matches!(conn.phase, Phase::Open | Phase::Shaking | Phase::Flushing);
+        if !conn.is(id) || !sends || conn.send.is_some() {
             return;
         }
         if conn.queued_bytes() > SEND_QUEUE_BYTES_HARD {
@@ -402,11 +510,14 @@ impl Sockets {
         let tag = Tag { what: What::Send, id: id.as_u64() };
         conn.send = Some(ring.send(conn.raw_fd(), bytes, from..from + len, tag));
         conn.in_flight += 1;
+        if conn.tls.is_some() {
+            self.tls_sealed(ring, id);
+        }
     }
 
     fn arm(&mut self, ring: &mut Ring, id: ConnId) {
         let conn = &mut self.conns[id.index()];
-        let alive = matches!(conn.phase, Phase::Open | Phase::Flushing | Phase::Lingering);
+        let alive = matches!(conn.phase, Phase::Shaking | Phase::Open | Phase::Flushing | Phase::Lingering);
         if !conn.is(id) || !alive || conn.receive.is_some() || conn.reading != Reading::On {
             return;
         }
@@ -430,6 +541,10 @@ impl Sockets {
         if matches!(conn.phase, Phase::Free | Phase::Dying(_)) {
             return;
         }
+        if conn.phase == Phase::Shaking {
+            self.shaking_ends(id, reason);
+        }
+        let conn = &mut self.conns[id.index()];
         let reason = if conn.takes_bytes() { reason } else { CloseReason::Local };
         conn.phase = Phase::Dying(reason);
         let ops = [conn.connect, conn.receive, conn.send, conn.linger];
@@ -441,8 +556,12 @@ impl Sockets {
     fn let_go(&mut self, id: ConnId) {
         let conn = &mut self.conns[id.index()];
         if let (Phase::Dying(reason), 0) = (conn.phase, conn.in_flight) {
+            let last = match conn.tls.take() {
+                None => SocketEvent::Closed { conn: id, reason },
+                Some(tls) => tls.last_words(id, conn.connect_tag, reason),
+            };
             conn.bury();
-            self.pending.push_back(SocketEvent::Closed { conn: id, reason });
+            self.pending.push_back(last);
         }
     }
 

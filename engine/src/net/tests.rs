@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::limits::{CONNECTIONS_MAX, LINGER, SEND_QUEUE_BYTES_HARD};
+use super::tls::Guard;
 use super::{CloseReason, ConnId, How, ListenerTag, SocketEvent};
 use crate::faults::{Dice, Faults, SocketFaults};
 use crate::runtime::{ShardSeat, spawn_shards};
@@ -77,12 +78,14 @@ fn told(event: Event<'_>) -> Option<Told> {
         SocketEvent::Finished { conn } => Told::Finished(conn),
         SocketEvent::Sent { conn, total } => Told::Sent(conn, total),
         SocketEvent::Closed { conn, reason } => Told::Closed(conn, reason),
+        SocketEvent::HandshakeFailed { error, .. } => panic!("no TLS was asked for: {error}"),
+        SocketEvent::SpeaksTls { .. } => return None,
     })
 }
 
 /// Serves until `closes` connections are closed: sends back what it receives, and ends when the peer ends.
 async fn echo(mut io: ShardIo, address: mpsc::Sender<SocketAddr>, closes: usize) -> Vec<CloseReason> {
-    address.send(io.listen(ANYWHERE, TAG).unwrap()).unwrap();
+    address.send(io.listen(ANYWHERE, TAG, Guard::Plain).unwrap()).unwrap();
     let (mut reasons, mut received, mut sent) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     run(&mut io, |io, told| {
         match told {
@@ -182,8 +185,8 @@ fn a_connection_is_made_and_one_that_is_refused_says_so() {
         got
     });
     let (conn, heard) = on_shard(None, move |mut io| async move {
-        io.connect(gone, 8).unwrap();
-        let conn = io.connect(there, 9).unwrap();
+        io.connect(gone, 8, None).unwrap();
+        let conn = io.connect(there, 9, None).unwrap();
         // What is written before the connection stands leaves when it does.
         io.send_buffer(conn).unwrap().extend_from_slice(b"hello");
         let mut heard = Vec::new();
@@ -226,7 +229,7 @@ fn every_byte_that_the_kernel_took_is_told_before_the_end() {
         on_shard(None, move |mut io| {
             let tell = tell.clone();
             async move {
-                tell.send(io.listen(ANYWHERE, TAG).unwrap()).unwrap();
+                tell.send(io.listen(ANYWHERE, TAG, Guard::Plain).unwrap()).unwrap();
                 let mut counted = 0;
                 run(&mut io, |io, told| {
                     match told {
@@ -259,7 +262,7 @@ fn a_paused_connection_pushes_back_and_a_resumed_one_has_lost_nothing() {
         on_shard(None, move |mut io| {
             let (tell, resumed) = (tell.clone(), std::sync::Arc::clone(&resumed));
             async move {
-                tell.send(io.listen(ANYWHERE, TAG).unwrap()).unwrap();
+                tell.send(io.listen(ANYWHERE, TAG, Guard::Plain).unwrap()).unwrap();
                 let (mut conn, mut got, mut paused) = (None, Vec::new(), false);
                 loop {
                     io.turn().unwrap();
@@ -319,7 +322,7 @@ fn a_peer_that_does_not_read_is_closed_as_too_slow() {
         on_shard(None, move |mut io| {
             let tell = tell.clone();
             async move {
-                tell.send(io.listen(ANYWHERE, TAG).unwrap()).unwrap();
+                tell.send(io.listen(ANYWHERE, TAG, Guard::Plain).unwrap()).unwrap();
                 let mut closed = None;
                 run(&mut io, |io, told| {
                     match told {
@@ -350,7 +353,7 @@ fn a_peer_that_never_reads_does_not_keep_a_closing_connection() {
         on_shard(None, move |mut io| {
             let tell = tell.clone();
             async move {
-                tell.send(io.listen(ANYWHERE, TAG).unwrap()).unwrap();
+                tell.send(io.listen(ANYWHERE, TAG, Guard::Plain).unwrap()).unwrap();
                 let (mut closed, since) = (None, Instant::now());
                 run(&mut io, |io, told| {
                     match told {
@@ -385,7 +388,7 @@ fn a_listener_that_stopped_turns_callers_away_and_keeps_its_connections() {
         on_shard(None, move |mut io| {
             let tell = tell.clone();
             async move {
-                tell.send(io.listen(ANYWHERE, TAG).unwrap()).unwrap();
+                tell.send(io.listen(ANYWHERE, TAG, Guard::Plain).unwrap()).unwrap();
                 let mut closed = 0;
                 run(&mut io, |io, told| {
                     match told {
@@ -424,7 +427,7 @@ fn connections_beyond_the_bound_are_turned_away_and_places_are_used_again() {
         let mut failed = 0;
         for round in 0..3 {
             for tag in 0..100 {
-                io.connect(gone, round * 100 + tag).unwrap();
+                io.connect(gone, round * 100 + tag, None).unwrap();
             }
             run(&mut io, |_, told| {
                 assert!(matches!(told, Told::Failed(..)));

@@ -56,6 +56,8 @@ pub(crate) enum What {
     Connect,
     /// A connection that closes has had its time.
     Linger,
+    /// A hand-shake has had its time.
+    Handshake,
     /// A stall that a fault asked for is over.
     Stall,
     /// The write of an append.

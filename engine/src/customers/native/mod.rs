@@ -38,6 +38,8 @@ const SUBSCRIPTION: u64 = u64::MAX;
 /// One session. Lives on the shard that accepted its connection.
 #[derive(Debug)]
 pub(super) struct NativeSession {
+    /// The ports that its customer is told.
+    ports: Ports,
     /// The beginning of a frame that is not whole.
     input: Vec<u8>,
     stage: Stage,
@@ -55,6 +57,15 @@ pub(super) struct NativeSession {
     heard_at: Instant,
     /// Whether it was asked if it is there since it was heard.
     pinged: bool,
+}
+
+/// Which of a shard's ports a customer is told: those of the listeners by one of which it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ports {
+    /// Those without TLS.
+    Plain,
+    /// Those with it.
+    Tls,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +99,9 @@ impl Breach {
 
 impl NativeSession {
     /// A session that waits for its `Hello`.
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(super) const fn new(now: Instant, ports: Ports) -> Self {
         Self {
+            ports,
             input: Vec::new(),
             stage: Stage::New,
             unanswered: 0,
@@ -316,7 +328,10 @@ impl NativeSession {
             credits: settings.credits,
             node: settings.plan.node,
             partitions: settings.plan.partitions,
-            ports: settings.native_ports.clone(),
+            ports: match self.ports {
+                Ports::Plain => settings.native_ports.clone(),
+                Ports::Tls => settings.native_tls_ports.clone(),
+            },
         };
         welcome.write(cx.out);
         Ok(())

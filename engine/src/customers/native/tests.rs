@@ -52,6 +52,14 @@ fn open() -> Probe {
     probe
 }
 
+#[test]
+fn whoever_came_over_tls_is_told_the_ports_of_tls() {
+    let mut probe = Probe::connected(Protocol::NativeTls);
+    probe.send(&hello());
+    let out = probe.output();
+    assert_eq!(Welcome::read(only(&out)).unwrap().ports, [7801, 7802]);
+}
+
 fn only(bytes: &[u8]) -> Frame<'_> {
     let (frame, used) = Frame::split(bytes).unwrap().unwrap();
     assert_eq!(used, bytes.len(), "more than one frame");

@@ -1,0 +1,99 @@
+//! The node's certificates and keys: read as one, handed to the shards as one, and watched for their end.
+
+use core::time::Duration;
+use std::time::SystemTime;
+
+use crate::config::{Carrier, Config};
+use crate::net::tls::{Certificate, ClientTls, MaterialError, ServerTls};
+use crate::table::Table;
+
+use super::limits::CERTIFICATE_WARNING;
+
+/// All that sessions of TLS begin with. One for the node; another one after a reload.
+#[derive(Debug)]
+pub(crate) struct Secure {
+    /// For those who call; `None`: nobody is served with TLS.
+    pub(super) server: Option<ServerTls>,
+    /// For each carrier, in the order of the configuration.
+    pub(super) carriers: Vec<Option<ClientTls>>,
+    /// Whose certificates there are, and these.
+    certificates: Vec<(String, Certificate)>,
+}
+
+impl Secure {
+    /// Reads all files that a configuration names.
+    ///
+    /// # Errors
+    /// The first that is wrong, and how.
+    pub(crate) fn load(config: &Config) -> Result<Self, MaterialError> {
+        let server = config.tls.as_ref().map(ServerTls::load).transpose()?;
+        let load = |carrier: &Carrier| {
+            carrier.tls.as_ref().map(|files| ClientTls::load(&carrier.name, files)).transpose()
+        };
+        let carriers: Vec<_> = config.carriers.iter().map(load).collect::<Result<_, _>>()?;
+        let own = server.iter().map(|server| ("listen".to_owned(), server.certificate.clone()));
+        let shown = config.carriers.iter().zip(&carriers).filter_map(|(carrier, tls)| {
+            Some((format!("carrier {}", carrier.name), tls.as_ref()?.certificate.clone()?))
+        });
+        let certificates = own.chain(shown).collect();
+        Ok(Self { server, carriers, certificates })
+    }
+
+    /// Our certificates, each with what it is for: `listen`, or `carrier NAME`.
+    pub(super) fn certificates(&self) -> &[(String, Certificate)] {
+        &self.certificates
+    }
+
+    /// What an operator should know at a time since 1970 about certificates that are taken all the same.
+    pub(crate) fn warnings(&self, now: Duration) -> Vec<String> {
+        let day = Duration::from_secs(24 * 3600);
+        let warn = |(of, certificate): &(String, Certificate)| {
+            let until = certificate.valid_until_text();
+            if certificate.valid_from > now {
+                return Some(format!(
+                    "the certificate of {of} is not good before {}",
+                    certificate.valid_from_text()
+                ));
+            }
+            match certificate.left(now) {
+                Duration::ZERO => {
+                    Some(format!("the certificate of {of} is expired since {until}: nobody takes it"))
+                }
+                left if left < CERTIFICATE_WARNING => {
+                    let days = left.as_secs() / day.as_secs();
+                    Some(format!(
+                        "the certificate of {of} is good for {days} days more, until {until}: renew it"
+                    ))
+                }
+                _ => None,
+            }
+        };
+        self.certificates.iter().filter_map(warn).collect()
+    }
+
+    /// What has become different, for the operator.
+    pub(super) fn changes(&self, before: &Self) -> Vec<String> {
+        let changed =
+            self.certificates.iter().filter(|certificate| !before.certificates.contains(certificate));
+        changed
+            .map(|(of, certificate)| {
+                format!("tls: another certificate of {of}, good until {}", certificate.valid_until_text())
+            })
+            .collect()
+    }
+
+    /// The certificates for people.
+    pub(crate) fn table(&self) -> Option<Table> {
+        let mut table = Table::new(&["certificate", "names", "signed by", "good until"]);
+        for (of, certificate) in &self.certificates {
+            let names = certificate.names.join(", ");
+            table.row([of.clone(), names, certificate.issuer.clone(), certificate.valid_until_text()]);
+        }
+        (!self.certificates.is_empty()).then_some(table)
+    }
+}
+
+/// The time since 1970.
+pub(crate) fn today() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
