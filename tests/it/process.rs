@@ -48,5 +48,9 @@ mod pdu;
 mod programs;
 #[path = "process/stop.rs"]
 mod stop;
+#[path = "process/tls.rs"]
+mod tls;
+#[path = "process/tunnel.rs"]
+mod tunnel;
 #[path = "process/verdict.rs"]
 mod verdict;

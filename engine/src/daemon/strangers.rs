@@ -11,9 +11,16 @@ use crate::net::tls::TlsError;
 use super::desk;
 use super::limits::STRANGER_EVERY;
 
-/// When a shard last said so, and what it has not said since.
+/// What a shard says of them; each kind has its own second.
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
+    failed: Pace,
+    spoke_tls: Pace,
+}
+
+/// When something was last said, and what has not been said since.
+#[derive(Debug, Default)]
+struct Pace {
     quiet_until: Option<Instant>,
     unsaid: u64,
 }
@@ -26,14 +33,14 @@ impl Strangers {
             desk::SMPP => "smpp_tls",
             _ => "native_tls",
         };
-        if let Some(unsaid) = self.speaks(now) {
+        if let Some(unsaid) = self.failed.speaks(now) {
             tracing::warn!(event = "handshake-failed", listener, peer = %peer, %error, unsaid);
         }
     }
 
     /// Somebody spoke TLS on a plain connection: a caller, or a carrier.
     pub(super) fn spoke_tls(&mut self, now: Now, peer: SocketAddr, carrier: Option<&str>) {
-        let Some(unsaid) = self.speaks(now) else { return };
+        let Some(unsaid) = self.spoke_tls.speaks(now) else { return };
         match carrier {
             None => {
                 let advice = "this listener is a plain one; those of TLS are https, native_tls and smpp_tls";
@@ -45,7 +52,9 @@ impl Strangers {
             }
         }
     }
+}
 
+impl Pace {
     /// Whether to speak; then how much was not said since the last time.
     fn speaks(&mut self, now: Now) -> Option<u64> {
         if self.quiet_until.is_some_and(|until| now.mono < until) {
@@ -63,11 +72,11 @@ mod tests {
 
     #[test]
     fn a_line_a_second_and_the_rest_is_counted() {
-        let mut strangers = Strangers::default();
+        let mut pace = Pace::default();
         let at =
             |ms: u64| Now { mono: Instant(0).plus(core::time::Duration::from_millis(ms)), ..Now::default() };
-        assert_eq!(strangers.speaks(at(0)), Some(0));
-        assert_eq!((strangers.speaks(at(1)), strangers.speaks(at(999))), (None, None));
-        assert_eq!((strangers.speaks(at(1000)), strangers.speaks(at(2000))), (Some(2), Some(0)));
+        assert_eq!(pace.speaks(at(0)), Some(0));
+        assert_eq!((pace.speaks(at(1)), pace.speaks(at(999))), (None, None));
+        assert_eq!((pace.speaks(at(1000)), pace.speaks(at(2000))), (Some(2), Some(0)));
     }
 }

@@ -144,7 +144,7 @@ impl Customer {
     }
 
     /// Waits for a receipt, answers it, and gives its id.
-    fn receipt(&mut self) -> String {
+    pub(crate) fn receipt(&mut self) -> String {
         loop {
             if let Some(id) = self.told.pop_front() {
                 return id;
@@ -184,7 +184,7 @@ impl Customer {
         self.ask(ENQUIRE_LINK, Vec::new());
     }
 
-    fn unbind(mut self) {
+    pub(crate) fn unbind(mut self) {
         let answer = self.ask(UNBIND, Vec::new());
         assert_eq!(answer.command, UNBIND | RESPONSE);
         assert_eq!(self.stream.read(&mut [0]).ok(), Some(0), "the daemon closes what is unbound");

@@ -200,6 +200,11 @@ impl Lasting {
         Session::greet(address, credentials, SILENCE).expect("the daemon listens").map(Self)
     }
 
+    /// The port of each shard, as it was told.
+    pub(crate) fn ports(&self) -> &[u16] {
+        &self.0.ports
+    }
+
     /// Whether the daemon still answers on it.
     pub(crate) fn is_answered(&mut self) -> bool {
         let mut out = Vec::new();
@@ -218,6 +223,8 @@ impl Lasting {
 struct Session {
     stream: TcpStream,
     credits: usize,
+    /// The port of each shard.
+    ports: Vec<u16>,
     input: Vec<u8>,
 }
 
@@ -236,14 +243,15 @@ impl Session {
         Hello { version_min: 1, version_max: 1, account: &credentials.account, key: &credentials.key }
             .write(&mut hello);
         stream.write_all(&hello)?;
-        let mut session = Self { stream, credits: 0, input: Vec::new() };
+        let mut session = Self { stream, credits: 0, ports: Vec::new(), input: Vec::new() };
         let mut rejected = false;
         while session.credits == 0 && !rejected {
-            let mut credits = 0;
+            let (mut credits, mut ports) = (0, Vec::new());
             session.read(|frame| match frame.kind {
                 Kind::Welcome => {
                     let welcome = Welcome::read(frame).expect("the daemon's welcome can be read");
                     credits = usize::try_from(welcome.credits).expect("a u32");
+                    ports = welcome.ports;
                 }
                 Kind::Reject => {
                     println!("customer: rejected: {:?}", Reject::read(frame));
@@ -251,7 +259,7 @@ impl Session {
                 }
                 other => panic!("the daemon greets with a {other:?}"),
             })?;
-            session.credits = credits;
+            (session.credits, session.ports) = (credits, ports);
         }
         session.stream.set_read_timeout(Some(tick))?;
         Ok((!rejected).then_some(session))

@@ -23,20 +23,20 @@ fn run(args: &[&str]) -> Output {
 }
 
 /// What it printed, when it succeeded.
-fn printed(args: &[&str]) -> String {
+pub(crate) fn printed(args: &[&str]) -> String {
     let output = run(args);
     assert!(output.status.success(), "{args:?}: {output:?}");
     String::from_utf8(output.stdout).expect("it prints UTF-8")
 }
 
 /// Why it failed, when it did with this status.
-fn complaint(args: &[&str], status: i32) -> String {
+pub(crate) fn complaint(args: &[&str], status: i32) -> String {
     let output = run(args);
     assert_eq!(output.status.code(), Some(status), "{args:?}: {output:?}");
     String::from_utf8(output.stderr).expect("it prints UTF-8")
 }
 
-fn text_of(path: &Path) -> &str {
+pub(crate) fn text_of(path: &Path) -> &str {
     path.to_str().expect("a path of ours is UTF-8")
 }
 
