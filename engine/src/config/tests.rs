@@ -107,7 +107,7 @@ fn a_wrong_value_is_named_with_line_key_and_what_was_expected() {
 fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     assert_eq!(
         complaint_with("sender = \"Acme\"", "sender = \"Acme\"\nsendr = \"Acme\""),
-        "switchyard.toml:6: account.sendr: expected one of name, key, key_hash, keys, class, sender, open_messages, rate, smpp_password, \
+        "switchyard.toml:6: account.sendr: expected one of name, key, key_hash, keys, class, sender, open_messages, idempotency_keys, rate, smpp_password, \
          smpp_binds_max, smpp_window, smpp_receipts, smpp_keys, smpp_default_alphabet, smpp_priorities, found a key that is not known"
     );
     assert_eq!(

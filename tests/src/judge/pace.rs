@@ -101,11 +101,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_and_its_burst_pass_and_one_more_does_not() {
+    fn a_rate_and_its_burst_pass_and_two_more_at_once_do_not() {
         let even: Vec<_> = (0..100).map(|n| (WallMs(n * 100), 1)).collect();
         assert_eq!(excess(10, 1, &even), None);
-        let mut one_more = even;
-        one_more.push((WallMs(9_901), 2));
-        assert_eq!(excess(10, 1, &one_more), Some((WallMs(9_901), 1)));
+        let mut two_more = even;
+        two_more.push((WallMs(9_901), 2));
+        assert_eq!(excess(10, 1, &two_more), Some((WallMs(9_901), 2)));
     }
 }
