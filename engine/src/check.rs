@@ -369,7 +369,7 @@ mod tests {
             "16, about 16 to a shard",
             "127.0.0.1:7700, and shard by shard on 7701 to 7701",
             "a        transactional  A       any   any   any          1 in plain text",
-            "c        127.0.0.1:2775  1 in all, 1 a shard  64 a bind, 64 in all  100/s, 100/s a shard",
+            "c        127.0.0.1:2775  1 in all, 1 a shard  64 a bind, 64 in all  100/s",
             "+49151…     c",
             "all others  none: refused as no-route",
             "otp            5m        12h           0s          send again  12h5m      ",
