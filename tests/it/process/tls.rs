@@ -278,11 +278,11 @@ fn a_carrier_whose_certificate_is_wrong_is_not_bound_to_and_links_say_why() {
     show(stranger.server("good", Asks::Nothing));
     until("invalid peer certificate: ");
     show(papers.server("good", Asks::Certificate));
+    // That it wants one of ours comes behind the hand-shake in TLS 1.3, and may be lost with the connection.
     until("lost");
     show(papers.server("good", Asks::Nothing));
     until("\"state\":\"up\"");
     daemon.until_said("name it in tls_name");
-    daemon.until_said("it wants a certificate of ours; name one in tls_certificate and tls_key");
     let id = http::post(daemon.http, "/v1/messages", KEY, &json!({"to": TO, "text": "at last"}));
     let id = id.expect("it takes requests").json()["id"].as_str().expect("an id").to_owned();
     daemon.delivered(&id);
