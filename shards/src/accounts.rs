@@ -127,7 +127,7 @@ impl Accounts {
             return if drawn > 0 { Ok(Admission::Granted) } else { Err(Refusal::Rate) };
         }
         if entry.rate.admits(now, segments) {
-            entry.rate.take(now, segments);
+            entry.rate.take(segments);
             return Ok(Admission::Granted);
         }
         if self.awaiting >= AWAITING_RATE_MAX {

@@ -101,10 +101,10 @@ impl SharedRate {
     }
 
     /// Takes what [`SharedRate::admits`] said is there.
-    pub(crate) fn take(&mut self, now: Instant, segments: u8) {
+    pub(crate) fn take(&mut self, segments: u8) {
         match &mut self.place {
             _ if self.per_second.is_none() => {}
-            Place::Here(bucket) => bucket.take(now, segments),
+            Place::Here(bucket) => bucket.take(segments),
             Place::Owned(..) | Place::With(_) => self.left -= u32::from(segments),
         }
     }
@@ -253,7 +253,7 @@ mod tests {
                 }
                 let part = &mut parts[usize::from(own.0)];
                 while part.admits(now, 1) {
-                    part.take(now, 1);
+                    part.take(1);
                     *sent += 1;
                 }
                 if let Some(asked) = part.ask(own, 1, 1_000) {

@@ -83,7 +83,7 @@ impl Shard {
             *left -= 1;
             if self.attempt(at, (carrier, self.config.id, link, bind), waiting, parts) {
                 self.links[usize::from(link.0)].reserve(u32::from(segments));
-                self.carriers[place].rate.take(now.mono, segments);
+                self.carriers[place].rate.take(segments);
             }
         }
     }
