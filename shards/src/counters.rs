@@ -77,6 +77,7 @@ counters! {
     link_losses: Counter "switchyard_link_losses" ("", "") "Connections to carriers that ended or were not to be had.";
     session_faults: Counter "switchyard_link_faults" ("", "") "PDUs of carriers that could not be read or matched.";
     clock_jumps: Counter "switchyard_clock_jumps" ("", "") "Times when the wall clock was found more than a minute off.";
+    held_back: Counter "switchyard_customers_held_back" ("", "") "Times when customers were not read, since too much waited for the log.";
     snapshots: Counter "switchyard_snapshots" ("outcome", "published") "Snapshots of partitions.";
     snapshots_failed: Counter "switchyard_snapshots" ("outcome", "failed") "Snapshots of partitions.";
     snapshot_bytes: Counter "switchyard_snapshot_bytes" ("", "") "Bytes of the snapshots that were published.";
@@ -84,6 +85,7 @@ counters! {
     kept_messages: Gauge "switchyard_messages_kept" ("", "") "Messages in memory, open and over.";
     keys: Gauge "switchyard_keys" ("", "") "Idempotency keys that are remembered.";
     parked: Gauge "switchyard_receipts_parked" ("", "") "Receipts that wait for the response to which they belong.";
+    gathered_bytes: Gauge "switchyard_log_gathered_bytes" ("", "") "Bytes of records that wait for the batch in flight.";
     queued_otp: Gauge "switchyard_queue" ("class", "otp") "Messages that wait for a carrier's window.";
     queued_transactional: Gauge "switchyard_queue" ("class", "transactional") "Messages that wait for a carrier's window.";
     queued_notification: Gauge "switchyard_queue" ("class", "notification") "Messages that wait for a carrier's window.";

@@ -27,6 +27,12 @@ pub const ENTRY_BYTES_MAX: usize = 256 << 10;
 /// The room that is kept free in an open entry for records which cannot be refused: outcomes and receipts.
 pub const ENTRY_BYTES_RESERVED: usize = 64 << 10;
 
+/// Records that a shard gathers for its next batch before it wants no more submissions, in bytes for each partition: half of what a
+/// partition takes, so that customers wait in their sockets before one of them is refused.
+pub const GATHERED_BYTES_PER_PARTITION: usize = (ENTRY_BYTES_MAX - ENTRY_BYTES_RESERVED) / 2;
+/// The same for a whole shard, however many partitions it has: what one batch takes.
+pub const GATHERED_BYTES_MAX: usize = wal::limits::BATCH_BYTES_MAX;
+
 /// Early receipts that a partition parks; beyond, a carrier is asked to send its receipt again (`ESME_RX_T_APPN`).
 pub const PARKED_MAX: usize = 16_384;
 /// How long an early receipt is parked: longer than the longest response time-out.

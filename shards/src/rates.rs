@@ -51,6 +51,8 @@ pub(crate) struct SharedRate {
     /// Segments of the slice.
     left: u32,
     until: Instant,
+    /// Segments of earlier slices that the owner is to have back.
+    surplus: u32,
     /// The owner was asked and has not answered.
     asked: bool,
 }
@@ -78,7 +80,7 @@ impl SharedRate {
             () if owner == own => Place::Owned(bucket, VecDeque::new()),
             () => Place::With(owner),
         };
-        Self { per_second, place, left: 0, until: now, asked: false }
+        Self { per_second, place, left: 0, until: now, surplus: 0, asked: false }
     }
 
     /// The rate; `None`: no limit.
@@ -185,9 +187,13 @@ impl SharedRate {
         !matches!(self.place, Place::With(_))
     }
 
-    /// The owner has answered: a slice, or nothing.
+    /// The owner has answered: a slice, or nothing. What is left of earlier ones goes back unless all is one slice at most, or
+    /// tokens would gather here, slice by slice, while a lender or a disk is slow.
     pub(crate) fn handle_slice(&mut self, now: Instant, segments: u32) {
         self.asked = false;
+        if self.left + segments > self.slice_max() {
+            self.surplus += core::mem::take(&mut self.left);
+        }
         self.left += segments;
         self.until = now.plus(SLICE);
     }
@@ -201,11 +207,10 @@ impl SharedRate {
 
     /// Ends a slice whose time is over. Segments that the owner is to have back, if that is another shard.
     pub(crate) fn expire(&mut self, now: Instant) -> Option<(ShardId, u32)> {
-        if self.left == 0 || now < self.until {
-            return None;
-        }
-        let left = core::mem::take(&mut self.left);
+        let expired = if now < self.until { 0 } else { core::mem::take(&mut self.left) };
+        let left = core::mem::take(&mut self.surplus) + expired;
         match &mut self.place {
+            _ if left == 0 => None,
             Place::With(owner) => Some((*owner, left)),
             Place::Here(bucket) | Place::Owned(bucket, _) => {
                 bucket.give_back(left);
@@ -216,7 +221,8 @@ impl SharedRate {
 
     /// When it wants to be looked at again: a slice ends, or an asker's tokens are there.
     pub(crate) fn timeout(&self) -> Option<Instant> {
-        let ends = (self.left > 0).then_some(self.until);
+        let over = (self.surplus > 0).then_some(Instant(0));
+        let ends = over.or_else(|| (self.left > 0).then_some(self.until));
         let serves = match &self.place {
             Place::Owned(bucket, askers) => {
                 askers.front().map(|asker| bucket.ready_at(asker.need).unwrap_or(Instant(0)))
@@ -285,5 +291,15 @@ mod tests {
         bucket.handle_back(2);
         assert_eq!(bucket.draw(Instant(0), 5, 5), 5);
         assert_eq!(bucket.draw(Instant(0), 1, 1), 0);
+    }
+
+    #[test]
+    fn slices_do_not_gather_where_they_are_not_used() {
+        let mut part = SharedRate::new(Some(100), ShardId(0), ShardId(1), 2, Instant(0));
+        part.handle_slice(Instant(0), 2);
+        part.handle_slice(Instant(19 * MS), 2);
+        assert!(part.admits(Instant(19 * MS), 2) && !part.admits(Instant(19 * MS), 3));
+        assert_eq!(part.timeout(), Some(Instant(0)));
+        assert_eq!(part.expire(Instant(19 * MS)), Some((ShardId(0), 2)));
     }
 }

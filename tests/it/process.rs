@@ -30,6 +30,8 @@ mod disk;
 mod first;
 #[path = "process/golden.rs"]
 mod golden;
+#[path = "process/held.rs"]
+mod held;
 #[path = "process/http.rs"]
 mod http;
 #[path = "process/kill.rs"]

@@ -71,6 +71,8 @@ pub(crate) struct Swarm {
     pub(crate) intents_max: u64,
     /// Whether messages are forgotten while the run goes on.
     pub(crate) forgets: bool,
+    /// Whether all texts are short: then rates can be judged to a few segments.
+    pub(crate) is_brief: bool,
 }
 
 /// How a disk is.
@@ -118,7 +120,7 @@ impl Swarm {
         let shards = dice.within((1, 3));
         let forgets = !calm && dice.chance(150);
         let mut plan = plan(dice, calm, u16::try_from(shards).unwrap_or(1), forgets);
-        share(&mut Dice::stream(seed, "sharing"), calm, &mut plan);
+        let is_brief = share(&mut Dice::stream(seed, "sharing"), calm, &mut plan);
         let habits = plan.carriers.iter().map(|_| habits(dice, calm)).collect();
         // Drawn apart, so that worlds without it are what they were before there was such a fault.
         let mut turns = Vec::new();
@@ -144,6 +146,7 @@ impl Swarm {
             recipients: recipients(dice, plan.partitions),
             intents_max: dice.skewed((10, 120)),
             forgets,
+            is_brief,
             plan: Arc::new(plan),
         }
     }
@@ -211,8 +214,8 @@ fn plan(dice: &mut Dice, calm: bool, shards: u16, forgets: bool) -> Plan {
 }
 
 /// Fewer binds than cores, so that shards lend each other links, and rates that are low for so many shards. Drawn apart, so
-/// that worlds without them are what they were before there was such a thing.
-fn share(dice: &mut Dice, calm: bool, plan: &mut Plan) {
+/// that worlds without them are what they were before there was such a thing. Whether all texts are short.
+fn share(dice: &mut Dice, calm: bool, plan: &mut Plan) -> bool {
     for carrier in &mut plan.carriers {
         if dice.chance(400) {
             carrier.binds = Binds::OfNode(u16::try_from(dice.within((1, 2))).unwrap_or(1));
@@ -226,6 +229,7 @@ fn share(dice: &mut Dice, calm: bool, plan: &mut Plan) {
             account.rate = Some(dice.pick(&[1, 5, 40]));
         }
     }
+    dice.chance(400)
 }
 
 fn carrier(dice: &mut Dice, calm: bool, place: u64) -> Carrier {

@@ -22,6 +22,7 @@ use crate::shard_io::ShardIo;
 
 use super::archive::{Answer, Asked, Client, Outcome};
 use super::board::Board;
+use super::held::{Held, Piece};
 use super::parties::{Parties, Party};
 use super::secure::Secure;
 use super::strangers::Strangers;
@@ -75,6 +76,8 @@ pub(super) struct Desk {
     /// Why the last dial of each link failed.
     troubles: Vec<Option<String>>,
     strangers: Strangers,
+    /// What customers sent while too much waited for the log.
+    held: Held,
     /// Links whose session wanted no more bytes.
     paused: Vec<LinkId>,
     /// Output on its way from a session to a connection that has some already.
@@ -98,6 +101,7 @@ impl Desk {
             secure,
             troubles: Vec::new(),
             strangers: Strangers::default(),
+            held: Held::default(),
             paused: Vec::new(),
             scratch: Vec::new(),
             dials_failed: 0,
@@ -159,7 +163,11 @@ impl Desk {
             SocketEvent::Received { conn, bytes } => self.received(brain, now, conn, bytes),
             SocketEvent::Finished { conn } => match self.parties.party(conn) {
                 Some(Party::Customer) => {
-                    self.customers.handle_received_end(now, conn.as_u64(), &mut asking(brain, now));
+                    if self.held.holds() {
+                        self.held.keep(conn, Piece::End);
+                    } else {
+                        self.customers.handle_received_end(now, conn.as_u64(), &mut asking(brain, now));
+                    }
                     Then::Nothing
                 }
                 Some(Party::Link(_)) => Then::Close(conn, How::AfterSending),
@@ -172,6 +180,7 @@ impl Desk {
             SocketEvent::Closed { conn, reason } => {
                 match self.parties.remove(conn) {
                     Some(Party::Customer) => {
+                        self.held.forget(conn);
                         self.customers.handle_closed(now, conn.as_u64(), &mut asking(brain, now));
                     }
                     Some(Party::Link(link)) => {
@@ -188,9 +197,12 @@ impl Desk {
     fn received(&mut self, brain: &mut Shard, now: Now, conn: ConnId, bytes: &[u8]) -> Then {
         match self.parties.party(conn) {
             Some(Party::Customer) => {
-                let number = conn.as_u64();
-                self.customers.handle_received(now, number, bytes, &mut asking(brain, now));
-                if self.customers.wants_reading(number) { Then::Nothing } else { Then::Pause(conn) }
+                if self.held.holds() && !self.held.passes(conn, bytes) {
+                    self.held.keep(conn, Piece::Bytes(bytes.to_vec()));
+                    return Then::Pause(conn);
+                }
+                self.hear_customer(brain, now, conn, bytes);
+                if self.customers.wants_reading(conn.as_u64()) { Then::Nothing } else { Then::Pause(conn) }
             }
             Some(Party::Link(link)) => {
                 brain.handle_link(now, link, LinkInput::Received(bytes));
@@ -204,6 +216,31 @@ impl Desk {
         }
     }
 
+    fn hear_customer(&mut self, brain: &mut Shard, now: Now, conn: ConnId, bytes: &[u8]) {
+        self.customers.handle_received(now, conn.as_u64(), bytes, &mut asking(brain, now));
+        if !brain.wants_submissions() {
+            self.held.hold();
+        }
+    }
+
+    /// Goes on with what was kept, as far as the log keeps up, and reads on behind it.
+    fn hear_held(&mut self, brain: &mut Shard, io: &mut ShardIo, now: Now) {
+        while brain.wants_submissions() {
+            match self.held.next() {
+                Some((conn, Piece::Bytes(bytes))) => self.hear_customer(brain, now, conn, &bytes),
+                Some((conn, Piece::End)) => {
+                    self.customers.handle_received_end(now, conn.as_u64(), &mut asking(brain, now));
+                }
+                None => break,
+            }
+        }
+        while let Some(conn) = self.held.resume() {
+            if self.customers.wants_reading(conn.as_u64()) {
+                io.resume_reading(conn);
+            }
+        }
+    }
+
     fn tell_link(&self, brain: &mut Shard, now: Now, conn: ConnId, input: LinkInput<'_>) -> Then {
         if let Some(Party::Link(link)) = self.parties.party(conn) {
             brain.handle_link(now, link, input);
@@ -213,6 +250,9 @@ impl Desk {
 
     /// Gives the customers what the brain has for them, and the sockets what the customers have.
     pub(super) fn serve_customers(&mut self, brain: &mut Shard, io: &mut ShardIo, now: Now) {
+        if self.held.holds() {
+            self.hear_held(brain, io, now);
+        }
         while let Some(answer) = self.archive.poll() {
             self.tell_from_archive(now, answer);
         }
@@ -230,8 +270,10 @@ impl Desk {
             self.offer(io, now, number);
         }
         while let Some(number) = self.customers.poll_resume() {
-            if let Some(conn) = self.parties.numbered(number) {
-                io.resume_reading(conn);
+            match self.parties.numbered(number) {
+                Some(conn) if self.held.holds() => self.held.pause(conn),
+                Some(conn) => io.resume_reading(conn),
+                None => {}
             }
         }
         while let Some((number, ending)) = self.customers.poll_close() {

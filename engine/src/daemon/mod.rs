@@ -16,6 +16,7 @@ mod control;
 mod desk;
 mod directory;
 mod error;
+mod held;
 pub(crate) mod limits;
 mod lines;
 mod log;

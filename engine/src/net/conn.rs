@@ -42,7 +42,7 @@ impl ConnId {
         (self.generation as u64) << 32 | self.index as u64
     }
 
-    pub(super) fn from_u64(id: u64) -> Self {
+    pub(crate) fn from_u64(id: u64) -> Self {
         let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).expect("32 bits are left");
         Self { index: half(id), generation: half(id >> 32) }
     }

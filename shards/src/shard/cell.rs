@@ -167,9 +167,14 @@ impl Cell {
         group.last_index() + self.full.len() as u64 + u64::from(!self.open.is_empty())
     }
 
+    /// Bytes of records that are in no batch yet.
+    pub(crate) const fn gathered_bytes(&self) -> usize {
+        self.open.len() + self.full_bytes
+    }
+
     /// Whether a submission may be decided now: records that cannot be refused have room of their own.
     pub(crate) fn takes_submissions(&self) -> bool {
-        self.open.len() + self.full_bytes + ENTRY_BYTES_RESERVED < ENTRY_BYTES_MAX
+        self.gathered_bytes() + ENTRY_BYTES_RESERVED < ENTRY_BYTES_MAX
     }
 
     pub(crate) fn has_something_to_write(&self) -> bool {

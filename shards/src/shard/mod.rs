@@ -45,7 +45,7 @@ use crate::api::{Origin, Refusal, Reply};
 use crate::clock::RecordClock;
 use crate::counters::Counters;
 use crate::jitter::Jitter;
-use crate::limits::RAFT_TICK;
+use crate::limits::{GATHERED_BYTES_MAX, GATHERED_BYTES_PER_PARTITION, RAFT_TICK};
 use crate::plan::Plan;
 use crate::queue::{CarrierQueue, Waiting};
 use crate::rates::SharedRate;
@@ -128,6 +128,8 @@ pub struct Shard {
     next_transmit: usize,
     snapshots: Snapshots,
     log_room: LogRoom,
+    /// So much waits for the log that customers are not to be read.
+    holds_back: bool,
     phase: Phase,
 }
 
@@ -189,6 +191,7 @@ impl Shard {
             next_transmit: 0,
             snapshots: Snapshots::default(),
             log_room: LogRoom::Enough,
+            holds_back: false,
             phase: Phase::Recovering,
             plan,
         };
@@ -273,6 +276,23 @@ impl Shard {
     #[must_use]
     pub fn has_something_to_write(&self) -> bool {
         self.cells.iter().any(Cell::has_something_to_write)
+    }
+
+    /// Whether customers are to be read. Not while a disk is slower than they are: what is decided waits for the batch in
+    /// flight, and beyond a bound customers wait in their sockets, until half of it is left. With a full disk they are read, and
+    /// refused.
+    pub fn wants_submissions(&mut self) -> bool {
+        let gathered = if self.log_room == LogRoom::Enough { self.gathered_bytes() } else { 0 };
+        let most = (self.cells.len() * GATHERED_BYTES_PER_PARTITION).min(GATHERED_BYTES_MAX);
+        let holds_back = gathered > if self.holds_back { most / 2 } else { most };
+        self.counters.held_back += u64::from(holds_back && !self.holds_back);
+        self.holds_back = holds_back;
+        !holds_back
+    }
+
+    /// Bytes of records that are decided and in no batch yet.
+    pub(super) fn gathered_bytes(&self) -> usize {
+        self.cells.iter().map(Cell::gathered_bytes).sum()
     }
 
     /// The log is durable up to `lsn` ([`wal::Write::end`]): what waited for it leaves.

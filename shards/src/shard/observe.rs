@@ -23,6 +23,7 @@ impl Shard {
         self.counters.kept_messages = kept;
         self.counters.keys = keys;
         self.counters.parked = parked;
+        self.counters.gathered_bytes = self.gathered_bytes() as u64;
         self.counters.open_messages = self.open_messages as u64;
         self.counters.links = self.links.len() as u64;
         self.counters.links_up = self.links.iter().filter(|link| link.is_up).count() as u64;

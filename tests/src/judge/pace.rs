@@ -30,6 +30,8 @@ impl Judge {
             }
         }
         let plan = &swarm.plan;
+        // Also one that was never sent: the tokens of its turn went to others.
+        let longest = chronicle.messages.values().map(|life| u64::from(life.segments)).max().unwrap_or(0);
         let carriers = plan.carriers.iter().map(|carrier| {
             (carrier.name.as_str(), carrier.rate, by_carrier.remove(&carrier.id).unwrap_or_default())
         });
@@ -39,9 +41,11 @@ impl Judge {
         for (name, rate, mut passed) in carriers.chain(accounts) {
             let Some(rate) = rate.map(u64::from) else { continue };
             let slices = (rate / 50).max(1) * u64::from(plan.shards);
-            // A long message goes when its bucket is full, and is paid off afterwards: its segments come on top.
-            let longest = passed.iter().map(|&(_, segments)| segments).max().unwrap_or(0);
-            let burst = ((rate / 20).max(1) + slices) * lives.max(1) + longest;
+            // A long message goes when its bucket is full, and is paid off afterwards: its segments come on top. A restart
+            // forgets what is owed.
+            // Room that was lent is used when the borrower's disk has let its turn come: one loan to each.
+            let loans = u64::from(plan.shards - 1) * longest.max((rate / 50).max(1));
+            let burst = ((rate / 20).max(1) + slices + loans + longest) * lives.max(1);
             passed.sort_unstable();
             if let Some((when, over)) = excess(rate, burst, &passed) {
                 let what = format!("{name} has {rate} segments/s and {over} more went by {} ms", when.0);

@@ -169,7 +169,10 @@ impl World {
         let recipient = self.swarm.recipients[dice.index(self.swarm.recipients.len())].clone();
         let class = dice.pick(&Class::ALL);
         let has_key = dice.chance(850);
-        let repetitions = if dice.chance(150) { dice.index(60) + 17 } else { dice.index(4) + 1 };
+        let repetitions = match dice.chance(150) {
+            true if !self.swarm.is_brief => dice.index(60) + 17,
+            _ => dice.index(4) + 1,
+        };
         let is_wide = dice.chance(100);
         let calm = self.swarm.mode == crate::swarm::Mode::Calm;
         let validity_ms = (!calm && dice.chance(300)).then(|| dice.within((1_000, 6_000)));

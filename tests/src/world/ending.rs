@@ -244,8 +244,9 @@ impl World {
             self.sights.fates[Fate::ALL.iter().position(|fate| *fate == last.fate).unwrap_or(0)] += 1;
             self.sights.doubts += life.doubts.len() as u64;
             let late = last.at.0.saturating_sub(life.deadline.0);
-            let excuse_ms =
-                (self.excuse + self.swarm.clock_slack()) / MS * 3 / 2 + 1_500 + self.swarm.disk.slow / MS;
+            // A restart forgets a fate whose sync was slow, and decides it again when a home is elected.
+            let turns = (1_500 + self.swarm.disk.slow / MS) * (1 + self.sights.deaths);
+            let excuse_ms = (self.excuse + self.swarm.clock_slack()) / MS * 3 / 2 + turns;
             if late > excuse_ms {
                 let what =
                     format!("{id} ended {late} ms after its deadline; {excuse_ms} are excused: {life:?}");
