@@ -78,9 +78,9 @@ pub const LOAN_SEGMENTS_MAX: u32 = 64;
 
 /// Every which pick of a link goes to the least urgent class that waits: the guaranteed share, one in sixteen.
 pub const LEAST_URGENT_EVERY: u32 = 16;
-/// Segments that an account may send in its turn within a class. A turn of less would go round the accounts for every long
-/// message; of more, a waiting account would feel it on a slow link.
-pub const QUANTUM_SEGMENTS: u32 = 8;
+/// Segments that an account may send in its turn within a class. With one, a long message would go round the accounts once for each
+/// of its segments; of more, a waiting account feels it on a slow link.
+pub const QUANTUM_SEGMENTS: u32 = 2;
 /// The most attempts that one turn decides, so that a long queue does not delay the answers of the turn.
 pub const DISPATCH_PER_TURN_MAX: usize = 4_096;
 

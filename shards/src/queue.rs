@@ -8,7 +8,9 @@
 //!
 //! Turns are by deficit round robin (Shreedhar and Varghese, 1995), counted in segments: an account whose turn comes may send
 //! [`QUANTUM_SEGMENTS`] more, and what it does not use in a turn that ends for want of credit it keeps for the next. So an
-//! account with a long queue does not delay one with a short queue, and long messages count as what they cost.
+//! account with a long queue does not delay one with a short queue, and long messages count as what they cost. An account that
+//! comes with nothing waiting goes before the turns of the others, once (as new flows in RFC 8290 §4.2): who sends less than its
+//! share does not wait for those who send more.
 
 use std::collections::VecDeque;
 
@@ -40,7 +42,9 @@ pub(crate) struct CarrierQueue {
 struct ClassQueue {
     /// By the account's place.
     accounts: Vec<AccountQueue>,
-    /// Accounts of which something waits; the first has its turn.
+    /// Accounts that had nothing to send until now; they go first, once.
+    fresh: VecDeque<u16>,
+    /// The others; the first has its turn.
     turns: VecDeque<u16>,
     len: usize,
 }
@@ -51,6 +55,9 @@ struct AccountQueue {
     waiting: VecDeque<Waiting>,
     /// Segments that it may still send in this turn.
     credit: u32,
+    /// Whether it is fresh or has its turns. Also for one round after its last message, so that whoever sends one message at a
+    /// time is not fresh each time.
+    is_listed: bool,
 }
 
 impl ClassQueue {
@@ -65,8 +72,9 @@ impl ClassQueue {
     fn push(&mut self, waiting: Waiting) {
         let account = self.account(waiting.account);
         account.waiting.push_back(waiting);
-        if account.waiting.len() == 1 {
-            self.turns.push_back(waiting.account);
+        if !core::mem::replace(&mut account.is_listed, true) {
+            account.credit = QUANTUM_SEGMENTS;
+            self.fresh.push_back(waiting.account);
         }
         self.len += 1;
     }
@@ -76,40 +84,46 @@ impl ClassQueue {
         let account = self.account(waiting.account);
         account.credit += u32::from(waiting.segments);
         account.waiting.push_front(waiting);
-        if account.waiting.len() == 1 {
-            self.turns.push_front(waiting.account);
+        if !core::mem::replace(&mut account.is_listed, true) {
+            self.fresh.push_front(waiting.account);
         }
         self.len += 1;
     }
 
     fn pop(&mut self) -> Option<Waiting> {
-        loop {
-            let turn = *self.turns.front()?;
+        while self.len > 0 {
+            let is_fresh = !self.fresh.is_empty();
+            let list = if is_fresh { &mut self.fresh } else { &mut self.turns };
+            let turn = *list.front().expect("an account is listed while something waits");
             let account = &mut self.accounts[usize::from(turn)];
-            let next = *account.waiting.front().expect("an account has its turn while something waits");
-            let cost = u32::from(next.segments);
-            if account.credit < cost {
-                account.credit += QUANTUM_SEGMENTS;
-                self.turns.rotate_left(1);
-                continue;
-            }
-            account.credit -= cost;
-            account.waiting.pop_front();
-            if account.waiting.is_empty() {
+            match account.waiting.front().copied() {
+                Some(next) if account.credit >= u32::from(next.segments) => {
+                    account.credit -= u32::from(next.segments);
+                    account.waiting.pop_front();
+                    self.len -= 1;
+                    return Some(next);
+                }
                 // What is saved up is for messages that wait, not for later.
-                account.credit = 0;
-                self.turns.pop_front();
+                None if !is_fresh => {
+                    self.turns.pop_front();
+                    (account.credit, account.is_listed) = (0, false);
+                }
+                waits => {
+                    account.credit = if waits.is_some() { account.credit + QUANTUM_SEGMENTS } else { 0 };
+                    list.pop_front();
+                    self.turns.push_back(turn);
+                }
             }
-            self.len -= 1;
-            return Some(next);
         }
+        None
     }
 
     fn drain(&mut self) -> impl Iterator<Item = Waiting> {
+        self.fresh.clear();
         self.turns.clear();
         self.len = 0;
         self.accounts.iter_mut().flat_map(|account| {
-            account.credit = 0;
+            (account.credit, account.is_listed) = (0, false);
             account.waiting.drain(..)
         })
     }
@@ -200,6 +214,37 @@ mod tests {
         let [noisy, first, second] = sent;
         assert!(first.abs_diff(second) <= QUANTUM_SEGMENTS, "{sent:?}");
         assert!(noisy.abs_diff(first) <= QUANTUM_SEGMENTS + 3, "{sent:?}");
+    }
+
+    #[test]
+    fn who_sends_less_than_its_share_does_not_wait_for_who_sends_more() {
+        let mut queue = CarrierQueue::default();
+        (0..1_000).for_each(|slot| queue.push(Class::Otp, waiting(0, slot, 1)));
+        let mut waits = Vec::new();
+        for slot in 0..20 {
+            // Now and then one comes, far less often than there is a turn.
+            (0..2 * QUANTUM_SEGMENTS).for_each(|_| assert_eq!(queue.pop().unwrap().account, 0));
+            queue.push(Class::Otp, waiting(1, slot, 1));
+            waits.push((0..100).position(|_| queue.pop().unwrap().account == 1).unwrap());
+        }
+        assert_eq!(waits, [0; 20]);
+    }
+
+    #[test]
+    fn who_always_has_one_message_is_not_always_fresh() {
+        let mut queue = CarrierQueue::default();
+        (0..1_000).for_each(|slot| queue.push(Class::Otp, waiting(0, slot, 1)));
+        queue.push(Class::Otp, waiting(1, 0, 1));
+        let mut sent = [0_u32; 2];
+        for slot in 1..=400 {
+            let next = queue.pop().unwrap();
+            sent[usize::from(next.account)] += 1;
+            if next.account == 1 {
+                queue.push(Class::Otp, waiting(1, slot, 1));
+            }
+        }
+        let [noisy, other] = sent;
+        assert!(noisy.abs_diff(other) <= 2 * QUANTUM_SEGMENTS, "{sent:?}");
     }
 
     #[test]

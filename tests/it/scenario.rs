@@ -160,3 +160,33 @@ fn seeds_of_every_kind_of_world_keep_all_promises() {
     assert!(report.failures.is_empty(), "{:?}", report.failures);
     assert!(report.sights.doubts > 0 && report.sights.deaths > 0 && report.sights.replays > 0);
 }
+
+/// Two accounts share what a carrier takes, over two shards. One sends its half of that, or ten times its half; the other a tenth.
+#[test]
+fn an_account_at_ten_times_its_share_does_not_slow_another() {
+    /// Segments a second that the carrier takes.
+    const RATE: usize = 2_000;
+    /// Messages of the quiet account, one in each step.
+    const MESSAGES: usize = 1_000;
+    let step = Duration::from_secs(10) / u32::try_from(RATE).expect("it fits");
+    let p99_beside = |noisy_each_step: usize| {
+        let story = Story::calm(12).customers(2).plan(|plan| {
+            plan.shards = 2;
+            plan.carriers[0].rate = u32::try_from(RATE).ok();
+            plan.carriers[0].window_pdus = 1_000;
+            plan.accounts[1].open_messages_max = 500;
+        });
+        let mut world = story.begin();
+        for _ in 0..MESSAGES {
+            world.submit(1, Class::Transactional);
+            world.submit_as(1, noisy_each_step, Class::Transactional);
+            world.run_for(step);
+        }
+        world.run_for(seconds(1));
+        let delays = world.delays(0);
+        assert_eq!(delays.len(), MESSAGES, "all arrived");
+        delays[MESSAGES * 99 / 100]
+    };
+    let (share, ten) = (p99_beside(5), p99_beside(50));
+    assert!(ten <= share + share / 10, "{ten:?} beside ten times the share, {share:?} beside one");
+}

@@ -53,6 +53,7 @@ impl Story {
             slow: 0,
             fail_per_mille: 0,
             snapshots: Snapshots { every_bytes: 1 << 20, piece_bytes: 300 },
+            prepare: (MS, 2 * MS),
             no_room_per_mille: 0,
             again_per_mille: 0,
         };
@@ -75,6 +76,14 @@ impl Story {
                 carrier.response_timeout = Duration::from_secs(2);
             }
         })
+    }
+
+    /// So many customers, each with an account of its own.
+    #[must_use]
+    pub fn customers(mut self, count: usize) -> Self {
+        let model = self.swarm.customers[0];
+        self.swarm.customers = (0..count).map(|account| CustomerTraits { account, ..model }).collect();
+        self
     }
 
     /// So many carriers, in the order of the routes.
@@ -127,12 +136,25 @@ impl Story {
 impl Stage {
     /// The customer submits so many messages of a class, each of one segment.
     pub fn submit(&mut self, count: usize, class: Class) {
-        (0..count).for_each(|_| self.world.submit_by_hand(class, 1));
+        (0..count).for_each(|_| self.world.submit_by_hand(0, class, 1));
+    }
+
+    /// Another customer than the first submits so many messages of a class, each of one segment.
+    pub fn submit_as(&mut self, customer: usize, count: usize, class: Class) {
+        (0..count).for_each(|_| self.world.submit_by_hand(customer, class, 1));
+    }
+
+    /// How long a customer's messages took to a carrier, those that arrived, the quickest first.
+    #[must_use]
+    pub fn delays(&self, customer: usize) -> Vec<Duration> {
+        let mut delays: Vec<_> = self.world.judge.delays(customer).collect();
+        delays.sort_unstable();
+        delays
     }
 
     /// The customer submits a message of several segments.
     pub fn submit_long(&mut self, class: Class) {
-        self.world.submit_by_hand(class, 60);
+        self.world.submit_by_hand(0, class, 60);
     }
 
     /// Time passes.

@@ -83,6 +83,8 @@ pub(crate) struct DiskTraits {
     pub(crate) slow: u64,
     pub(crate) fail_per_mille: u64,
     pub(crate) snapshots: Snapshots,
+    /// How long the next segment takes to be made.
+    pub(crate) prepare: (u64, u64),
     /// Pieces of snapshots, and segments, for which there is no room.
     pub(crate) no_room_per_mille: u64,
     /// Files of released segments that are used again.
@@ -305,6 +307,7 @@ fn disk(dice: &mut Dice, calm: bool) -> DiskTraits {
             every_bytes: dice.pick(&[16 << 10, 64 << 10, 256 << 10, 1 << 20, 1 << 40]),
             piece_bytes: dice.pick(&[300, 300, 2 << 10, 64 << 10]),
         },
+        prepare: (MS, 300 * MS),
         no_room_per_mille: if has(dice, 150) { dice.within((50, 500)) } else { 0 },
         again_per_mille: dice.pick(&[0, 500, 1_000]),
     }

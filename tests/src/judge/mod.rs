@@ -10,6 +10,7 @@ mod order;
 mod pace;
 mod verdicts;
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use shards::api::{Fate, FateEvent, Refusal};
@@ -83,6 +84,8 @@ pub(crate) struct Passage {
     handed: Vec<Lsn>,
     /// Copies that a carrier took.
     pub(crate) taken: u32,
+    /// When a carrier took it for the first time.
+    pub(crate) first_taken: Option<u64>,
     /// Copies that a carrier refused for good.
     pub(crate) refused_for_good: u32,
     /// Final states in receipts about it.
@@ -144,14 +147,25 @@ impl Judge {
         self.passages.entry((parcel.nonce, parcel.part)).or_default()
     }
 
+    /// How long each message of an account took from its customer to a carrier, those that arrived.
+    pub(crate) fn delays(&self, account: usize) -> impl Iterator<Item = Duration> {
+        self.passages.iter().filter_map(move |((nonce, part), passage)| {
+            let intent = self.intent(*nonce);
+            let sent = intent.first_sent.filter(|_| intent.account == account && *part == 0)?;
+            Some(Duration::from_nanos(passage.first_taken? - sent))
+        })
+    }
+
     /// The kernel has a whole submission.
     pub(crate) fn handed(&mut self, parcel: Parcel, durable: Lsn) {
         self.passage(parcel).handed.push(durable);
     }
 
     /// A carrier has one and will bring it on.
-    pub(crate) fn taken(&mut self, parcel: Parcel) {
-        self.passage(parcel).taken += 1;
+    pub(crate) fn taken(&mut self, at: u64, parcel: Parcel) {
+        let passage = self.passage(parcel);
+        passage.taken += 1;
+        passage.first_taken.get_or_insert(at);
     }
 
     pub(crate) fn refused_for_good(&mut self, parcel: Parcel) {

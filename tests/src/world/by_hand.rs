@@ -8,11 +8,12 @@ use crate::judge::Intent;
 use crate::parcel;
 
 impl World {
-    /// The first customer submits, with a key.
-    pub(crate) fn submit_by_hand(&mut self, class: Class, repetitions: usize) {
+    /// A customer submits, with a key.
+    pub(crate) fn submit_by_hand(&mut self, customer: usize, class: Class, repetitions: usize) {
+        let account = self.customers[customer].traits.account;
         let recipient = self.swarm.recipients[self.judge.intents.len() % self.swarm.recipients.len()].clone();
         let nonce = self.judge.intend(|nonce| Intent {
-            account: 0,
+            account,
             recipient: recipient.parse().expect("drawn from digits"),
             key: Some(format!("story-{nonce}")),
             text: parcel::text_of(nonce, repetitions, false),
@@ -25,7 +26,7 @@ impl World {
             acked: None,
             refused: None,
         });
-        self.submit(0, nonce);
+        self.submit(customer, nonce);
     }
 
     pub(crate) fn die_by_hand(&mut self, crash: Crash) {

@@ -113,7 +113,7 @@ impl World {
         let number = self.carriers[carrier].name(parcel.recipient);
         let response_id = self.carriers[carrier].response_id(number);
         if treatment.answer.takes() {
-            self.judge.taken(parcel);
+            self.judge.taken(self.now, parcel);
             self.sights.taken += 1;
         }
         let answer = |status: CommandStatus, id: Vec<u8>| Some(Act::Answer { conn, sequence, status, id });

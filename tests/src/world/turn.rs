@@ -223,7 +223,7 @@ impl World {
         let header = state.log.segment_header(seq);
         let again = self.dice.disk.chance(self.swarm.disk.again_per_mille);
         self.node.disks[core].prepare(seq, &header, recover::layout().segment_bytes(), again);
-        let took = self.dice.disk.skewed((MS, 300 * MS));
+        let took = self.dice.disk.skewed(self.swarm.disk.prepare);
         let fails = self.is_full();
         self.queue.at(self.now + took, Event::Prepared { life: self.node.life, core, seq, fails });
     }
