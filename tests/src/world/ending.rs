@@ -158,7 +158,8 @@ impl World {
         for (customer, nonce) in self.probes.clone() {
             let intent = self.judge.intent_mut(nonce);
             let is_due = intent.acked.is_none() && self.customers[customer].is_idle();
-            let again = |refusal: Refusal| matches!(refusal.retry(), Retry::Later(_));
+            // Elsewhere is nowhere in a world of one node.
+            let again = |refusal: Refusal| refusal.retry() != Retry::Never;
             if is_due && intent.refused.take().is_some_and(again) {
                 self.submit(customer, nonce);
             }
