@@ -5,7 +5,7 @@
 //! [`net`], [`files`], [`ring`] and [`runtime`]; [`faults`] breaks them for tests; [`sandbox`] is the carrier for newcomers.
 //!
 //! For whoever runs it: [`check`] says what a configuration means, [`host`] what the machine gives, [`admin`] what a running
-//! daemon and its logs hold; [`key`] makes an account's key, [`logging`] writes the daemon's own lines, [`table`] lays out the
+//! daemon and its logs hold; [`key`] and [`password`] make an account's secrets, [`logging`] writes the daemon's own lines, [`table`] lays out the
 //! answers.
 
 pub mod admin;
@@ -19,6 +19,7 @@ pub mod host;
 pub mod key;
 pub mod logging;
 pub mod net;
+pub mod password;
 pub mod ring;
 pub mod runtime;
 pub mod sandbox;

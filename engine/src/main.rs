@@ -12,6 +12,7 @@ use engine::daemon::{self, DaemonError, ServeOptions};
 use engine::host::{self, Weight};
 use engine::key::NewKey;
 use engine::logging::LogFormat;
+use engine::password::NewPassword;
 
 /// The allocator of the whole program: threads that allocate on one core and free on another are what it is good at.
 #[global_allocator]
@@ -39,6 +40,12 @@ enum Command {
     Ctl(ctl::Ctl),
     /// Makes a key for an account: prints the key, and the line with its hash for the configuration.
     Key,
+    /// Makes a password for an SMPP customer: prints it, and the line with its hash for the configuration.
+    Password {
+        /// Hashes the password on the first line of standard input instead, and prints the line for the configuration alone.
+        #[arg(long)]
+        stdin: bool,
+    },
 }
 
 #[derive(Debug, Default, Args)]
@@ -76,7 +83,9 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve(options),
         Command::Check(options) => check(options),
         Command::Ctl(options) => ctl::run(options),
-        Command::Key => key(),
+        Command::Key => made(NewKey::make().map(|key| key.to_text())),
+        Command::Password { stdin: false } => made(NewPassword::make().map(|password| password.to_text())),
+        Command::Password { stdin: true } => hash_of_stdin(),
     }
 }
 
@@ -107,14 +116,25 @@ fn check(options: Check) -> ExitCode {
     if fatal { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn key() -> ExitCode {
-    match NewKey::make() {
-        Ok(key) => {
-            say(&key.to_text());
+fn hash_of_stdin() -> ExitCode {
+    let mut line = String::new();
+    if let Err(error) = io::stdin().read_line(&mut line) {
+        eprintln!("switchyard: standard input cannot be read: {error}");
+        return ExitCode::FAILURE;
+    }
+    let password = line.trim_end_matches(['\n', '\r']);
+    made(NewPassword::of(password).map(|password| password.to_text()))
+}
+
+/// Prints what was made of the system's randomness.
+fn made(text: io::Result<String>) -> ExitCode {
+    match text {
+        Ok(text) => {
+            say(&text);
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("switchyard: the system has no randomness: {error}");
+            eprintln!("switchyard: nothing was made: {error}");
             ExitCode::FAILURE
         }
     }

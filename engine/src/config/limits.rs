@@ -47,7 +47,16 @@ pub(crate) const SYSTEM_TYPE_BYTES_MAX: usize = 12;
 /// The most binds of one account on a node: beyond it a customer wants a window, not another bind.
 pub(crate) const SMPP_BINDS_MAX: u64 = 1024;
 
-/// The same, when the configuration does not say: four machines with a spare each.
+/// The most passwords of one account: each that is hashed and not the one costs a bind 20 ms.
+pub(crate) const SMPP_PASSWORDS_MAX: usize = 4;
+
+/// The most networks from which an account may bind: its sites, with both versions of IP.
+pub(crate) const SMPP_NETWORKS_MAX: usize = 64;
+
+/// The most words that an account may say of its system: a few programs.
+pub(crate) const SMPP_SYSTEM_TYPES_MAX: usize = 16;
+
+/// The most binds of one account, when the configuration does not say: four machines with a spare each.
 pub(crate) const SMPP_BINDS_DEFAULT: u32 = 8;
 
 /// Unanswered submissions of a customer's bind, when the configuration does not say: what the largest carriers grant.
@@ -125,4 +134,8 @@ const _: () =
 const _: () =
     assert!(wal::limits::SEGMENT_BYTES_MIN <= 1 << 20, "a segment of one MiB is one that the log takes");
 const _: () = assert!(RESPONSE_TIMEOUT_MAX.as_secs() < shards::limits::PARKED_WAIT.as_secs());
+const _: () = assert!(
+    SMPP_PASSWORDS_MAX * 2 <= crate::customers::limits::SMPP_KNOWN_PASSWORDS_MAX,
+    "a rotation forgets no password that is known"
+);
 const _: () = assert!(NAME_BYTES_MAX <= 255 && KEY_BYTES_MIN < KEY_BYTES_MAX);

@@ -14,6 +14,7 @@ mod plan;
 mod section;
 mod sections;
 mod secured;
+mod smpp;
 mod types;
 mod value;
 
@@ -30,9 +31,11 @@ pub use types::{
     Node, SmppAccess,
 };
 
+pub(crate) use limits::PASSWORD_BYTES_MAX;
 pub(crate) use types::{word_of_ids, word_of_sign};
 pub(crate) use value::show_duration;
 
+use crate::customers::passwords::Password;
 use section::{Section, Source};
 
 impl Config {
@@ -59,6 +62,24 @@ impl Config {
             )
         };
         let mut warnings: Vec<String> = self.accounts.iter().filter(plain).map(told).collect();
+        for account in &self.accounts {
+            let passwords = account.smpp.iter().flat_map(|smpp| &smpp.passwords);
+            let advice = |what: &str| {
+                format!(
+                    "account {}: {what}: make one with `switchyard password` and write its smpp_password_hash instead",
+                    account.name
+                )
+            };
+            for password in passwords {
+                match password {
+                    Password::Plain(_) => warnings.push(advice("SMPP password in plain text")),
+                    Password::Hashed(hash) if hash.is_cheap() => {
+                        warnings.push(advice("the hash of the SMPP password costs little to guess"));
+                    }
+                    Password::Hashed(_) => {}
+                }
+            }
+        }
         if self.tls.is_some() && !self.listen.has_tls() {
             warnings.push(
                 "tls: nobody is served with it: set listen.https, listen.native_tls or listen.smpp_tls"

@@ -11,7 +11,8 @@ use super::error::ConfigError;
 use super::value::Parsed;
 
 /// Keys whose values are never repeated in an error.
-const SECRETS: [&str; 5] = ["key", "key_hash", "keys", "password", "smpp_password"];
+const SECRETS: [&str; 7] =
+    ["key", "key_hash", "keys", "password", "smpp_password", "smpp_password_hash", "smpp_passwords"];
 
 /// How much of a wrong value an error repeats.
 const SHOWN_CHARS_MAX: usize = 48;

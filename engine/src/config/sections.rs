@@ -7,17 +7,15 @@ use shards::plan::{Binds, ClassPolicy, Route};
 use toml::de::DeValue;
 use wire::id::{Class, NodeId};
 use wire::msisdn::Msisdn;
-use wire::text::Alphabet;
-
-use crate::customers::smpp::exchange::{Keys, Receipts};
 
 use super::error::ConfigError;
 use super::limits;
 use super::section::{Located, Section};
 use super::secured;
+use super::smpp;
 use super::types::{
-    ALPHABETS, Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, KEYS, Limits,
-    Listen, Log, LogOutput, Node, RECEIPT_SIGNS, RECEIPTS, SmppAccess,
+    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, Limits, Listen, Log,
+    LogOutput, Node, RECEIPT_SIGNS,
 };
 use super::value::{self, Expected};
 use crate::customers::credentials::{HASH_PREFIX, KeyDigest};
@@ -179,9 +177,17 @@ pub(super) fn accounts(root: &Section<'_>) -> Result<Vec<Account>, ConfigError> 
     }
     let mut names = Names::default();
     let mut digests = BTreeMap::new();
+    let mut system_ids = BTreeMap::new();
     let mut accounts = Vec::with_capacity(sections.len());
     for section in &sections {
         let (name, key_lines, account) = account(section)?;
+        if let Some(smpp) = &account.smpp {
+            // A bind finds the account by it.
+            if let Some(first) = system_ids.insert(smpp.system_id.clone(), name.line) {
+                let found = format!("that of the account in line {first}");
+                return Err(section.wrong(name.line, "smpp_system_id", "a system_id of its own", found));
+            }
+        }
         names.insert(section, &name, account.id().0)?;
         for (key, (word, line)) in account.keys.iter().zip(key_lines) {
             // HTTP finds the account by its key.
@@ -211,7 +217,7 @@ fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account)
     let idempotency_keys =
         section.optional("idempotency_keys", |count| value::whole(count, keys_most.clone()))?;
     let rate = section.optional("rate", |rate| value::whole(rate, 1..=limits::RATE_MAX))?;
-    let smpp = smpp_access(section)?;
+    let smpp = smpp::access(section, &name.value)?;
     section.end()?;
     let account = Account {
         name: name.value.clone(),
@@ -272,56 +278,6 @@ fn hashed_key(key: &DeValue<'_>) -> Result<AccountKey, Expected> {
     digest.ok_or_else(|| {
         Expected("\"sha256:\" and 64 hexadecimal digits, as `switchyard key` prints".to_owned())
     })
-}
-
-/// The keys of an account that begin with `smpp_`. Without a password the others say nothing.
-fn smpp_access(section: &Section<'_>) -> Result<Option<SmppAccess>, ConfigError> {
-    let window_max = u64::from(wire::smpp::limits::WINDOW_PDUS_MAX);
-    let password =
-        section.optional("smpp_password", |text| value::visible(text, 1..=limits::PASSWORD_BYTES_MAX))?;
-    let binds = section.located("smpp_binds_max", |count| value::whole(count, 1..=limits::SMPP_BINDS_MAX))?;
-    let window = section.located("smpp_window", |count| value::whole(count, 1..=window_max))?;
-    let receipts = section.located("smpp_receipts", |word| value::word(word, &RECEIPTS))?;
-    let keys = section.located("smpp_keys", |word| value::word(word, &KEYS))?;
-    let alphabet = section.located("smpp_default_alphabet", |word| value::word(word, &ALPHABETS))?;
-    let priorities = section.located("smpp_priorities", priorities)?;
-    let Some(password) = password else {
-        let lines = [
-            binds.map(|located| located.line),
-            window.map(|located| located.line),
-            receipts.map(|located| located.line),
-            keys.map(|located| located.line),
-            alphabet.map(|located| located.line),
-            priorities.map(|located| located.line),
-        ];
-        return match lines.into_iter().flatten().min() {
-            Some(line) => {
-                let expected = "a password wherever another key of SMPP is";
-                Err(section.wrong(line, "smpp_password", expected, "none: this account cannot bind"))
-            }
-            None => Ok(None),
-        };
-    };
-    let count = |located: Option<Located<u64>>, default| {
-        located.map_or(default, |located| u32::try_from(located.value).expect("its bounds have 32 bits"))
-    };
-    Ok(Some(SmppAccess {
-        password,
-        binds_max: count(binds, limits::SMPP_BINDS_DEFAULT),
-        window_pdus: count(window, limits::SMPP_WINDOW_DEFAULT),
-        receipts: receipts.map_or(Receipts::Asked, |located| located.value),
-        keys: keys.map_or(Keys::None, |located| located.value),
-        default_alphabet: alphabet.map_or(Alphabet::Gsm7, |located| located.value),
-        priorities: priorities.map(|located| located.value),
-    }))
-}
-
-/// The classes of `priority_flag` 0 to 3.
-fn priorities(value: &DeValue<'_>) -> Result<[Class; 4], Expected> {
-    let what = "a list of four classes, the first that of priority_flag 0";
-    let words = Class::ALL.map(|class| (class.name(), class));
-    let listed = value::list(value, what, |class| value::word(class, &words))?;
-    <[Class; 4]>::try_from(listed).map_err(|_| Expected(what.to_owned()))
 }
 
 fn sender(value: &DeValue<'_>) -> Result<String, Expected> {

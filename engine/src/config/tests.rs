@@ -2,6 +2,7 @@
 
 use super::{AccountKey, Config, Cores, Host};
 use crate::customers::credentials::KeyDigest;
+use crate::customers::passwords::{Password, SlowHash};
 use crate::customers::smpp::exchange::{Keys, Receipts};
 use crate::logging::LogFormat;
 use shards::plan::{Binds, Doubt};
@@ -108,7 +109,9 @@ fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     assert_eq!(
         complaint_with("sender = \"Acme\"", "sender = \"Acme\"\nsendr = \"Acme\""),
         "switchyard.toml:6: account.sendr: expected one of name, key, key_hash, keys, class, sender, open_messages, idempotency_keys, rate, smpp_password, \
-         smpp_binds_max, smpp_window, smpp_receipts, smpp_keys, smpp_default_alphabet, smpp_priorities, found a key that is not known"
+         smpp_password_hash, smpp_passwords, smpp_system_id, smpp_addresses, smpp_system_types, smpp_binds_max, \
+         smpp_transmitters_max, smpp_receivers_max, smpp_transceivers_max, smpp_window, smpp_bind_rate, smpp_receipts, \
+         smpp_keys, smpp_default_alphabet, smpp_priorities, found a key that is not known"
     );
     assert_eq!(
         complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),
@@ -161,7 +164,9 @@ fn an_account_with_a_password_may_bind_and_its_other_keys_have_defaults() {
     let config = Config::parse("x", &text).unwrap();
     assert_eq!(config.listen.smpp.map(|address| address.port()), Some(2776));
     let smpp = config.accounts[0].smpp.as_ref().unwrap();
-    assert_eq!((smpp.binds_max, smpp.window_pdus, smpp.receipts), (8, 256, Receipts::Asked));
+    assert_eq!((smpp.binds_max.all, smpp.window_pdus, smpp.receipts), (8, 256, Receipts::Asked));
+    assert_eq!((smpp.binds_max.receivers, smpp.bind_rate_per_s, &*smpp.system_id), (8, None, "acme"));
+    assert!(smpp.addresses.is_empty() && smpp.system_types.is_empty());
     assert_eq!((smpp.keys, smpp.default_alphabet), (Keys::None, Alphabet::Gsm7));
     let text = with(
         "smpp_password = \"pw\"\nsmpp_binds_max = 2\nsmpp_window = 10\nsmpp_receipts = \"all\"\n\
@@ -169,12 +174,12 @@ fn an_account_with_a_password_may_bind_and_its_other_keys_have_defaults() {
          smpp_priorities = [\"marketing\", \"notification\", \"transactional\", \"otp\"]",
     );
     let smpp = Config::parse("x", &text).unwrap().accounts[0].smpp.clone().unwrap();
-    assert_eq!((smpp.binds_max, smpp.window_pdus, smpp.receipts), (2, 10, Receipts::All));
+    assert_eq!((smpp.binds_max.all, smpp.window_pdus, smpp.receipts), (2, 10, Receipts::All));
     assert_eq!((smpp.keys, smpp.default_alphabet), (Keys::UserMessageReference, Alphabet::Latin1));
     assert_eq!(smpp.priorities.map(|classes| classes[3]), Some(Class::Otp));
     let said = complaint(&with("smpp_password = \"pw\"\nsmpp_priorities = [\"otp\"]"));
     assert!(said.contains("expected a list of four classes, the first that of priority_flag 0"), "{said}");
-    assert!(!format!("{smpp:?}").contains("pw"));
+    assert!(!format!("{:?}", Config::parse("x", &text)).contains("\"pw\""));
     assert_eq!(
         complaint(&with("smpp_window = 10")),
         "switchyard.toml:6: account.smpp_password: expected a password wherever another key of SMPP is, \
@@ -185,6 +190,64 @@ fn an_account_with_a_password_may_bind_and_its_other_keys_have_defaults() {
         "switchyard.toml:16: listen.smpp: expected a port that neither HTTP nor the native protocol has, \
          found 127.0.0.1:8080"
     );
+}
+
+/// The least file with these lines in its account.
+fn with_lines(lines: &str) -> String {
+    LEAST.replace("sender = \"Acme\"\n", &format!("sender = \"Acme\"\n{lines}\n"))
+}
+
+#[test]
+fn an_account_says_who_may_bind_and_how_often() {
+    let text = with_lines(
+        "smpp_password = \"pw\"\nsmpp_system_id = \"acme-1\"\nsmpp_addresses = [\"10.0.0.0/8\", \"2001:db8::1\"]\n\
+         smpp_system_types = [\"\", \"SMPP\"]\nsmpp_binds_max = 4\nsmpp_receivers_max = 1\nsmpp_transceivers_max = 0\n\
+         smpp_bind_rate = 50\nsmpp_keys = \"tlv:0x1501\"",
+    );
+    let smpp = Config::parse("x", &text).unwrap().accounts[0].smpp.clone().unwrap();
+    assert_eq!((&*smpp.system_id, smpp.addresses.len(), smpp.system_types.len()), ("acme-1", 2, 2));
+    let limits = smpp.binds_max;
+    assert_eq!((limits.all, limits.transmitters, limits.receivers, limits.transceivers), (4, 4, 1, 0));
+    assert_eq!((smpp.bind_rate_per_s, smpp.keys), (Some(50), Keys::Tlv(0x1501)));
+    let said = |lines: &str| complaint(&with_lines(&format!("smpp_password = \"pw\"\n{lines}")));
+    assert!(said("smpp_addresses = [\"10.0.0.1/8\"]").contains("without bits behind the prefix"));
+    assert!(
+        said("smpp_keys = \"tlv:0x0424\"").contains("a tag")
+            || said("smpp_keys = \"tlv:0x0424\"").contains("the tag")
+    );
+    assert!(said("smpp_keys = \"guess\"").contains("or a TLV as \"tlv:0x1501\""));
+    let second = "[[account]]\nname = \"acme-1\"\nkey = \"fedcba9876543210\"\nsender = \"B\"\nsmpp_password = \"pw\"\n";
+    let said = complaint(&(text + second));
+    assert!(
+        said.contains(
+            "account.smpp_system_id: expected a system_id of its own, found that of the account in line 3"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_password_is_kept_as_a_slow_hash_or_with_a_warning() {
+    let hash = SlowHash::with_cost(b"secret12", [1; 16], 8, 1).to_string();
+    let costly = SlowHash::make(b"secret12", [1; 16]).to_string();
+    let read = |lines: &str| Config::parse("x", &with_lines(lines)).unwrap();
+    let passwords = |lines: &str| read(lines).accounts[0].smpp.clone().unwrap().passwords;
+    let warned = |lines: &str| {
+        read(lines).warnings().iter().filter(|line| line.contains("switchyard password")).count()
+    };
+    let hashed = format!("smpp_password_hash = \"{costly}\"");
+    assert!(matches!(&passwords(&hashed)[..], [Password::Hashed(_)]));
+    assert_eq!(warned(&hashed), 0);
+    assert_eq!(warned(&format!("smpp_password_hash = \"{hash}\"")), 1, "it costs little");
+    let both = format!("smpp_passwords = [\"old\", \"{costly}\"]");
+    assert!(matches!(&passwords(&both)[..], [Password::Plain(_), Password::Hashed(_)]));
+    assert_eq!(warned(&both), 1);
+    let said = complaint(&with_lines("smpp_password_hash = \"secret12\""));
+    assert!(said.contains("as `switchyard password` prints") && !said.contains("secret12"), "{said}");
+    let said = complaint(&with_lines(&format!("smpp_password = \"{costly}\"")));
+    assert!(said.contains("a hash of one stands under smpp_password_hash"), "{said}");
+    let five = "smpp_passwords = [\"a\", \"b\", \"c\", \"d\", \"e\"]";
+    assert!(complaint(&with_lines(five)).contains("expected at most 4 passwords, found 5"));
 }
 
 #[test]

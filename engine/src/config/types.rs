@@ -11,7 +11,10 @@ use wire::smpp::carrier_id::IdForm;
 use wire::smpp::receipt::ReceiptSign;
 use wire::text::Alphabet;
 
+use crate::customers::passwords::Password;
+use crate::customers::smpp::binds::BindLimits;
 use crate::customers::smpp::exchange::{Keys, Receipts};
+use crate::customers::smpp::network::Network;
 
 use super::limits;
 use crate::customers::credentials::KeyDigest;
@@ -204,15 +207,23 @@ pub struct Account {
     pub smpp: Option<SmppAccess>,
 }
 
-/// How an account may bind over SMPP; its `system_id` is its name.
-#[derive(Clone, PartialEq, Eq)]
+/// How an account may bind over SMPP.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmppAccess {
-    /// What it proves itself with.
-    pub password: String,
+    /// Its name in binds.
+    pub system_id: String,
+    /// What it proves itself with, any of them; at least one.
+    pub passwords: Vec<Password>,
+    /// From where it may bind; empty: from anywhere.
+    pub addresses: Vec<Network>,
+    /// The values of `system_type` that it may say; empty: any.
+    pub system_types: Vec<String>,
     /// Binds on all shards together.
-    pub binds_max: u32,
+    pub binds_max: BindLimits,
     /// Unanswered submissions of one bind, and unanswered receipts.
     pub window_pdus: u32,
+    /// Submissions a second over one bind; `None`: any.
+    pub bind_rate_per_s: Option<u32>,
     /// Which receipts it is sent.
     pub receipts: Receipts,
     /// What makes two of its submissions one message.
@@ -221,13 +232,6 @@ pub struct SmppAccess {
     pub default_alphabet: Alphabet,
     /// The class of each `priority_flag`; `None`: all messages have the account's.
     pub priorities: Option<[Class; 4]>,
-}
-
-impl fmt::Debug for SmppAccess {
-    /// Without its password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SmppAccess").field("binds_max", &self.binds_max).finish_non_exhaustive()
-    }
 }
 
 impl Account {

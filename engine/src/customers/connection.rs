@@ -101,10 +101,7 @@ impl Machine {
                 Liveness::Alive
             }
             Self::Native(native) => native.handle_timeout(cx),
-            Self::Smpp(smpp) => {
-                smpp.handle_timeout(cx);
-                Liveness::Alive
-            }
+            Self::Smpp(smpp) => smpp.handle_timeout(cx),
         }
     }
 

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 
 use shards::api::Origin;
+use wire::id::ShardId;
 use wire::time::Now;
 
 use super::ask::Ask;
 use super::http::DateText;
 use super::metrics::Counts;
+use super::passwords::Check;
 use super::smpp::Outlets;
 use super::{Readiness, Settings};
 
@@ -22,6 +24,10 @@ pub(super) struct Context<'c> {
     pub(super) counts: &'c mut Counts,
     /// Requests for metrics, for the shell to answer.
     pub(super) scrapes: &'c mut VecDeque<Origin>,
+    /// Passwords to be looked at off the shard.
+    pub(super) checks: &'c mut VecDeque<Check>,
+    /// Shards that are to be woken, since they were left a call.
+    pub(super) nudges: &'c mut Vec<ShardId>,
     /// Fates on their way to SMPP customers.
     pub(super) outlets: &'c mut Outlets,
     /// What is sent to the customer.

@@ -41,13 +41,18 @@ impl KeyDigest {
         Some(Self(digest))
     }
 
+    /// All of it, for a table.
+    pub(super) const fn bytes(&self) -> [u8; DIGEST_BYTES] {
+        self.0
+    }
+
     /// The first eight bytes, by which a table is sorted.
     fn head(&self) -> u64 {
         self.0.iter().take(8).fold(0, |head, &byte| head << 8 | u64::from(byte))
     }
 
     /// Whether two are the same, looking at every byte whatever the first ones say.
-    fn equals(&self, other: &Self) -> bool {
+    pub(super) fn equals(&self, other: &Self) -> bool {
         let pairs = self.0.iter().zip(&other.0);
         pairs.fold(0, |sum, (a, b)| sum | std::hint::black_box(a ^ b)) == 0
     }
@@ -121,15 +126,6 @@ impl Credentials {
         let same_head = self.sorted[first..].iter().take_while(|(head, _)| *head == digest.head());
         same_head.map(|(_, credential)| credential).find(|credential| credential.key.equals(&digest))
     }
-}
-
-/// Whether two keys are the same, looking at every byte whatever the first ones say.
-pub(super) fn equal(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let difference = one.iter().zip(other).fold(0, |sum, (a, b)| sum | std::hint::black_box(a ^ b));
-    difference == 0
 }
 
 #[cfg(test)]

@@ -85,6 +85,38 @@ pub const SMPP_PART_BYTES_MAX: usize = wire::smpp::limits::SHORT_MESSAGE_BYTES_M
 pub const SMPP_UNASKED_MAX: usize = 1 << 18;
 /// Refused submissions of one bind that are told in the log.
 pub const SMPP_COMPLAINTS_MAX: u32 = 16;
+/// How long a bind waits for its password to be looked at: clients wait 10 s or more for their answer.
+pub const SMPP_PASSWORD_WAIT: Duration = Duration::from_secs(8);
+/// Passwords of one account that are known since they were found right: twice what it may have, so that a rotation forgets none.
+pub const SMPP_KNOWN_PASSWORDS_MAX: usize = 16;
+/// Bad binds of one address that cost it nothing: a restart with an old password opens as many connections as there are binds.
+pub const SMPP_BAD_BINDS_FREE: u32 = 10;
+/// How long an address is held off at the first bad bind beyond these; each further one doubles it.
+pub const SMPP_HOLD_OFF_FIRST: Duration = Duration::from_secs(1);
+/// The longest that an address is held off: 288 guesses a day.
+pub const SMPP_HOLD_OFF_LONGEST: Duration = Duration::from_secs(300);
+/// An address without bad binds for so long is forgiven.
+pub const SMPP_BAD_BINDS_FORGOTTEN: Duration = Duration::from_secs(3600);
+/// Addresses with bad binds that are remembered, on the node: 300 KiB.
+pub const SMPP_ADDRESSES_MAX: usize = 4096;
+/// A bind that was heard within this time is there, and need not be asked.
+pub const SMPP_SILENT_AFTER: Duration = Duration::from_secs(1);
+/// How long a silent bind may take to answer before its place is given away: a few retransmissions of TCP; clients wait 10 s or
+/// more for the answer to the bind that waits for it.
+pub const SMPP_PROBE_WAIT: Duration = Duration::from_secs(4);
+/// What a look at a customer's password costs, in KiB of memory and in passes: OWASP's password cheat sheet for Argon2id. About 20 ms
+/// of one core, which is done off the shards.
+pub const PASSWORD_MEMORY_KIB: u32 = 19 << 10;
+/// The passes.
+pub const PASSWORD_PASSES: u32 = 2;
+/// The most memory that a hash from elsewhere may ask for, in KiB: 256 MiB, for one look at a time.
+pub const PASSWORD_MEMORY_KIB_MAX: u32 = 256 << 10;
+/// The most passes: with the most memory, about a second.
+pub const PASSWORD_PASSES_MAX: u32 = 10;
+/// The most lanes: RFC 9106 recommends four.
+pub const PASSWORD_LANES_MAX: u32 = 4;
+/// How much of a bind's rate may come at once: a second of it.
+pub const SMPP_RATE_BURST: Duration = Duration::from_secs(1);
 /// How long an SMPP bind may take to answer what it owes before it is unbound, and to answer that.
 pub const SMPP_UNBIND_WAIT: Duration = Duration::from_secs(2);
 
@@ -92,6 +124,7 @@ const _: () = assert!(
     SMPP_TEXTS_MAX * wire::text::limits::SEGMENTS_MAX as usize * SMPP_PART_BYTES_MAX <= 512 << 10,
     "the parts of a bind are bounded"
 );
+const _: () = assert!(SMPP_HOLD_OFF_LONGEST.as_secs() < SMPP_BAD_BINDS_FORGOTTEN.as_secs());
 const _: () = assert!(BATCH_MESSAGES_MAX < 1 << 10, "a place in a batch has ten bits of a request's number");
 const _: () = assert!(TRACE_STEPS_MAX * 530 + 64 <= wire::native::FRAME_BYTES_MAX);
 const _: () = assert!(PING_AFTER.as_secs() < SILENCE_MAX.as_secs());

@@ -21,6 +21,10 @@ pub struct Counts {
     pub smpp_binds: u64,
     /// SMPP binds that were refused, and connections that were turned away.
     pub smpp_binds_refused: u64,
+    /// SMPP binds that were refused unseen, since their address had too many bad ones.
+    pub smpp_binds_held_off: u64,
+    /// SMPP binds whose place was given to another, since their customer did not answer.
+    pub smpp_binds_taken_over: u64,
     /// `submit_sm` that were read.
     pub smpp_submits: u64,
     /// Requests that were refused because their bind's window was full.
@@ -55,6 +59,12 @@ impl Counts {
         with("smpp_connections", "SMPP connections accepted", self.smpp_connections);
         with("smpp_binds", "SMPP binds let in", self.smpp_binds);
         with("smpp_binds_refused", "SMPP binds refused", self.smpp_binds_refused);
+        with("smpp_binds_held_off", "SMPP binds refused unseen for their address", self.smpp_binds_held_off);
+        with(
+            "smpp_binds_taken_over",
+            "SMPP binds whose silent customer lost its place to another",
+            self.smpp_binds_taken_over,
+        );
         with("smpp_submits", "submit_sm read", self.smpp_submits);
         with("smpp_throttled", "requests refused since their bind's window was full", self.smpp_throttled);
         with(

@@ -21,6 +21,7 @@ pub mod limits;
 pub mod metrics;
 mod native;
 pub mod openmetrics;
+pub mod passwords;
 #[cfg(test)]
 mod probe;
 pub mod smpp;
@@ -28,6 +29,7 @@ mod timers;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -45,8 +47,9 @@ use self::limits::{CONNECTIONS_MAX, LAST_WORDS_WAIT, OUTPUT_BYTES_MAX};
 use self::metrics::Counts;
 use self::native::{Liveness, NativeSession, Ports};
 use self::openmetrics::Sample;
+use self::passwords::{Check, Verdict};
 use self::smpp::exchange::Exchange;
-use self::smpp::{OUTLETS, Outlets, SmppSession};
+use self::smpp::{Call, OUTLETS, Outlets, SmppSession};
 use self::timers::Timers;
 
 /// What a connection speaks; its listener knows.
@@ -115,6 +118,8 @@ pub struct Customers {
     resumed: VecDeque<u64>,
     endings: VecDeque<(u64, Ending)>,
     scrapes: VecDeque<Origin>,
+    checks: VecDeque<Check>,
+    nudges: Vec<ShardId>,
     date: DateText,
     /// The second that [`Customers::date`] says.
     date_s: u64,
@@ -137,6 +142,8 @@ impl Customers {
             resumed: VecDeque::new(),
             endings: VecDeque::new(),
             scrapes: VecDeque::new(),
+            checks: VecDeque::new(),
+            nudges: Vec::new(),
             date: date_text(wire::time::WallMs(0)),
             date_s: 0,
             counts: Counts::default(),
@@ -164,9 +171,11 @@ impl Customers {
         self.settings.plan = plan;
     }
 
-    /// Lets others in from now on. A native session that was let in stays: what its account may do is the brain's to say.
-    pub fn handle_credentials(&mut self, credentials: Arc<Credentials>) {
+    /// Lets others in from now on. A session that was let in stays: what its account may do is the brain's to say.
+    pub fn handle_credentials(&mut self, credentials: Arc<Credentials>, smpp: Arc<Exchange>) {
         self.settings.credentials = credentials;
+        self.outlets.handle_exchange(Arc::clone(&smpp));
+        self.settings.smpp = smpp;
     }
 
     /// Whether no request waits for the brain and no output for the shell.
@@ -176,12 +185,12 @@ impl Customers {
         !self.connections.values().any(busy)
     }
 
-    /// A connection came. `connection` is the shell's name for it and is not used again before its end.
+    /// A connection came from somewhere. `connection` is the shell's name for it and is not used again before its end.
     pub fn handle_accepted(
         &mut self,
         now: Now,
         connection: u64,
-        protocol: Protocol,
+        (protocol, from): (Protocol, IpAddr),
         ask: &mut dyn FnMut(Ask<'_>),
     ) {
         let machine = match protocol {
@@ -196,7 +205,7 @@ impl Customers {
             }
             Protocol::Smpp => {
                 self.counts.smpp_connections += 1;
-                Machine::Smpp(Box::new(SmppSession::new(now.mono)))
+                Machine::Smpp(Box::new(SmppSession::new(now.mono, from)))
             }
         };
         let turn_away = self.connections.len() >= CONNECTIONS_MAX;
@@ -252,6 +261,54 @@ impl Customers {
         });
     }
 
+    /// Passwords to be looked at by somebody who has the time: answer each with [`Customers::handle_checked`].
+    pub fn poll_check(&mut self) -> Option<Check> {
+        self.checks.pop_front()
+    }
+
+    /// A password was looked at.
+    pub fn handle_checked(
+        &mut self,
+        now: Now,
+        check: &Check,
+        verdict: Verdict,
+        ask: &mut dyn FnMut(Ask<'_>),
+    ) {
+        self.with(now, check.connection, ask, |machine, cx| {
+            if let Machine::Smpp(smpp) = machine {
+                smpp.checked(check, verdict, cx);
+            }
+        });
+    }
+
+    /// A shard to be woken: it was left a call.
+    pub fn poll_nudge(&mut self) -> Option<ShardId> {
+        self.nudges.pop()
+    }
+
+    /// Whether other shards have left calls for this one: [`Customers::settle`] has work then.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        self.settings.smpp.lobby().has_calls(self.settings.shard)
+    }
+
+    /// Does what other shards ask about binds.
+    fn handle_calls(&mut self, now: Now, ask: &mut dyn FnMut(Ask<'_>)) {
+        if !self.has_calls() {
+            return;
+        }
+        for call in self.settings.smpp.lobby().take_calls(self.settings.shard) {
+            let (Call::Probe(connection) | Call::Settled(connection)) = call;
+            self.with(now, connection, ask, |machine, cx| {
+                let Machine::Smpp(smpp) = machine else { return };
+                match call {
+                    Call::Probe(_) => smpp.probe(cx),
+                    Call::Settled(_) => smpp.settled(cx),
+                }
+            });
+        }
+    }
+
     /// Requests for metrics: answer each with [`Customers::handle_scrape`].
     pub fn poll_scrape(&mut self) -> Option<Origin> {
         self.scrapes.pop_front()
@@ -271,7 +328,7 @@ impl Customers {
     /// When [`Customers::handle_timeout`] is due; in the past when [`Customers::settle`] has work.
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
-        if !self.touched.is_empty() {
+        if !self.touched.is_empty() || self.has_calls() {
             return Some(Instant(0));
         }
         self.timers.next().into_iter().chain(self.outlets.timeout()).min()
@@ -297,6 +354,7 @@ impl Customers {
 
     /// Writes the answers of this turn and reads what had to wait for them. Once a turn, before the polls.
     pub fn settle(&mut self, now: Now, ask: &mut dyn FnMut(Ask<'_>)) {
+        self.handle_calls(now, ask);
         let Self { connections, touched, outlets, .. } = self;
         outlets.poll_ready(|id| {
             connections.get_mut(&id).expect("a bind that goes leaves its outlet").touch(id, touched);
@@ -368,6 +426,12 @@ impl Customers {
         &self.counts
     }
 
+    /// What it shares with other shards, for tests.
+    #[cfg(test)]
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.settings.smpp
+    }
+
     /// How many connections there are.
     #[must_use]
     pub fn connections_count(&self) -> usize {
@@ -400,6 +464,8 @@ impl Customers {
             date: &self.date,
             counts: &mut self.counts,
             scrapes: &mut self.scrapes,
+            checks: &mut self.checks,
+            nudges: &mut self.nudges,
             outlets: &mut self.outlets,
             out: &mut connection.output,
             ask,

@@ -1,5 +1,6 @@
 //! For tests: a customers' side with a brain that writes down what it is asked and answers what the test says.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use wire::time::{Instant, Now, WallMs};
 
 use super::ask::Ask;
 use super::credentials::{Credential, Credentials};
-use super::smpp::exchange::{Exchange, Keys, Receipts, SmppAccount};
+use super::passwords::{Check, Pepper, Verdict};
+use super::smpp::binds::BindLimits;
+use super::smpp::exchange::{Exchange, Keys, SmppAccount};
+use super::smpp::lobby::Lobby;
 use super::{Customers, Ending, Protocol, Readiness, Settings};
 
 /// The connection of tests that have one.
@@ -41,6 +45,13 @@ pub(super) struct Probe {
     pub(super) customers: Customers,
     pub(super) now: Now,
     pub(super) asked: Vec<Asked>,
+    /// From where connections come.
+    pub(super) from: IpAddr,
+}
+
+/// An exchange of one account, for two shards.
+pub(super) fn exchange(account: SmppAccount) -> Exchange {
+    Exchange::new(vec![account], Arc::new(Lobby::new(2, Pepper::new([1; 4]))))
 }
 
 /// The account of the tests.
@@ -56,15 +67,10 @@ pub(super) fn id(n: u64) -> MessageId {
 /// The account, as it may bind.
 pub(super) fn smpp_account() -> SmppAccount {
     SmppAccount {
-        account: account(),
-        name: "dev".into(),
-        password: "secret".into(),
-        binds_max: 3,
+        binds_max: BindLimits { all: 3, transmitters: 3, receivers: 3, transceivers: 3 },
         window_pdus_max: 4,
-        receipts: Receipts::Asked,
         keys: Keys::UserMessageReference,
-        default_alphabet: wire::text::Alphabet::Gsm7,
-        priorities: None,
+        ..SmppAccount::sample("dev", "secret")
     }
 }
 
@@ -95,7 +101,12 @@ fn plan() -> Plan {
 impl Probe {
     /// A side that is ready, without connections.
     pub(super) fn new() -> Self {
-        Self::of_shard(0, Arc::new(Exchange::new(vec![smpp_account()])))
+        Self::with_account(smpp_account())
+    }
+
+    /// The same with another account that may bind.
+    pub(super) fn with_account(account: SmppAccount) -> Self {
+        Self::of_shard(0, Arc::new(exchange(account)))
     }
 
     /// The side of one shard of several, which share an exchange.
@@ -116,7 +127,7 @@ impl Probe {
         let mut customers = Customers::new(settings);
         customers.handle_readiness(Readiness::Ready);
         let now = Now { mono: Instant(1_000_000_000), wall: WallMs(784_111_777_000) };
-        Self { customers, now, asked: Vec::new() }
+        Self { customers, now, asked: Vec::new(), from: IpAddr::V4(Ipv4Addr::LOCALHOST) }
     }
 
     /// The same, with [`CONNECTION`].
@@ -127,8 +138,9 @@ impl Probe {
     }
 
     pub(super) fn accept(&mut self, connection: u64, protocol: Protocol) {
-        let Self { customers, now, asked } = self;
-        customers.handle_accepted(*now, connection, protocol, &mut |ask| asked.push(kept(ask)));
+        let Self { customers, now, asked, from } = self;
+        let caller = (protocol, *from);
+        customers.handle_accepted(*now, connection, caller, &mut |ask| asked.push(kept(ask)));
     }
 
     /// Bytes come on [`CONNECTION`], and the turn ends.
@@ -138,18 +150,41 @@ impl Probe {
 
     /// The same on another connection.
     pub(super) fn send_on(&mut self, connection: u64, bytes: &[u8]) {
-        let Self { customers, now, asked } = self;
+        let Self { customers, now, asked, .. } = self;
         customers.handle_received(*now, connection, bytes, &mut |ask| asked.push(kept(ask)));
         self.settle();
     }
 
     pub(super) fn settle(&mut self) {
-        let Self { customers, now, asked } = self;
+        let Self { customers, now, asked, .. } = self;
         customers.settle(*now, &mut |ask| asked.push(kept(ask)));
     }
 
+    /// What it shares with other shards.
+    pub(super) fn exchange(&self) -> &Exchange {
+        self.customers.exchange()
+    }
+
+    /// Another configuration is in force.
+    pub(super) fn renew(&mut self, exchange: Arc<Exchange>) {
+        let nobody = Arc::new(Credentials::new(Vec::new()));
+        self.customers.handle_credentials(nobody, exchange);
+    }
+
+    /// A password that the side wants to have looked at.
+    pub(super) fn check(&mut self) -> Option<Check> {
+        self.customers.poll_check()
+    }
+
+    /// It was looked at.
+    pub(super) fn checked(&mut self, check: &Check, verdict: Verdict) {
+        let Self { customers, now, asked, .. } = self;
+        customers.handle_checked(*now, check, verdict, &mut |ask| asked.push(kept(ask)));
+        self.settle();
+    }
+
     pub(super) fn end_input(&mut self) {
-        let Self { customers, now, asked } = self;
+        let Self { customers, now, asked, .. } = self;
         customers.handle_received_end(*now, CONNECTION, &mut |ask| asked.push(kept(ask)));
         self.settle();
     }
@@ -160,7 +195,7 @@ impl Probe {
 
     /// The same on another connection.
     pub(super) fn close_on(&mut self, connection: u64) {
-        let Self { customers, now, asked } = self;
+        let Self { customers, now, asked, .. } = self;
         customers.handle_closed(*now, connection, &mut |ask| asked.push(kept(ask)));
         self.settle();
     }
@@ -174,7 +209,7 @@ impl Probe {
                 break;
             }
             self.now.mono = at;
-            let Self { customers, now, asked } = self;
+            let Self { customers, now, asked, .. } = self;
             customers.handle_timeout(*now, &mut |ask| asked.push(kept(ask)));
             self.settle();
         }

@@ -9,6 +9,7 @@ use crate::admin::limits::SHARD_WAIT;
 use crate::admin::server::Asked;
 use crate::admin::words::{self, Reload, Request, Response};
 use crate::config::{Config, Host};
+use crate::customers::smpp::exchange::Exchange;
 use crate::{host, logging};
 
 use super::archive::{Inquirer, Outcome};
@@ -16,7 +17,7 @@ use super::board::Board;
 use super::control::{Command, Control};
 use super::secure::{self, Secure};
 use super::view::{self, Numbers, ShardView};
-use super::{Prepared, clock, credentials, reload};
+use super::{Prepared, clock, credentials, reload, smpp_accounts};
 
 /// What the control thread knows of a node that runs.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) struct Overseer<'a> {
     pub(super) config: Config,
     /// Certificates and keys in force.
     pub(super) secure: Arc<Secure>,
+    /// Who may bind.
+    smpp: Arc<Exchange>,
     /// What the plan of every shard depends on.
     pub(super) host: Host,
     /// The node's numbers.
@@ -48,7 +51,7 @@ impl<'a> Overseer<'a> {
     pub(super) fn new(
         control: &'a Control,
         prepared: &Prepared,
-        board: Arc<Board>,
+        (board, smpp): (Arc<Board>, Arc<Exchange>),
         archive: Inquirer,
     ) -> Self {
         let now = clock::now().wall.0;
@@ -59,6 +62,7 @@ impl<'a> Overseer<'a> {
             data: prepared.data.clone(),
             config: prepared.config.clone(),
             secure: Arc::clone(&prepared.secure),
+            smpp,
             host: prepared.host,
             board,
             started_ms: now,
@@ -179,14 +183,18 @@ impl<'a> Overseer<'a> {
         }
         change.told.applied.extend(secure.changes(&self.secure));
         let allowed = Arc::new(credentials(&change.config));
+        let smpp = Arc::new(self.smpp.renewed(smpp_accounts(&change.config)));
         logging::set_filter(&change.config.log_output.filter);
         // Every shard knows an account before any of them lets it in: its messages cross from one to another.
         let mut taken = self.control.ask_all(|to| Command::Plan(Arc::clone(&plan), to), SHARD_WAIT);
-        let admitted = self.control.ask_all(|to| Command::Admit(Arc::clone(&allowed), to), SHARD_WAIT);
+        let admitted = self
+            .control
+            .ask_all(|to| Command::Admit(Arc::clone(&allowed), Arc::clone(&smpp), to), SHARD_WAIT);
         taken.extend(admitted);
         taken.extend(self.control.ask_all(|to| Command::Secure(Arc::clone(&secure), to), SHARD_WAIT));
         self.board.show_certificates(&secure);
         self.secure = secure;
+        self.smpp = smpp;
         self.config = change.config;
         if taken.iter().any(Option::is_none) {
             let what = "a shard has not said in time that it works by the new configuration; read it again"

@@ -22,6 +22,7 @@ use wire::id::MessageId;
 use crate::admin::server::Asked;
 use crate::admin::words;
 use crate::customers::credentials::Credentials;
+use crate::customers::smpp::exchange::Exchange;
 use crate::runtime::WakeHandle;
 
 use super::answers::Overseer;
@@ -47,7 +48,7 @@ pub(super) enum Command {
     /// Begin sessions of TLS with other certificates, and say so.
     Secure(Arc<Secure>, Sender<()>),
     /// Let others in, and say so.
-    Admit(Arc<Credentials>, Sender<()>),
+    Admit(Arc<Credentials>, Arc<Exchange>, Sender<()>),
 }
 
 /// What the control thread hears.

@@ -13,6 +13,8 @@ use wire::time::{Instant, Now};
 
 use crate::customers::ask::Ask;
 use crate::customers::credentials::Credentials;
+use crate::customers::passwords::Verdict;
+use crate::customers::smpp::exchange::Exchange;
 use crate::customers::{Customers, Ending, Protocol, Readiness};
 use crate::net::limits::SEND_QUEUE_BYTES_MAX;
 use crate::net::tls::alert_words;
@@ -22,6 +24,7 @@ use crate::shard_io::ShardIo;
 
 use super::archive::{Answer, Asked, Client, Outcome};
 use super::board::Board;
+use super::doorkeeper;
 use super::held::{Held, Piece};
 use super::parties::{Parties, Party};
 use super::secure::Secure;
@@ -66,8 +69,12 @@ pub(super) struct Desk {
     customers: Customers,
     /// Who knows of messages that the brains do not have any more.
     archive: Client,
+    /// Who looks at passwords.
+    doorkeeper: doorkeeper::Client,
     /// What wakes this shard.
     waker: WakeHandle,
+    /// What wakes each shard.
+    wakers: Arc<[WakeHandle]>,
     parties: Parties,
     /// In the order of the plan's carriers.
     carriers: Arc<[Dial]>,
@@ -89,13 +96,16 @@ impl Desk {
     /// A desk without connections.
     pub(super) fn new(
         customers: Customers,
-        (archive, waker): (Client, WakeHandle),
+        (archive, doorkeeper): (Client, doorkeeper::Client),
+        (waker, wakers): (WakeHandle, Arc<[WakeHandle]>),
         (carriers, secure): (Arc<[Dial]>, Arc<Secure>),
     ) -> Self {
         Self {
             customers,
             archive,
+            doorkeeper,
             waker,
+            wakers,
             parties: Parties::default(),
             carriers,
             secure,
@@ -118,6 +128,11 @@ impl Desk {
         &self.archive
     }
 
+    /// Whether something waits for this shard's customers that came neither from a socket nor from a brain.
+    pub(super) fn has_answers(&self) -> bool {
+        self.archive.has_answers() || self.doorkeeper.has_answers() || self.customers.has_calls()
+    }
+
     /// Connections to carriers that could not be made.
     pub(super) const fn dials_failed(&self) -> u64 {
         self.dials_failed
@@ -131,7 +146,7 @@ impl Desk {
     /// Something happened to a socket.
     pub(super) fn hear(&mut self, brain: &mut Shard, now: Now, event: SocketEvent<'_>) -> Then {
         match event {
-            SocketEvent::Accepted { listener, conn, .. } => {
+            SocketEvent::Accepted { listener, conn, peer } => {
                 let protocol = match listener {
                     HTTP => Protocol::Http,
                     SMPP => Protocol::Smpp,
@@ -139,7 +154,8 @@ impl Desk {
                     _ => Protocol::Native,
                 };
                 self.parties.insert(conn, Party::Customer);
-                self.customers.handle_accepted(now, conn.as_u64(), protocol, &mut asking(brain, now));
+                let caller = (protocol, peer.ip());
+                self.customers.handle_accepted(now, conn.as_u64(), caller, &mut asking(brain, now));
                 Then::Nothing
             }
             SocketEvent::Connected { conn, .. } => self.tell_link(brain, now, conn, LinkInput::Connected),
@@ -256,6 +272,9 @@ impl Desk {
         while let Some(answer) = self.archive.poll() {
             self.tell_from_archive(now, answer);
         }
+        while let Some((check, verdict)) = self.doorkeeper.poll() {
+            self.customers.handle_checked(now, &check, verdict, &mut asking(brain, now));
+        }
         // Settling reads on where it had stopped, and what it asks may be refused at once.
         loop {
             while let Some(reply) = brain.poll_reply() {
@@ -265,6 +284,10 @@ impl Desk {
                 break;
             }
             self.customers.settle(now, &mut asking(brain, now));
+            self.have_passwords_looked_at(brain, now);
+        }
+        while let Some(shard) = self.customers.poll_nudge() {
+            self.wakers[usize::from(shard.0)].wake();
         }
         while let Some(number) = self.customers.poll_output() {
             self.offer(io, now, number);
@@ -280,6 +303,14 @@ impl Desk {
             if let Some(conn) = self.parties.numbered(number) {
                 let how = if ending == Ending::AtOnce { How::Now } else { How::AfterSending };
                 io.close(conn, how);
+            }
+        }
+    }
+
+    fn have_passwords_looked_at(&mut self, brain: &mut Shard, now: Now) {
+        while let Some(check) = self.customers.poll_check() {
+            if let Err(check) = self.doorkeeper.ask(check, &self.waker) {
+                self.customers.handle_checked(now, &check, Verdict::Busy, &mut asking(brain, now));
             }
         }
     }
@@ -430,8 +461,8 @@ impl Desk {
     }
 
     /// Who may come in from now on.
-    pub(super) fn handle_credentials(&mut self, credentials: Arc<Credentials>) {
-        self.customers.handle_credentials(credentials);
+    pub(super) fn handle_credentials(&mut self, credentials: Arc<Credentials>, smpp: Arc<Exchange>) {
+        self.customers.handle_credentials(credentials, smpp);
     }
 
     /// What sessions with carriers begin with from now on.

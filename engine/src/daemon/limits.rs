@@ -54,6 +54,9 @@ pub(crate) const ROOM_WAIT: Duration = Duration::from_millis(200);
 /// Questions about aged messages that one shard may have under way: each is some reads of the disk, and nobody waits long for one.
 pub(crate) const AGED_QUERIES_MAX: usize = 256;
 
+/// Passwords that wait to be looked at, on the node: at 20 ms each, as long as clients wait for the answer to a bind.
+pub(crate) const PASSWORD_CHECKS_MAX: usize = 256;
+
 /// How often the archive looks which segments there are.
 pub(crate) const ARCHIVE_TICK: Duration = Duration::from_secs(1);
 

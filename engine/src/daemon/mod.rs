@@ -15,6 +15,7 @@ pub(crate) mod clock;
 mod control;
 mod desk;
 mod directory;
+mod doorkeeper;
 mod error;
 mod held;
 pub(crate) mod limits;
@@ -45,7 +46,9 @@ use wire::id::ShardId;
 use crate::admin::{self, server::AdminSocket};
 use crate::config::{Config, Host, Node};
 use crate::customers::credentials::{Credential, Credentials};
+use crate::customers::passwords::Pepper;
 use crate::customers::smpp::exchange::{Exchange, SmppAccount};
+use crate::customers::smpp::lobby::Lobby;
 use crate::faults::Faults;
 use crate::files::DirLock;
 use crate::host::{self, Finding, Weight};
@@ -62,6 +65,7 @@ use board::Board;
 use control::{Command, Control, Notice, Wait};
 use desk::Dial;
 use directory::Belonging;
+use doorkeeper::Doorkeeper;
 use limits::{COMMANDS_MAX, NOTICES_PER_SHARD, SIGNALS_MAX};
 use newcomer::DevKey;
 use ports::Ports;
@@ -113,8 +117,9 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
     let (notices, heard) = bounded(usize::from(shards) * NOTICES_PER_SHARD + SIGNALS_MAX);
     control::watch_signals(notices.clone())
         .map_err(|error| DaemonError::System { doing: "watching for signals".to_owned(), error })?;
-    let Parts { commands, given, archive, inquirer } = give(&prepared, &reserved.ports, notices)?;
+    let Parts { commands, given, archive, doorkeeper, inquirer } = give(&prepared, &reserved.ports, notices)?;
     let board = Arc::clone(&given[0].common.board);
+    let smpp = Arc::clone(&given[0].common.smpp);
     // Each shard takes its own part, on its own thread.
     let given: Arc<[Mutex<Option<Given>>]> = given.into_iter().map(|given| Mutex::new(Some(given))).collect();
     let threads = runtime::spawn_shards(&prepared.cores, move |seat| {
@@ -123,10 +128,11 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
         shard::run(seat, own.expect("each shard starts once"))
     })?;
     let control = Control::new(commands, threads.wakers(), heard);
-    let overseer = Overseer::new(&control, &prepared, board, inquirer);
+    let overseer = Overseer::new(&control, &prepared, (board, smpp), inquirer);
     oversee(overseer, &threads, &prepared, reserved)?;
     let ended = threads.join()?;
     archive.join();
+    doorkeeper.join();
     Ports::remove(&prepared.data)?;
     for (shard, result) in (0_u16..).zip(ended) {
         result.map_err(|error| DaemonError::Shard { shard, error })?;
@@ -187,6 +193,8 @@ struct Parts {
     commands: Vec<crossbeam::channel::Sender<Command>>,
     given: Vec<Given>,
     archive: Archive,
+    /// Who looks at passwords.
+    doorkeeper: Doorkeeper,
     /// By which the control thread asks it.
     inquirer: Inquirer,
 }
@@ -205,7 +213,7 @@ fn give(
         board: Arc::new(Board::new(&plan, &prepared.secure, process)),
         plan,
         credentials: Arc::new(credentials(config)),
-        smpp: Arc::new(Exchange::new(config.accounts.iter().filter_map(smpp_account).collect())),
+        smpp: Arc::new(Exchange::new(smpp_accounts(config), Arc::new(lobby(shards)?))),
         carriers: dials(config)?,
         process,
         faults: faults.clone(),
@@ -220,9 +228,12 @@ fn give(
     let retention = Retention { time, bytes, calls: Arc::default() };
     let (archive, clients, inquirer) = Archive::start(logs, belonging.partitions, !retention.time.is_zero())
         .map_err(|error| DaemonError::System { doing: "starting the archive".to_owned(), error })?;
+    let (doorkeeper, doors) = Doorkeeper::start(shards)
+        .map_err(|error| DaemonError::System { doing: "starting the doorkeeper".to_owned(), error })?;
     let mut commands = Vec::new();
     let mut given = Vec::new();
-    for ((shard, rings), client) in (0..shards).zip(rings::mesh(shards)).zip(clients) {
+    let ends = rings::mesh(shards).into_iter().zip(clients).zip(doors);
+    for (shard, ((rings, client), door)) in (0..shards).zip(ends) {
         let (sender, receiver): (_, Receiver<Command>) = bounded(COMMANDS_MAX);
         commands.push(sender);
         given.push(Given {
@@ -234,13 +245,14 @@ fn give(
             snapshot_every_bytes: config.log.snapshot_every_bytes,
             retention: retention.clone(),
             archive: client,
+            doorkeeper: door,
             random: random_u64()
                 .map_err(|error| DaemonError::System { doing: "asking for randomness".to_owned(), error })?,
             rings,
             commands: receiver,
         });
     }
-    Ok(Parts { commands, given, archive, inquirer })
+    Ok(Parts { commands, given, archive, doorkeeper, inquirer })
 }
 
 /// What lets the accounts in.
@@ -252,14 +264,33 @@ fn credentials(config: &Config) -> Credentials {
     Credentials::new(credentials.collect())
 }
 
+/// What the node's callers over SMPP have in common.
+fn lobby(shards: u16) -> Result<Lobby, DaemonError> {
+    let failed = |error| DaemonError::System { doing: "asking for randomness".to_owned(), error };
+    let mut words = [0; 4];
+    for word in &mut words {
+        *word = random_u64().map_err(failed)?;
+    }
+    Ok(Lobby::new(shards, Pepper::new(words)))
+}
+
+/// What lets the accounts bind.
+fn smpp_accounts(config: &Config) -> Vec<SmppAccount> {
+    config.accounts.iter().filter_map(smpp_account).collect()
+}
+
 fn smpp_account(account: &crate::config::Account) -> Option<SmppAccount> {
     let access = account.smpp.as_ref()?;
     Some(SmppAccount {
         account: account.id(),
         name: account.name.clone(),
-        password: access.password.clone(),
+        system_id: access.system_id.clone(),
+        passwords: access.passwords.clone(),
+        addresses: access.addresses.clone(),
+        system_types: access.system_types.clone(),
         binds_max: access.binds_max,
         window_pdus_max: access.window_pdus,
+        bind_rate_per_s: access.bind_rate_per_s,
         receipts: access.receipts,
         keys: access.keys,
         default_alphabet: access.default_alphabet,

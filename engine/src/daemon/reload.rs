@@ -25,7 +25,6 @@ pub(super) fn change(running: &Config, file: &Config) -> Change {
     let mut config = running.clone();
     parts_for_a_start(running, file, &mut told.needs_restart);
     accounts(&running.accounts, &file.accounts, &mut told.applied);
-    smpp_of_accounts(&running.accounts, &file.accounts, &mut told.needs_restart);
     config.accounts.clone_from(&file.accounts);
     if running.classes != file.classes {
         told.applied.push("classes: for messages that come from now on, and doubts that arise".to_owned());
@@ -105,27 +104,18 @@ fn accounts(running: &[Account], file: &[Account], told: &mut Vec<String>) {
                 if limits_of(before) != limits_of(account) {
                     told.push(format!("account {}: limits changed", account.name));
                 }
+                if before.smpp != account.smpp {
+                    told.push(format!(
+                        "account {}: what it may do over SMPP; binds that there are stay",
+                        account.name
+                    ));
+                }
             }
         }
     }
     for account in running {
         if !file.iter().any(|other| other.name == account.name) {
             told.push(format!("account {}: removed; its open messages go on", account.name));
-        }
-    }
-}
-
-/// Who may bind over SMPP was settled at start, passwords and all.
-fn smpp_of_accounts(running: &[Account], file: &[Account], told: &mut Vec<String>) {
-    let access = |accounts: &[Account], name: &str| {
-        let account = accounts.iter().find(|account| account.name == name);
-        account.and_then(|account| account.smpp.clone())
-    };
-    for account in file.iter().chain(running) {
-        let (before, now) = (access(running, &account.name), access(file, &account.name));
-        let what = format!("account {}: what it may do over SMPP", account.name);
-        if before != now && !told.contains(&what) {
-            told.push(what);
         }
     }
 }
@@ -222,11 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn who_may_bind_is_settled_at_start() {
+    fn who_may_bind_is_in_force_at_once() {
         let with = FILE.replace("sender = \"A\"\n", "sender = \"A\"\nsmpp_password = \"secret12\"\n");
-        let expected = ["account a: what it may do over SMPP"];
-        assert_eq!(told(&with).needs_restart, expected);
-        assert_eq!(change(&read(&with), &read(FILE)).told.needs_restart, expected);
+        let expected = ["account a: what it may do over SMPP; binds that there are stay"];
+        assert_eq!(told(&with).applied, expected);
+        assert_eq!(change(&read(&with), &read(FILE)).told.applied, expected);
         assert_eq!(change(&read(&with), &read(&with)).told, words::Reload::default());
     }
 

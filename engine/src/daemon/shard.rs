@@ -38,6 +38,7 @@ use super::board::Board;
 use super::clock;
 use super::control::{Command, Notice};
 use super::desk::{Desk, Dial, Then};
+use super::doorkeeper;
 use super::error::ShardError;
 use super::limits::{PUBLISH_EVERY, SPIN};
 use super::lines::Source;
@@ -94,6 +95,8 @@ pub(super) struct Given {
     pub(super) retention: Retention,
     /// Its end of the archive.
     pub(super) archive: Client,
+    /// Its end of the doorkeeper.
+    pub(super) doorkeeper: doorkeeper::Client,
     /// 64 bits of randomness, for its jitter and for a new log's salt.
     pub(super) random: u64,
     /// Its ends of the rings.
@@ -160,7 +163,7 @@ pub(super) async fn run(seat: ShardSeat, given: Given) -> Result<(), ShardError>
 impl ShardLoop {
     /// Reads the log, waits for the other shards to have read theirs, and listens. `None`: it was told to stop meanwhile.
     async fn start(seat: ShardSeat, given: Given) -> Result<Option<Self>, ShardError> {
-        let Given { common, listen, log: config, log_dir, snapshot_dir, archive, .. } = given;
+        let Given { common, listen, log: config, log_dir, snapshot_dir, archive, doorkeeper, .. } = given;
         let (random, rings, commands) = (given.random, given.rings, given.commands);
         let options = IoOptions {
             log_dir: log_dir.clone(),
@@ -209,7 +212,8 @@ impl ShardLoop {
             smpp: Arc::clone(&common.smpp),
         });
         let dials = (Arc::clone(&common.carriers), Arc::clone(&common.secure));
-        let desk = Desk::new(customers, (archive, seat.waker().clone()), dials);
+        let wakers = (seat.waker().clone(), Arc::clone(&seat.wakers));
+        let desk = Desk::new(customers, (archive, doorkeeper), wakers, dials);
         Ok(Some(Self {
             seat,
             common,
@@ -305,8 +309,8 @@ impl ShardLoop {
                 let _ = to.try_send(());
                 Turn::Busy
             }
-            Ok(Command::Admit(credentials, to)) => {
-                self.desk.handle_credentials(credentials);
+            Ok(Command::Admit(credentials, smpp, to)) => {
+                self.desk.handle_credentials(credentials, smpp);
                 let _ = to.try_send(());
                 Turn::Busy
             }
@@ -443,8 +447,8 @@ impl ShardLoop {
         self.counts.rests += 1;
         let now = clock::now();
         let at_most = (self.deadline != Instant::FAR_FUTURE).then(|| self.deadline.since(now.mono));
-        let (rings, commands, archive) = (&self.rings, &self.commands, self.desk.archive());
-        let has_work = || rings.hold_something() || !commands.is_empty() || archive.has_answers();
+        let (rings, commands, desk) = (&self.rings, &self.commands, &self.desk);
+        let has_work = || rings.hold_something() || !commands.is_empty() || desk.has_answers();
         self.io.park(at_most, has_work).await.map_err(ShardError::Ring)
     }
 }

@@ -4,10 +4,11 @@ use shards::api::Submission;
 use wire::id::MessageId;
 use wire::smpp::{CommandStatus, RegisteredDelivery, Sequence, Sm};
 use wire::text::PartHeader;
+use wire::time::Instant;
 
 use super::super::ask::Ask;
 use super::super::context::Context;
-use super::super::limits::SMPP_COMPLAINTS_MAX;
+use super::super::limits::{SMPP_COMPLAINTS_MAX, SMPP_RATE_BURST};
 use super::exchange::{Place, SmppAccount};
 use super::parts::{Added, Parts, Whole};
 use super::submit::{Form, Unfit};
@@ -22,6 +23,8 @@ pub(super) struct Intake {
     scratch: String,
     /// Refusals of this bind that were told in the log.
     complaints: u32,
+    /// When the next submission may come, by the bind's rate.
+    next_at: Instant,
 }
 
 impl Intake {
@@ -38,6 +41,10 @@ impl Intake {
             cx.counts.smpp_throttled += 1;
             return Act::Refuse(sequence, CommandStatus::ESME_RTHROTTLED);
         }
+        if !self.keeps_pace(account.bind_rate_per_s, cx.now.mono) {
+            cx.counts.smpp_throttled += 1;
+            return Act::Refuse(sequence, CommandStatus::ESME_RTHROTTLED);
+        }
         let form = match Form::read(sm, account, cx.now.wall) {
             Ok(form) => form,
             Err(unfit) => return Act::Refuse(sequence, self.complain(unfit, account, cx)),
@@ -46,6 +53,18 @@ impl Intake {
             None => self.submit_whole(sequence, &form, account, cx),
             Some(part) => self.submit_part(sequence, part, &form, account, cx),
         }
+    }
+
+    /// Whether the bind may submit at its rate. What it did not use of the last second it may use now.
+    fn keeps_pace(&mut self, rate_per_s: Option<u32>, now: Instant) -> bool {
+        let Some(rate) = rate_per_s else { return true };
+        let gap = SMPP_RATE_BURST / rate;
+        let next = self.next_at.max(now);
+        let keeps = next.since(now) <= SMPP_RATE_BURST - gap;
+        if keeps {
+            self.next_at = next.plus(gap);
+        }
+        keeps
     }
 
     fn submit_whole(

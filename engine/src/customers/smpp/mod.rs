@@ -9,8 +9,12 @@
 //! ([`submit`]), which parts wait for each other ([`parts`]), and who is told a fate ([`outlets`]). A submission is handed to
 //! the brain as it is read ([`intake`]), and its response says an id only when the message is durable.
 
+pub mod binds;
+mod door;
 pub mod exchange;
 mod intake;
+pub mod lobby;
+pub mod network;
 mod outlets;
 mod parts;
 mod receipts;
@@ -18,26 +22,33 @@ mod submit;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use shards::api::{Acceptance, MessageView, Refusal, Reply, State};
 use wire::smpp::fields::RegisteredDelivery;
 use wire::smpp::header::{Header, encode_header_only};
 use wire::smpp::query::QuerySmResp;
 use wire::smpp::validity::absolute_time;
 use wire::smpp::{
-    Bind, CloseReason, CommandId, CommandStatus, Event, MessageState, Options, RequestKind, Sequence,
-    Session, Timers, Verdict,
+    CloseReason, CommandId, CommandStatus, Event, MessageState, Options, RequestKind, Sequence, Session,
+    Timers, Verdict,
 };
 use wire::time::Instant;
 
 use super::Readiness;
 use super::context::Context;
 use super::limits::{OUTPUT_BYTES_MAX, SMPP_UNBIND_WAIT};
+use super::native::Liveness;
 
-use exchange::{Place, Stranger};
+use binds::Seat;
+use door::{Applicant, Door};
+use exchange::Place;
 use intake::Intake;
 use outlets::{GivenUp, Heard};
 use receipts::{ReceiptWriter, message_state};
 
+pub(super) use binds::Call;
 pub(super) use outlets::{OUTLETS, Outlets};
 
 /// One bind. Lives on the shard that accepted its connection.
@@ -45,8 +56,14 @@ pub(super) use outlets::{OUTLETS, Outlets};
 pub(super) struct SmppSession {
     session: Session,
     stage: Stage,
-    /// Whose bind it is, or was.
-    place: Option<Place>,
+    /// From where it calls.
+    from: IpAddr,
+    /// A bind that waits to be let in.
+    applicant: Option<Applicant>,
+    /// Whose bind it is, or was, and its place among that account's.
+    seat: Option<(Place, Arc<Seat>)>,
+    /// It is asked whether it is there, for somebody who would have its place; until then.
+    probed_until: Option<Instant>,
     intake: Intake,
     writer: ReceiptWriter,
     /// Whether the customer has said that it sends nothing more.
@@ -74,7 +91,7 @@ enum Receives {
 /// What an event asks for, once the session is no longer borrowed.
 enum Act {
     Nothing,
-    Bind(Result<(Place, Receives), CommandStatus>),
+    Bind(Door),
     Refuse(Sequence, CommandStatus),
     RefuseParts(Vec<u32>, CommandStatus),
     NoData(Sequence),
@@ -93,14 +110,17 @@ const QUERY: u64 = 1 << 41;
 
 impl SmppSession {
     /// A session that waits for its bind.
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, from: IpAddr) -> Self {
         let timers = Timers { drain: SMPP_UNBIND_WAIT, unbind: SMPP_UNBIND_WAIT, ..Timers::default() };
         // Until it is known who binds, nothing is sent that could wait for an answer.
         let options = Options { timers, window_pdus_max: 1, ..Options::default() };
         Self {
             session: Session::mc(SYSTEM_ID, &options, now),
             stage: Stage::New,
-            place: None,
+            from,
+            applicant: None,
+            seat: None,
+            probed_until: None,
             intake: Intake::default(),
             writer: ReceiptWriter::default(),
             ended: false,
@@ -121,6 +141,7 @@ impl SmppSession {
 
     /// Takes bytes in.
     pub(super) fn receive(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        self.hear_from(cx);
         self.session.handle_bytes(cx.now.mono, bytes);
         self.work(cx);
     }
@@ -180,18 +201,32 @@ impl SmppSession {
     }
 
     /// Does what its deadline was for. A customer that is silent is asked by the session, which closes if it says nothing.
-    pub(super) fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+    /// One whose place somebody else would have is gone when it was asked and said nothing.
+    pub(super) fn handle_timeout(&mut self, cx: &mut Context<'_>) -> Liveness {
+        if self.probed_until.is_some_and(|until| until <= cx.now.mono) {
+            cx.counts.smpp_binds_taken_over += 1;
+            cx.counts.timeouts += 1;
+            tracing::info!(event = "smpp-bind-taken-over", connection = cx.connection, from = %self.from);
+            self.abandon(cx);
+            return Liveness::Gone;
+        }
+        self.expire_applicant(cx);
         self.session.handle_timeout(cx.now.mono);
         let late = self.intake.parts.expire(cx.now.mono);
         self.refuse_parts(late, CommandStatus::ESME_RSUBMITFAIL, cx);
         self.work(cx);
+        Liveness::Alive
     }
 
     /// When something has to happen although nothing came.
     pub(super) fn deadline(&self) -> Instant {
         match self.stage {
             Stage::Over => Instant::FAR_FUTURE,
-            _ => self.session.timeout().unwrap_or(Instant::FAR_FUTURE).min(self.intake.parts.timeout()),
+            _ => {
+                let applicant = self.applicant.as_ref().map(Applicant::until);
+                let own = [self.session.timeout(), applicant, self.probed_until].into_iter().flatten().min();
+                own.unwrap_or(Instant::FAR_FUTURE).min(self.intake.parts.timeout())
+            }
         }
     }
 
@@ -216,6 +251,11 @@ impl SmppSession {
         self.stage = Stage::Over;
     }
 
+    /// Whose bind it is, or was.
+    fn place(&self) -> Option<Place> {
+        self.seat.as_ref().map(|(place, _)| *place)
+    }
+
     /// Takes all that the session has to tell.
     fn work(&mut self, cx: &mut Context<'_>) {
         if self.stage == Stage::Over {
@@ -227,9 +267,10 @@ impl SmppSession {
     }
 
     fn hear(&mut self, cx: &mut Context<'_>) -> Option<Act> {
-        let Self { session, intake, place, .. } = self;
-        let act = match (session.poll_event(cx.now.mono)?, *place) {
-            (Event::BindRequested { bind }, _) => Act::Bind(let_in(&bind, cx)),
+        let place = self.place();
+        let Self { session, intake, from, .. } = self;
+        let act = match (session.poll_event(cx.now.mono)?, place) {
+            (Event::BindRequested { bind }, _) => Act::Bind(door::look_at(&bind, *from, cx)),
             (Event::SubmitRequest { sequence, sm }, Some(place)) => {
                 cx.counts.smpp_submits += 1;
                 intake.submit(sequence, &sm, place, cx)
@@ -257,22 +298,7 @@ impl SmppSession {
     fn act(&mut self, act: Act, cx: &mut Context<'_>) {
         match act {
             Act::Nothing => {}
-            Act::Bind(Ok((place, receives))) => {
-                cx.counts.smpp_binds += 1;
-                let account = &cx.settings.smpp.account(place).name;
-                tracing::info!(event = "smpp-bound", account, connection = cx.connection, ?receives);
-                self.stage = Stage::Bound(receives);
-                self.place = Some(place);
-                self.session.set_window(cx.settings.smpp.account(place).window_pdus_max);
-                self.session.accept_bind();
-                if receives == Receives::Yes {
-                    cx.outlets.bound(place, cx.connection, cx.now.mono, cx.ask);
-                }
-            }
-            Act::Bind(Err(status)) => {
-                cx.counts.smpp_binds_refused += 1;
-                self.session.refuse_bind(status);
-            }
+            Act::Bind(door) => self.at_the_door(door, cx),
             Act::Refuse(sequence, status) => self.session.answer_submit(sequence, status, b""),
             Act::RefuseParts(sequences, status) => {
                 for sequence in sequences {
@@ -286,7 +312,7 @@ impl SmppSession {
             }
             Act::NoQuery(sequence, status) => answer_query(&mut self.session, sequence, Err(status)),
             Act::Heard(token, heard) => {
-                if let Some(place) = self.place {
+                if let Some(place) = self.place() {
                     let given_up = cx.outlets.heard(place, token, heard, cx.now.mono);
                     cx.counts.smpp_receipts_refused += u64::from(given_up == GivenUp::Yes);
                 }
@@ -302,7 +328,7 @@ impl SmppSession {
 
     /// Sends fates for which the window has room.
     fn tell(&mut self, cx: &mut Context<'_>) {
-        let (Stage::Bound(Receives::Yes), Some(place)) = (self.stage, self.place) else { return };
+        let (Stage::Bound(Receives::Yes), Some(place)) = (self.stage, self.place()) else { return };
         while !self.ended && self.session.is_open() && self.session.window_room() > 0 {
             let Some((token, event)) = cx.outlets.next(place) else { return };
             if self.writer.deliver(&mut self.session, token, &event, cx.now.mono).is_err() {
@@ -335,7 +361,7 @@ impl SmppSession {
         match outcome {
             Ok(Acceptance { id, .. }) => {
                 let wanted = RegisteredDelivery(u8::try_from(number >> WANTED_SHIFT & 3).expect("two bits"));
-                if let Some(place) = self.place {
+                if let Some(place) = self.place() {
                     cx.settings.smpp.remember(place, id, wanted.receipt());
                 }
                 self.session.answer_submit(sequence, CommandStatus::ESME_ROK, &id.to_chars());
@@ -355,9 +381,11 @@ impl SmppSession {
 
     /// Gives back what the bind held: its place, and the receipts that were not answered.
     fn give_back(&mut self, cx: &mut Context<'_>) {
-        let (Stage::Bound(receives), Some(place)) = (self.stage, self.place) else { return };
+        let (Stage::Bound(receives), Some((place, seat))) = (self.stage, &self.seat) else { return };
+        let place = *place;
         self.stage = Stage::Ended;
-        cx.settings.smpp.leave(place);
+        self.probed_until = None;
+        cx.nudges.extend(cx.settings.smpp.leave(place, seat));
         if receives == Receives::Yes {
             for lost in self.session.drain_in_flight() {
                 cx.outlets.heard(place, lost.token, Heard::Gone, cx.now.mono);
@@ -365,23 +393,6 @@ impl SmppSession {
             cx.outlets.unbound(place, cx.connection, cx.ask);
         }
     }
-}
-
-/// Who binds, or why nobody does.
-fn let_in(bind: &Bind<'_>, cx: &mut Context<'_>) -> Result<(Place, Receives), CommandStatus> {
-    if cx.readiness == Readiness::Stopping {
-        return Err(CommandStatus::ESME_RBINDFAIL);
-    }
-    let receives = if bind.kind.delivers() { Receives::Yes } else { Receives::No };
-    cx.settings.smpp.enter(bind.system_id, bind.password).map(|place| (place, receives)).map_err(|stranger| {
-        cx.counts.unauthorized += u64::from(stranger != Stranger::Binds);
-        tracing::info!(event = "smpp-bind-refused", connection = cx.connection, ?bind, reason = %stranger);
-        match stranger {
-            Stranger::Name => CommandStatus::ESME_RINVSYSID,
-            Stranger::Password => CommandStatus::ESME_RINVPASWD,
-            Stranger::Binds => CommandStatus::ESME_RALYBND,
-        }
-    })
 }
 
 /// What a `deliver_sm_resp` means for its receipt. A status of a vendor's own may pass; the specification's permanent ones

@@ -125,6 +125,11 @@ impl Outlets {
         }
     }
 
+    /// Works by another configuration from now on.
+    pub(in super::super) fn handle_exchange(&mut self, exchange: Arc<Exchange>) {
+        self.exchange = exchange;
+    }
+
     /// A bind came that receives.
     pub(super) fn bound(
         &mut self,

@@ -80,6 +80,8 @@ pub(super) enum Unfit {
     Sar,
     #[error("user_message_reference: expected two octets")]
     Reference,
+    #[error("the TLV that is the idempotency key (smpp_keys): expected at most 56 octets")]
+    KeyTlv,
     #[error(transparent)]
     Part(#[from] PartError),
 }
@@ -99,7 +101,7 @@ impl Unfit {
             Self::Priority(_) => CommandStatus::ESME_RINVPRTFLG,
             Self::Replace(_) => CommandStatus::ESME_RINVREPFLAG,
             Self::Predefined(_) => CommandStatus::ESME_RINVDFTMSGID,
-            Self::Sar | Self::Reference => CommandStatus::ESME_RINVOPTPARAMVAL,
+            Self::Sar | Self::Reference | Self::KeyTlv => CommandStatus::ESME_RINVOPTPARAMVAL,
             Self::Part(PartError::Total(_) | PartError::Bytes(_)) => CommandStatus::ESME_RINVMSGLEN,
             Self::Part(PartError::Other | PartError::Full) => CommandStatus::ESME_RSUBMITFAIL,
         }
@@ -252,18 +254,32 @@ fn key(tlvs: Tlvs<'_>, keys: Keys, sender: &str) -> Result<Key, Unfit> {
     if keys == Keys::None {
         return Ok(key);
     }
+    if let Keys::Tlv(tag) = keys {
+        let Some(value) = tlvs.find(Tag(tag)).map(|tlv| tlv.value).filter(|value| !value.is_empty()) else {
+            return Ok(key);
+        };
+        write!(key, "tlv{tag:04x}:").map_err(|_| Unfit::KeyTlv)?;
+        key.put(value).map_err(|_| Unfit::KeyTlv)?;
+        return Ok(key);
+    }
     let Some(tlv) = tlvs.find(Tag::USER_MESSAGE_REFERENCE) else { return Ok(key) };
     let reference = tlv.number().and_then(|number| u16::try_from(number).ok()).ok_or(Unfit::Reference)?;
     write!(key, "smpp:{reference:04x}:{sender}").map_err(|_| Unfit::Sender)?;
     Ok(key)
 }
 
-impl Write for Key {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let end = self.count + text.len();
-        self.bytes.get_mut(self.count..end).ok_or(core::fmt::Error)?.copy_from_slice(text.as_bytes());
+impl Key {
+    fn put(&mut self, octets: &[u8]) -> core::fmt::Result {
+        let end = self.count + octets.len();
+        self.bytes.get_mut(self.count..end).ok_or(core::fmt::Error)?.copy_from_slice(octets);
         self.count = end;
         Ok(())
+    }
+}
+
+impl Write for Key {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.put(text.as_bytes())
     }
 }
 
@@ -276,17 +292,7 @@ mod tests {
     const NOW: WallMs = WallMs(1_795_402_975_000);
 
     fn account(keys: Keys) -> SmppAccount {
-        SmppAccount {
-            account: wire::id::AccountId::of_name("acme"),
-            name: "acme".into(),
-            password: "secret".into(),
-            binds_max: 1,
-            window_pdus_max: 10,
-            receipts: super::super::exchange::Receipts::Asked,
-            keys,
-            default_alphabet: Alphabet::Gsm7,
-            priorities: None,
-        }
+        SmppAccount { keys, ..SmppAccount::sample("acme", "secret") }
     }
 
     fn sm<'a>() -> Sm<'a> {

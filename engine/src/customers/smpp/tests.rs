@@ -1,5 +1,7 @@
 //! Binds of bytes: a customer's session at one end, ours at the other, and a brain that says what the test says.
 
+mod door;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +18,10 @@ use wire::time::{Instant, WallMs};
 use super::super::limits::{
     SMPP_CLAIM_EVERY, SMPP_RECEIPT_AGAIN, SMPP_RECEIPT_TRIES_MAX, SMPP_TEXTS_MAX, SMPP_WHOLE_WAIT,
 };
-use super::super::probe::{Asked, CONNECTION, Probe, account, id, smpp_account};
+use super::super::probe::{Asked, CONNECTION, Probe, account, exchange, id, smpp_account};
 use super::super::{Ending, Protocol, Readiness};
 use super::OUTLETS;
-use super::exchange::Exchange;
+use super::exchange::SmppAccount;
 
 /// A customer's end of a connection, which writes down what it hears.
 struct Esme {
@@ -318,7 +320,7 @@ fn parts_that_wait_in_vain_are_refused() {
 fn a_bind_holds_so_many_texts_and_no_more() {
     let mut account = smpp_account();
     account.window_pdus_max = 200;
-    let mut probe = Probe::of_shard(0, Arc::new(Exchange::new(vec![account])));
+    let mut probe = Probe::with_account(account);
     let mut esme = Esme::bound(&mut probe, CONNECTION);
     for reference in 0..=u8::try_from(SMPP_TEXTS_MAX).unwrap() {
         let first = part(reference, 2, 1, b"hello");
@@ -426,7 +428,7 @@ fn receipts_go_to_a_bind_with_room_and_to_another_when_that_goes() {
 
 #[test]
 fn one_shard_tells_an_account_and_another_takes_over() {
-    let exchange = Arc::new(Exchange::new(vec![smpp_account()]));
+    let exchange = Arc::new(exchange(smpp_account()));
     let (mut zero, mut one) = (Probe::of_shard(0, exchange.clone()), Probe::of_shard(1, exchange));
     let is_subscribed = |probe: &Probe| probe.asked.iter().any(|a| matches!(a, Asked::Subscribe(..)));
     Esme::bound(&mut zero, CONNECTION);

@@ -68,6 +68,13 @@ impl Session {
         }
     }
 
+    /// Asks the peer whether it is there, now and not when it has been silent for long; nothing if it is being asked.
+    pub fn enquire(&mut self, now: Instant) {
+        if self.enquired_at.is_none() && self.bound().is_some() {
+            self.break_silence(now);
+        }
+    }
+
     fn break_silence(&mut self, now: Instant) {
         match self.enquired_at {
             Some(at) if self.last_inbound <= at => self.close(CloseReason::Dead),
