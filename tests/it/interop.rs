@@ -1,5 +1,5 @@
-//! Other people's programs: npm's `smpp` as a carrier, Python's `smpplib` and Kannel as customers, a protocol analyser that
-//! reads what passed, and Prometheus's checker.
+//! Other people's programs: npm's `smpp` as a carrier and as a customer, Python's `smpplib` and Kannel as customers, a protocol
+//! analyser that reads what passed, and Prometheus's checker. `docs/interop.md` says how they differ.
 //!
 //! Our own carriers and customers share `wire` with the daemon, so a mistake in it would look right to both. `tests/run peers` installs what
 //! is needed; the target runs when it is named: `cargo test -p tests --test interop`.
@@ -13,9 +13,13 @@ mod customers;
 #[path = "process/daemon.rs"]
 #[allow(dead_code, reason = "this target uses a part of the harness")]
 mod daemon;
+#[path = "interop/differences.rs"]
+mod differences;
 #[path = "process/http.rs"]
 #[allow(dead_code, reason = "this target sends one request at a time")]
 mod http;
+#[path = "interop/npm.rs"]
+mod npm;
 #[path = "process/programs.rs"]
 #[allow(dead_code, reason = "this target needs no load generator")]
 mod programs;
@@ -23,16 +27,18 @@ mod programs;
 mod prometheus;
 #[path = "interop/recorder.rs"]
 mod recorder;
+#[path = "process/tunnel.rs"]
+#[allow(dead_code, reason = "this target's peers speak TLS themselves")]
+mod tunnel;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use analyser::analyse;
-use daemon::{KEY, Process, Setup, temporary_dir};
-use programs::root;
+use daemon::{Daemon, KEY, Process, Setup, temporary_dir};
 use recorder::Recorder;
 
 /// What is sent: the default alphabet, its extension table, one text longer than a segment with an extension at the seam, and
@@ -50,29 +56,15 @@ fn texts() -> Vec<String> {
 #[test]
 fn npm_smpp_delivers_what_was_submitted_and_the_analyser_finds_nothing_wrong() {
     let dir = temporary_dir();
-    let (mut peer, carrier) = start_peer();
+    let (mut peer, carrier) = start_peer(&[]);
     let recorder = Recorder::start(carrier);
     let setup = Setup::new(dir.path(), recorder.address());
-    let mut daemon = setup.start();
-    let texts = texts();
-    let ids: Vec<String> = texts.iter().map(|text| submit(daemon.http, text)).collect();
-    for id in &ids {
-        daemon.delivered(id);
-    }
     // A link that is idle asks whether its carrier lives.
-    daemon.until("an enquire_link has passed", || {
-        analyse(dir.path(), &recorder.capture()).pdus.get(&0x15).copied()
+    deliver(&setup, &mut peer, |daemon| {
+        daemon.until("an enquire_link has passed", || {
+            analyse(dir.path(), &recorder.capture()).pdus.get(&0x15).copied()
+        });
     });
-    let (status, words) = daemon.terminate();
-    assert_eq!(status.code(), Some(0), "{words}");
-
-    let said =
-        peer.until("the peer saw the unbind", |log| log.contains("\"unbind\"").then(|| log.to_owned()));
-    let events: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let foul = |event: &&Value| event["event"] == "error" || event["event"] == "unknown";
-    assert_eq!(events.iter().find(foul), None, "the peer complains");
-    assert_eq!(received(&events), texts.iter().cloned().map(|text| (text, 1)).collect());
-
     let analysis = analyse(dir.path(), &recorder.capture());
     assert_eq!(analysis.complaints, Vec::<String>::new());
     for (command, what) in [
@@ -89,18 +81,35 @@ fn npm_smpp_delivers_what_was_submitted_and_the_analyser_finds_nothing_wrong() {
     assert_eq!(analysis.pdus[&0x05], analysis.pdus[&0x8000_0005], "each receipt is answered");
 }
 
-/// Starts npm's carrier and reads where it listens.
-fn start_peer() -> (Process, SocketAddr) {
-    let modules = root().join("target/peers/node_modules");
-    assert!(modules.is_dir(), "the peers are missing; `tests/run peers` installs them");
-    let mut command = Command::new("node");
-    command.arg(root().join("tests/peers/carrier.js")).env("NODE_PATH", modules);
-    let mut peer = Process::spawn(command);
-    let port = peer.until("the peer listens", |log| {
-        let event: Value = serde_json::from_str(log.lines().next()?).ok()?;
-        u16::try_from(event["port"].as_u64()?).ok()
-    });
-    (peer, SocketAddr::from(([127, 0, 0, 1], port)))
+/// Submits all texts over HTTP, waits until they are delivered, stops, and compares what the carrier has read.
+fn deliver(setup: &Setup, peer: &mut Process, meanwhile: impl FnOnce(&mut Daemon)) {
+    let mut daemon = setup.start();
+    let texts = texts();
+    let ids: Vec<String> = texts.iter().map(|text| submit(daemon.http, text)).collect();
+    for id in &ids {
+        daemon.delivered(id);
+    }
+    meanwhile(&mut daemon);
+    let (status, words) = daemon.terminate();
+    assert_eq!(status.code(), Some(0), "{words}");
+    let said =
+        peer.until("the peer saw the unbind", |log| log.contains("\"unbind\"").then(|| log.to_owned()));
+    let events = events_of(&said);
+    let foul = |event: &&Value| event["event"] == "error" || event["event"] == "unknown";
+    assert_eq!(events.iter().find(foul), None, "the peer complains");
+    assert_eq!(received(&events), texts.into_iter().map(|text| (text, 1)).collect());
+}
+
+/// Starts npm's carrier with these options and files, and reads where it listens.
+fn start_peer(options: &[&Path]) -> (Process, SocketAddr) {
+    let mut peer = Process::spawn(npm::node("carrier.js", options));
+    let address = peer.until("the peer listens", npm::listening);
+    (peer, address)
+}
+
+/// What a peer said, one JSON object a line.
+fn events_of(said: &str) -> Vec<Value> {
+    said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 fn submit(http: SocketAddr, text: &str) -> String {

@@ -1,7 +1,9 @@
-// The npm package `smpp` as a carrier: it takes every message, answers, and reports it as delivered. What it reads goes to
-// standard output, one JSON object a line; the test compares it with what was submitted.
+// The npm package `smpp` as a carrier: it takes every message but one that says "refuse me", answers, and reports it as
+// delivered. What it reads goes to standard output, one JSON object a line; the test compares it with what was submitted.
+// With the files of a key and a certificate as arguments it speaks TLS.
 'use strict';
 
+const fs = require('fs');
 const smpp = require('smpp');
 
 let last = 0;
@@ -40,13 +42,19 @@ function take(session, pdu) {
     esm_class: pdu.esm_class,
     registered_delivery: pdu.registered_delivery,
   });
+  if (message.toString() === 'refuse me') {
+    session.send(pdu.response({ command_status: smpp.ESME_RINVDSTADR }));
+    return;
+  }
   session.send(pdu.response({ message_id: id }));
   session.send(new smpp.PDU('deliver_sm', receipt(pdu, id)), (answer) => {
     say({ event: 'receipt-answered', status: answer.command_status });
   });
 }
 
-const server = smpp.createServer((session) => {
+const [key, cert] = process.argv.slice(2).map((file) => fs.readFileSync(file));
+
+const server = smpp.createServer({ key, cert }, (session) => {
   for (const bind of ['bind_transceiver', 'bind_transmitter', 'bind_receiver']) {
     session.on(bind, (pdu) => {
       say({ event: bind, system_id: pdu.system_id, password: pdu.password, version: pdu.interface_version });

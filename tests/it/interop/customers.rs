@@ -13,18 +13,20 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::Value;
+use wire::smpp::Sm;
 
 use crate::analyser::analyse;
 use crate::daemon::{Process, Setup, temporary_dir};
+use crate::differences::agree;
 use crate::http;
 use crate::programs::root;
-use crate::recorder::Recorder;
-use crate::{received, start_peer, texts};
+use crate::recorder::{Recorder, Side};
+use crate::{events_of, received, start_peer, texts};
 
 #[test]
 fn pythons_smpplib_submits_and_is_told_and_the_analyser_finds_nothing_wrong() {
     let dir = temporary_dir();
-    let (mut carrier, address) = start_peer();
+    let (mut carrier, address) = start_peer(&[]);
     let daemon = Setup::new(dir.path(), address).with_smpp().start();
     let recorder = Recorder::start(daemon.smpp());
     let texts = texts();
@@ -36,7 +38,7 @@ fn pythons_smpplib_submits_and_is_told_and_the_analyser_finds_nothing_wrong() {
     let status = customer.wait();
     let said = customer.log();
     assert!(status.success(), "`tests/run peers` installs smpplib; it ended with {status}:\n{said}");
-    let events: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let events = events_of(&said);
     let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();
     assert_eq!(of("bound")[0]["to"], "switchyard");
     let answers = of("answer");
@@ -72,12 +74,26 @@ fn pythons_smpplib_submits_and_is_told_and_the_analyser_finds_nothing_wrong() {
         assert!(analysis.pdus.contains_key(&command), "no PDU {command:#x} passed: {:?}", analysis.pdus);
     }
     assert_eq!(analysis.pdus[&0x04], analysis.pdus[&0x8000_0004], "each part is answered");
+    let ends = |coding: u8, is_cut: fn(&[u8]) -> bool| {
+        let pdus = recorder.pdus();
+        let sent = pdus.iter().filter(|(side, pdu)| *side == Side::Daemon && pdu[4..8] == [0, 0, 0, 4]);
+        let texts = sent.map(|(_, pdu)| Sm::decode(&pdu[16..]).expect("a message"));
+        texts.into_iter().any(|sm| sm.data_coding.0 == coding && is_cut(sm.short_message))
+    };
+    let surrogate = |text: &[u8]| matches!(text, [.., high, _] if high & 0xFC == 0xD8);
+    agree(
+        "`smpplib`, customer",
+        &[
+            ("smpplib-cuts-escapes", ends(0, |text| text.ends_with(&[0x1B]))),
+            ("smpplib-cuts-surrogates", ends(8, surrogate)),
+        ],
+    );
 }
 
 #[test]
 fn kannel_submits_and_hands_the_receipts_on_and_the_analyser_finds_nothing_wrong() {
     let dir = temporary_dir();
-    let (mut carrier, address) = start_peer();
+    let (mut carrier, address) = start_peer(&[]);
     let daemon = Setup::new(dir.path(), address).with_smpp().start();
     let recorder = Recorder::start(daemon.smpp());
     let reports = Reports::start();
@@ -127,9 +143,8 @@ fn kannel_submits_and_hands_the_receipts_on_and_the_analyser_finds_nothing_wrong
 }
 
 /// What npm's carrier received, when it has received something.
-fn delivered(carrier: &mut Process) -> BTreeMap<String, u32> {
-    let said = carrier.log();
-    let events: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+pub(crate) fn delivered(carrier: &mut Process) -> BTreeMap<String, u32> {
+    let events = events_of(&carrier.log());
     let foul = |event: &&Value| event["event"] == "error" || event["event"] == "unknown";
     assert_eq!(events.iter().find(foul), None, "the peer complains");
     received(&events)

@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use super::{Setup, http, root, submit, temporary_dir};
+use super::{Setup, http, submit, temporary_dir};
+use crate::programs::root;
 
 /// The checker that `tests/run peers` put there, or the machine's own.
 fn promtool() -> PathBuf {

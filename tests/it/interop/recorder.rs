@@ -14,8 +14,8 @@ const CARRIER_PORT: u16 = 2775;
 /// The longest PDU that gets a packet of its own; a longer one is no PDU, and goes into the capture as it came.
 const PDU_BYTES_MAX: usize = 60_000;
 const SYN: u8 = 0x02;
-const ACK: u8 = 0x10;
-const PUSH: u8 = 0x08;
+pub(crate) const ACK: u8 = 0x10;
+pub(crate) const PUSH: u8 = 0x08;
 const FIN: u8 = 0x01;
 
 /// A proxy in front of a carrier.
@@ -42,6 +42,11 @@ impl Recorder {
 
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The PDUs that have passed, in their order.
+    pub(crate) fn pdus(&self) -> Vec<(Side, Vec<u8>)> {
+        lock(&self.capture).pdus.clone()
     }
 
     /// All that has passed, as the bytes of a capture file.
@@ -119,6 +124,7 @@ impl Conversation {
 #[derive(Debug)]
 pub(crate) struct Capture {
     pub(crate) bytes: Vec<u8>,
+    pdus: Vec<(Side, Vec<u8>)>,
     conversations: u16,
     packets: u32,
 }
@@ -132,7 +138,7 @@ impl Capture {
         for word in [0_u32, 0, 65_535, 101] {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
-        Self { bytes, conversations: 0, packets: 0 }
+        Self { bytes, pdus: Vec::new(), conversations: 0, packets: 0 }
     }
 
     /// A connection begins with its hand-shake.
@@ -151,6 +157,7 @@ impl Capture {
         conversation.stream(side).begun.extend_from_slice(bytes);
         while let Some(pdu) = take_pdu(&mut conversation.stream(side).begun) {
             self.packet(conversation, side, PUSH | ACK, &pdu);
+            self.pdus.push((side, pdu));
         }
         if bytes.is_empty() {
             let rest = std::mem::take(&mut conversation.stream(side).begun);
@@ -161,7 +168,7 @@ impl Capture {
         }
     }
 
-    fn packet(&mut self, conversation: &mut Conversation, side: Side, flags: u8, payload: &[u8]) {
+    pub(crate) fn packet(&mut self, conversation: &mut Conversation, side: Side, flags: u8, payload: &[u8]) {
         let (port, daemon, carrier) =
             (conversation.port, conversation.daemon.next, conversation.carrier.next);
         let (from, to, sequence, acknowledged) = match side {

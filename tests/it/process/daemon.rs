@@ -301,12 +301,17 @@ impl Daemon {
 
     /// Waits until a message is delivered, and gives what a query says of it.
     pub(crate) fn delivered(&mut self, id: &str) -> Value {
+        self.reaches(id, "delivered")
+    }
+
+    /// Waits until a message is in this state, and gives what a query says of it.
+    pub(crate) fn reaches(&mut self, id: &str, state: &str) -> Value {
         let (http, path) = (self.http, format!("/v1/messages/{id}"));
-        self.until(&format!("{id} is delivered"), || {
+        self.until(&format!("{id} is {state}"), || {
             let answer = http::get(http, &path, Some(KEY)).expect("the daemon takes requests");
             assert_eq!(answer.status, 200, "{answer:?}");
             let message = answer.json();
-            (message["state"] == "delivered").then_some(message)
+            (message["state"] == state).then_some(message)
         })
     }
 }

@@ -12,8 +12,7 @@ use crate::customer::Lasting;
 use crate::daemon::{Credentials, Daemon, KEY, Setup, temporary_dir};
 use crate::http;
 use crate::programs::{programs, root};
-use crate::tls::guarded;
-use crate::tunnel::Papers;
+use crate::tunnel::{Papers, guarded};
 
 const TO: &str = "+4915112345678";
 const TEXT: &str = "nobody else reads this text";

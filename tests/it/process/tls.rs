@@ -15,44 +15,11 @@ use crate::daemon::{Daemon, KEY, Setup, temporary_dir};
 use crate::http;
 use crate::operator::{asked, complaint, printed, text_of};
 use crate::pdu::BIND_TRANSCEIVER;
-use crate::tunnel::{Asks, HOST, Papers, Shown, into_tls, out_of_tls};
+use crate::tunnel::{Asks, HOST, Papers, Shown, guarded, into_tls, out_of_tls, port, ports};
 
 /// A daemon that says nothing for so long is broken.
 const SILENCE: Duration = Duration::from_secs(30);
 const TO: &str = "+4915112345678";
-
-/// Listeners of TLS beside the plain ones, with the papers of `node`.
-pub(crate) fn guarded(setup: Setup, papers: &Papers) -> Setup {
-    papers.issue("node", HOST, |_| {});
-    let file = |name: &str| papers.path(name).display().to_string();
-    setup
-        .with_smpp()
-        .with_line(
-            "https = \"127.0.0.1:0\"\nnative_tls = \"127.0.0.1:0\"\nsmpp_tls = \"127.0.0.1:0\"",
-            "native =",
-        )
-        .with(
-            "[classes.transactional]",
-            &format!(
-                "[tls]\ncertificate = {:?}\nkey = {:?}\n[classes.transactional]",
-                file("node.pem"),
-                file("node.key")
-            ),
-        )
-}
-
-/// A line of `DIR/ports`.
-fn ports(setup: &Setup, name: &str) -> Vec<SocketAddr> {
-    let text = std::fs::read_to_string(setup.data().join("ports")).expect("it serves");
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='));
-    let line = line.unwrap_or_else(|| panic!("no {name} in {text}")).trim();
-    let addresses = line.trim_matches(['[', ']']).split(", ");
-    addresses.map(|address| address.trim_matches('"').parse().expect("an address")).collect()
-}
-
-fn port(setup: &Setup, name: &str) -> SocketAddr {
-    ports(setup, name)[0]
-}
 
 /// What curl says: its exit status, and what it printed.
 fn curl(papers: &Papers, url: &str, more: &[&str]) -> (Option<i32>, String) {

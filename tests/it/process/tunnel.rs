@@ -16,6 +16,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection};
 
+use crate::daemon::Setup;
+
 /// How long one direction is listened to before the other has its turn.
 const TURN: Duration = Duration::from_millis(1);
 
@@ -93,6 +95,40 @@ impl Papers {
         let file = self.path(&format!("{name}.pem"));
         CertificateDer::pem_file_iter(file).expect("it was issued").map(|der| der.expect("PEM")).collect()
     }
+}
+
+/// Listeners of TLS beside the plain ones, with the papers of `node`.
+pub(crate) fn guarded(setup: Setup, papers: &Papers) -> Setup {
+    papers.issue("node", HOST, |_| {});
+    let file = |name: &str| papers.path(name).display().to_string();
+    setup
+        .with_smpp()
+        .with_line(
+            "https = \"127.0.0.1:0\"\nnative_tls = \"127.0.0.1:0\"\nsmpp_tls = \"127.0.0.1:0\"",
+            "native =",
+        )
+        .with(
+            "[classes.transactional]",
+            &format!(
+                "[tls]\ncertificate = {:?}\nkey = {:?}\n[classes.transactional]",
+                file("node.pem"),
+                file("node.key")
+            ),
+        )
+}
+
+/// A line of `DIR/ports`.
+pub(crate) fn ports(setup: &Setup, name: &str) -> Vec<SocketAddr> {
+    let text = fs::read_to_string(setup.data().join("ports")).expect("it serves");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='));
+    let line = line.unwrap_or_else(|| panic!("no {name} in {text}")).trim();
+    let addresses = line.trim_matches(['[', ']']).split(", ");
+    addresses.map(|address| address.trim_matches('"').parse().expect("an address")).collect()
+}
+
+/// The first address of that line.
+pub(crate) fn port(setup: &Setup, name: &str) -> SocketAddr {
+    ports(setup, name)[0]
 }
 
 /// What a server asks of its callers.
