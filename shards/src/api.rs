@@ -324,6 +324,16 @@ impl Sender {
         Self { bytes, count: u8::try_from(count).expect("bounded above") }
     }
 
+    /// Whether another is the same to a recipient: a number with and without its `+`.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let [own, other] = [self, other].map(|sender| {
+            let bytes = sender.as_bytes();
+            bytes.strip_prefix(b"+").unwrap_or(bytes)
+        });
+        own == other
+    }
+
     /// Its characters.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -523,6 +533,8 @@ pub struct MessageView {
     pub state: State,
     /// Its recipient.
     pub recipient: Msisdn,
+    /// Its sender.
+    pub sender: Sender,
     /// Its class.
     pub class: Class,
     /// How many segments it has.
@@ -531,6 +543,43 @@ pub struct MessageView {
     pub send_until: WallMs,
     /// What happened, the oldest first.
     pub trace: Vec<Step>,
+}
+
+/// A message that its customer takes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cancellation {
+    /// Who takes it back: another account's message is not found.
+    pub account: AccountId,
+    /// The message.
+    pub id: MessageId,
+    /// Its sender, which must be the message's; empty: whichever it has.
+    pub sender: Sender,
+    /// Its recipient, which must be the message's; `None`: whichever it has.
+    pub recipient: Option<Msisdn>,
+}
+
+impl Cancellation {
+    /// Whether it is about a message of this account, to this recipient, from this sender.
+    #[must_use]
+    pub fn is_about(&self, account: AccountId, recipient: Msisdn, sender: Sender) -> bool {
+        self.account == account
+            && self.recipient.is_none_or(|named| named == recipient)
+            && (self.sender.as_bytes().is_empty() || self.sender.is_like(&sender))
+    }
+}
+
+/// Why a message was not taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotCancelled {
+    /// No such message of this account, sender and recipient is in memory here.
+    #[error("there is no such message of this account, sender and recipient that could be taken back")]
+    NotFound,
+    /// It is on its way, may have left, or is over.
+    #[error("the message is {}: only one that is queued and of which nothing may have left is taken back", .0.name())]
+    TooLate(State),
+    /// It cannot be said now: to be asked again.
+    #[error("the node is busy, or does not decide for this recipient now")]
+    Busy,
 }
 
 /// What a subscriber wants.
@@ -565,6 +614,15 @@ pub enum Reply {
         id: MessageId,
         /// What is known.
         view: Option<Box<MessageView>>,
+    },
+    /// What came of taking a message back.
+    Cancelled {
+        /// Whose request.
+        origin: Origin,
+        /// The message.
+        id: MessageId,
+        /// Whether it was.
+        outcome: Result<(), NotCancelled>,
     },
     /// A fate for a subscriber.
     Fate {

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+/// Places in a carrier's queue of messages that were taken back, beyond twice the open messages: 16 KiB.
+pub const QUEUE_STALE_MAX: usize = 1024;
 /// The most carriers that a route names: their refusals of one message are bits of a byte.
 pub const ROUTE_CARRIERS_MAX: usize = 8;
 /// The longest text, in bytes of UTF-8: 32 segments of 67 UCS-2 units of at most three bytes, rounded up.

@@ -100,6 +100,7 @@ pub(crate) enum Act {
 pub(crate) enum Request {
     Submit { request: u64, nonce: u64 },
     Query { request: u64, id: MessageId },
+    Cancel { request: u64, id: MessageId },
     Subscribe { credits: u32, positions: Vec<(Partition, u64)> },
     Unsubscribe,
     Acknowledge { account: AccountId, partition: Partition, sequence: u64 },

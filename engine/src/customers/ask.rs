@@ -4,7 +4,7 @@
 //! takes an [`Ask`]. The shell's closure hands it on at once, so that nothing is copied; a test's closure writes it down.
 //! Answers come back through [`super::Customers::handle_reply`], never as a return value: most rest on a sync.
 
-use shards::api::{Origin, Submission, Subscription};
+use shards::api::{Cancellation, Origin, Submission, Subscription};
 use wire::id::{AccountId, MessageId, Partition};
 
 /// One request to the brain.
@@ -25,6 +25,13 @@ pub enum Ask<'a> {
         account: AccountId,
         /// The message.
         id: MessageId,
+    },
+    /// Take a message back that has not left.
+    Cancel {
+        /// Which request of which connection.
+        origin: Origin,
+        /// Which message, and whose.
+        cancellation: &'a Cancellation,
     },
     /// Tell fates from now on.
     Subscribe {

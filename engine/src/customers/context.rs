@@ -28,6 +28,8 @@ pub(super) struct Context<'c> {
     pub(super) checks: &'c mut VecDeque<Check>,
     /// Shards that are to be woken, since they were left a call.
     pub(super) nudges: &'c mut Vec<ShardId>,
+    /// How full the shard is, in percent.
+    pub(super) fullness: u8,
     /// Fates on their way to SMPP customers.
     pub(super) outlets: &'c mut Outlets,
     /// What is sent to the customer.

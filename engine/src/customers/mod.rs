@@ -120,6 +120,8 @@ pub struct Customers {
     scrapes: VecDeque<Origin>,
     checks: VecDeque<Check>,
     nudges: Vec<ShardId>,
+    /// How full the shard is, in percent.
+    fullness: u8,
     date: DateText,
     /// The second that [`Customers::date`] says.
     date_s: u64,
@@ -144,6 +146,7 @@ impl Customers {
             scrapes: VecDeque::new(),
             checks: VecDeque::new(),
             nudges: Vec::new(),
+            fullness: 0,
             date: date_text(wire::time::WallMs(0)),
             date_s: 0,
             counts: Counts::default(),
@@ -164,6 +167,11 @@ impl Customers {
                 connections.get_mut(&id).expect("just listed").touch(id, touched);
             }
         }
+    }
+
+    /// How full the shard is, in percent: customers of SMPP 5.0 are told with each answer.
+    pub const fn handle_fullness(&mut self, percent: u8) {
+        self.fullness = percent;
     }
 
     /// Works by another plan from now on.
@@ -239,7 +247,9 @@ impl Customers {
     /// An answer of the brain. One for a connection that is gone is let go: what it says is in the log.
     pub fn handle_reply(&mut self, now: Now, reply: Reply) {
         let origin = match &reply {
-            Reply::Answer { origin, .. } | Reply::Message { origin, .. } => *origin,
+            Reply::Answer { origin, .. }
+            | Reply::Message { origin, .. }
+            | Reply::Cancelled { origin, .. } => *origin,
             Reply::Fate { subscriber, .. } => *subscriber,
         };
         assert_eq!(origin.shard, self.settings.shard, "a reply came to another shard than its request's");
@@ -466,6 +476,7 @@ impl Customers {
             scrapes: &mut self.scrapes,
             checks: &mut self.checks,
             nudges: &mut self.nudges,
+            fullness: self.fullness,
             outlets: &mut self.outlets,
             out: &mut connection.output,
             ask,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shards::api::{Acceptance, Origin, Refusal, Reply, Subscription};
+use shards::api::{Acceptance, Cancellation, Origin, Refusal, Reply, Subscription};
 use shards::plan::{Account, ClassPolicy, Plan};
 use shards::routes::Routes;
 use wire::id::{AccountId, Class, MessageId, NodeId, Partition, PartitionCount, ShardId};
@@ -35,6 +35,7 @@ pub(super) enum Asked {
         validity: Option<Duration>,
     },
     Query(Origin, MessageId),
+    Cancel(Origin, Cancellation),
     Subscribe(Origin, Subscription),
     Unsubscribe(Origin),
     Acknowledge(Partition, u64),
@@ -280,6 +281,7 @@ fn kept(ask: Ask<'_>) -> Asked {
             }
         }
         Ask::Query { origin, id, .. } => Asked::Query(origin, id),
+        Ask::Cancel { origin, cancellation } => Asked::Cancel(origin, *cancellation),
         Ask::Subscribe { origin, subscription } => Asked::Subscribe(origin, subscription.clone()),
         Ask::Unsubscribe { origin } => Asked::Unsubscribe(origin),
         Ask::Acknowledge { partition, sequence, .. } => Asked::Acknowledge(partition, sequence),

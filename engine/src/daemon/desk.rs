@@ -275,6 +275,7 @@ impl Desk {
         while let Some((check, verdict)) = self.doorkeeper.poll() {
             self.customers.handle_checked(now, &check, verdict, &mut asking(brain, now));
         }
+        self.customers.handle_fullness(brain.fullness_percent());
         // Settling reads on where it had stopped, and what it asks may be refused at once.
         loop {
             while let Some(reply) = brain.poll_reply() {
@@ -491,6 +492,7 @@ fn asking(brain: &mut Shard, now: Now) -> impl FnMut(Ask<'_>) {
     move |ask| match ask {
         Ask::Submit { origin, submission } => brain.handle_submit(now, origin, submission),
         Ask::Query { origin, account, id } => brain.handle_query(now, origin, account, id),
+        Ask::Cancel { origin, cancellation } => brain.handle_cancel(now, origin, cancellation),
         Ask::Subscribe { origin, subscription } => brain.handle_subscribe(now, origin, subscription),
         Ask::Unsubscribe { origin } => brain.handle_unsubscribe(origin),
         Ask::Acknowledge { origin, account, partition, sequence } => {

@@ -18,7 +18,7 @@ use wire::smpp::command::Sequence;
 use wire::smpp::status::CommandStatus;
 use wire::time::{Instant, WallMs};
 
-use crate::api::{Acceptance, MessageView, Origin, State};
+use crate::api::{Acceptance, MessageView, NotCancelled, Origin, State};
 use crate::limits::{ENTRY_BYTES_MAX, ENTRY_BYTES_RESERVED};
 use crate::shard::links::LinkId;
 use crate::state::messages::SlotRef;
@@ -36,6 +36,8 @@ pub(crate) enum Output {
     Answer { origin: Origin, acceptance: Acceptance, since: Instant },
     /// The answer to a query.
     View { origin: Origin, account: AccountId, id: MessageId, view: Option<Box<MessageView>> },
+    /// The answer to who took a message back.
+    Cancelled { origin: Origin, id: MessageId, outcome: Result<(), NotCancelled> },
     /// An attempt's bytes, on a link of this shard or, with room that was lent, of another.
     Transmit { shard: ShardId, link: LinkId, bind: u32, slot: SlotRef, attempt: u16, parts: u32 },
     /// The answer to a carrier's receipt.

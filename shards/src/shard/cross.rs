@@ -8,7 +8,7 @@ use wire::id::{AccountId, CarrierId, Class, MessageId, Partition};
 use wire::msisdn::Msisdn;
 use wire::smpp::status::CommandStatus;
 
-use crate::api::{Origin, Reply, Submission, Subscription, Why};
+use crate::api::{Cancellation, Origin, Reply, Submission, Subscription, Why};
 use crate::limits::CROSS_CREDITS;
 use crate::rates::RateId;
 use crate::shard::cell::ReceiptOrigin;
@@ -22,7 +22,9 @@ pub enum Cross {
     Submit(Origin, OwnedSubmission),
     /// A query. Spends a credit.
     Query(Origin, AccountId, MessageId),
-    /// An answer to either; gives the credit back. Or a fate for a subscriber.
+    /// A message that is taken back. Spends a credit.
+    Cancel(Origin, Cancellation),
+    /// An answer to any of these; gives the credit back. Or a fate for a subscriber.
     Reply(Reply),
     /// A subscription, told to all shards.
     Subscribe(Origin, Box<Subscription>),

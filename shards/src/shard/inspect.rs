@@ -163,6 +163,16 @@ impl Shard {
         &self.latencies
     }
 
+    /// How full the shard is, in percent and at most 99: of the open messages that it may have, or of its log.
+    #[must_use]
+    pub fn fullness_percent(&self) -> u8 {
+        if self.log_room == super::LogRoom::Short {
+            return 99;
+        }
+        let percent = self.open_messages.saturating_mul(100) / self.plan.open_messages_max.max(1);
+        u8::try_from(percent.min(99)).expect("below a hundred")
+    }
+
     /// Submissions that were not taken, in the order of [`Refusal::ALL`].
     #[must_use]
     pub const fn refusals(&self) -> &[u64; Refusal::ALL.len()] {

@@ -13,9 +13,10 @@
 //! The shard owns all that its partitions need and shares nothing. It does no IO, reads no clock and draws randomness
 //! only from its seed, so a simulator runs it as it is. Its parts have files of their own: a partition is a
 //! [`cell::Cell`], a connection a [`links::Link`]; what is decided about messages is told in `submit` (they come),
-//! `dispatch` (they go), `outcome` (they are answered for), `receipts` and `fates`; `cross` and `lending` are about other
+//! `dispatch` (they go), `cancel` (they do not go after all), `outcome` (they are answered for), `receipts` and `fates`; `cross` and `lending` are about other
 //! shards, `start` and `snapshots` about what is on disk.
 
+mod cancel;
 pub(crate) mod cell;
 pub(crate) mod cross;
 mod dispatch;
@@ -221,6 +222,7 @@ impl Shard {
         match message {
             Cross::Submit(origin, submission) => self.handle_submit(now, origin, &submission.borrow()),
             Cross::Query(origin, account, id) => self.handle_query(now, origin, account, id),
+            Cross::Cancel(origin, cancellation) => self.handle_cancel(now, origin, &cancellation),
             Cross::Reply(reply) => {
                 if !matches!(reply, Reply::Fate { .. }) {
                     self.credits[usize::from(from.0)].give_back();
@@ -399,6 +401,9 @@ impl Shard {
                     }
                     Output::View { origin, account, id, view } => {
                         self.reply(origin, Reply::Message { origin, account, id, view });
+                    }
+                    Output::Cancelled { origin, id, outcome } => {
+                        self.reply(origin, Reply::Cancelled { origin, id, outcome });
                     }
                     Output::Transmit { shard, link, bind, slot, attempt, parts } => {
                         self.transmit(place, (shard, link, bind), (slot, attempt, parts));

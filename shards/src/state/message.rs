@@ -258,6 +258,11 @@ impl Message {
         self.due = if in_doubt { self.due.max(at) } else { at };
     }
 
+    /// Whether no carrier can have anything of it: all that was tried was refused, or taken back before it was written.
+    pub(crate) fn has_never_left(&self) -> bool {
+        !self.may_have_left && self.parts.all().iter().all(|part| part.state == PartState::Waiting)
+    }
+
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.state, State::Final(_))
     }
@@ -267,6 +272,7 @@ impl Message {
             id: self.id,
             state: self.state,
             recipient: self.recipient,
+            sender: self.sender,
             class: self.class,
             segments: self.segments(),
             send_until: self.send_until,

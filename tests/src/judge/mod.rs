@@ -1,7 +1,7 @@
 //! The judge: what the world did and what the engine said, compared with what was promised.
 //!
 //! It draws no randomness and shares no code with the engine but the formats. Each promise of the contract has its own
-//! checks: intents (1, 3), order (6), and what the log must show (`verdicts`: 1, 2, 3, 4, 8, 11). Replay (10) and the
+//! checks: intents (1, 3), order (6), and what the log must show (`verdicts`: 1, 2, 3, 4, 8, 11, 12). Replay (10) and the
 //! draining of everything (9) are looked at by the world, which has the shards.
 
 pub(crate) mod chronicle;
@@ -33,6 +33,7 @@ pub(crate) const OWN_RECEIPTS: u8 = 8;
 pub(crate) const DRAINS: u8 = 9;
 pub(crate) const REPLAYS: u8 = 10;
 pub(crate) const TOLD: u8 = 11;
+pub(crate) const TAKEN_BACK: u8 = 12;
 /// Not a promise of the contract: an engine that refuses, doubts or spins.
 pub(crate) const DECENCY: u8 = 0;
 
@@ -113,6 +114,8 @@ pub(crate) struct Judge {
     acknowledges: BTreeMap<(AccountId, Partition), Vec<(u64, Lsn)>>,
     /// Fates that left, and how far the log was durable then.
     fates_released: Vec<(MessageId, Lsn)>,
+    /// Messages whose customers were told that they are taken back, and how far the log was durable then.
+    cancels_released: Vec<(MessageId, Lsn)>,
     /// Traces that left: how many steps they had, and how far the log was durable then.
     views_released: Vec<(MessageId, usize, Lsn)>,
 }
@@ -131,6 +134,7 @@ impl Judge {
             numbered: BTreeMap::new(),
             acknowledges: BTreeMap::new(),
             fates_released: Vec::new(),
+            cancels_released: Vec::new(),
             views_released: Vec::new(),
         }
     }
@@ -197,6 +201,12 @@ impl Judge {
             self.fail(at, TOLD, what);
         }
         self.fate_seen(at, event.id, event.fate);
+    }
+
+    /// A customer is told that its message is taken back.
+    pub(crate) fn cancel_released(&mut self, at: u64, id: MessageId, durable: Lsn) {
+        self.cancels_released.push((id, durable));
+        self.fate_seen(at, id, Fate::Cancelled);
     }
 
     /// The shard of a partition learns that a customer has its fates.

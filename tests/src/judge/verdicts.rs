@@ -10,7 +10,7 @@ use wire::smpp::state::MessageState;
 use super::chronicle::{Chronicle, FateSeen, Life};
 use super::{
     DECENCY, Judge, NEVER_BACKWARDS, NEVER_FORGOTTEN, NOT_TWICE, ONE_FATE, ONE_MESSAGE_PER_KEY, OWN_RECEIPTS,
-    TOLD,
+    TAKEN_BACK, TOLD,
 };
 use crate::swarm::{Mode, Swarm};
 
@@ -23,11 +23,13 @@ impl Judge {
         self.check_acknowledged(at, chronicle);
         self.check_told(at, chronicle);
         self.check_views(at, chronicle);
+        self.check_cancels(at, chronicle);
         for (&id, life) in &chronicle.messages {
             self.is_named_so(at, id, &life.text);
             self.check_doubts(at, swarm, id, life);
             self.check_copies(at, id, life);
             self.check_fates(at, id, life);
+            self.check_taken_back(at, id, life);
             self.check_receipts(at, swarm, id, life);
         }
     }
@@ -121,6 +123,39 @@ impl Judge {
                 let what = format!("{id} was shown with {shown} steps when {there} were durable");
                 return self.fail(at, NEVER_BACKWARDS, what);
             }
+        }
+    }
+
+    /// Promise 12: who was told that a message is taken back was told what the log had.
+    fn check_cancels(&mut self, at: u64, chronicle: &Chronicle) {
+        for (id, durable) in self.cancels_released.clone() {
+            let fate = chronicle.messages.get(&id).and_then(|life| life.fates.first());
+            if fate.is_none_or(|fate| fate.fate != Fate::Cancelled || fate.lsn >= durable) {
+                let what = format!(
+                    "{id} was said to be taken back when the log was durable up to {durable}; its fate is {fate:?}"
+                );
+                return self.fail(at, TAKEN_BACK, what);
+            }
+        }
+    }
+
+    /// Promise 12: no carrier has anything of a message that was taken back, and nothing of it left afterwards.
+    fn check_taken_back(&mut self, at: u64, id: MessageId, life: &Life) {
+        let (Some(nonce), Some(seen)) = (life.nonce, life.fates.first()) else { return };
+        if seen.fate != Fate::Cancelled {
+            return;
+        }
+        let attempt_after = life.attempts.iter().find(|attempt| attempt.lsn > seen.lsn);
+        let passages = (0..life.segments).filter_map(|part| self.passages.get(&(nonce, part)));
+        let taken: u32 = passages.clone().map(|passage| passage.taken).sum();
+        let left_after = passages.flat_map(|passage| &passage.handed).any(|&durable| durable > seen.lsn);
+        if attempt_after.is_some() || taken > 0 || left_after || !life.doubts.is_empty() && life.requeued > 0
+        {
+            let what = format!(
+                "{id}, intent {nonce}, was taken back at {}; carriers took {taken} copies of it; {life:?}",
+                seen.lsn
+            );
+            self.fail(at, TAKEN_BACK, what);
         }
     }
 

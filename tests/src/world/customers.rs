@@ -1,5 +1,5 @@
-//! Customers: they submit in bursts, repeat what was not answered with the same key, try a used key with another text,
-//! ask, subscribe, acknowledge, and lose their connections.
+//! Customers: they submit in bursts, repeat what was not answered with the same key, try a used key with another text, take
+//! messages back, ask, subscribe, acknowledge, and lose their connections.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,9 @@ const PATIENCE: u64 = 1_500 * MS;
 
 /// Partitions of which a customer acknowledges too much at a time.
 const BOASTS_MAX: usize = 6;
+
+/// Of so many of its last messages a customer takes one back.
+const REGRETS_MAX: usize = 6;
 
 /// One customer.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub(crate) struct Customer {
 enum Asked {
     Submit { nonce: u64 },
     Query { id: MessageId, at: u64, is_final: bool },
+    Cancel,
 }
 
 impl Customer {
@@ -87,7 +91,8 @@ impl World {
             }
             0..600 => self.repeat(customer),
             600..680 if !healed => self.rival(customer),
-            680..900 => self.query(customer),
+            680..860 => self.query(customer),
+            860..900 if !healed && self.swarm.mode != crate::swarm::Mode::Calm => self.cancel(customer),
             900..990 if !healed => self.boast(customer),
             _ => {}
         }
@@ -151,7 +156,9 @@ impl World {
         }
         let state = &self.customers[customer];
         let number = match request {
-            Request::Submit { request, .. } | Request::Query { request, .. } => request,
+            Request::Submit { request, .. }
+            | Request::Query { request, .. }
+            | Request::Cancel { request, .. } => request,
             _ => 0,
         };
         let shard = ShardId(u16::try_from(state.core).unwrap_or(0));
@@ -272,6 +279,21 @@ impl World {
         }
     }
 
+    /// Takes one of its last messages back, which may be anywhere by now.
+    fn cancel(&mut self, customer: usize) {
+        let last = self.customers[customer].intents.iter().rev().take(REGRETS_MAX);
+        let known: Vec<MessageId> = last.filter_map(|&nonce| self.judge.intent(nonce).acked).collect();
+        if known.is_empty() {
+            return;
+        }
+        let id = self.dice.customers.pick(&known);
+        let state = &mut self.customers[customer];
+        state.next_request += 1;
+        let request = state.next_request;
+        state.open.insert(request, Asked::Cancel);
+        self.send_request(customer, Request::Cancel { request, id });
+    }
+
     pub(super) fn ask_about(&mut self, customer: usize, id: MessageId, is_final: bool) {
         let state = &mut self.customers[customer];
         state.next_request += 1;
@@ -324,6 +346,12 @@ impl World {
                     self.judge.view_released(self.now, at, view, durable);
                 }
             }
+            Reply::Cancelled { id, outcome, .. } => {
+                if outcome.is_ok() {
+                    let durable = self.node.durable(id.partition());
+                    self.judge.cancel_released(self.now, *id, durable);
+                }
+            }
             Reply::Fate { event, .. } => {
                 let account = state.traits.account;
                 let durable = self.node.durable(event.id.partition());
@@ -344,7 +372,7 @@ impl World {
             return;
         }
         match reply {
-            Reply::Answer { origin, .. } => {
+            Reply::Answer { origin, .. } | Reply::Cancelled { origin, .. } => {
                 state.open.remove(&origin.request);
             }
             Reply::Message { origin, view, .. } => {

@@ -1,6 +1,6 @@
 //! A core's turn, as the daemon's shell takes it: what came in, timers, the log, the links, the other cores.
 
-use shards::api::{Origin, Reply, Submission, Subscription};
+use shards::api::{Cancellation, Origin, Reply, Sender, Submission, Subscription};
 use shards::{Cross, LinkAction, LinkInput, LogRoom};
 use wire::id::ShardId;
 use wire::time::Now;
@@ -152,6 +152,14 @@ impl World {
                 brain.handle_submit(now, origin, &submission);
             }
             Request::Query { id: message, .. } => brain.handle_query(now, origin, id, message),
+            Request::Cancel { id: message, .. } => {
+                let (sender, recipient) = (Sender::default(), None);
+                brain.handle_cancel(
+                    now,
+                    origin,
+                    &Cancellation { account: id, id: message, sender, recipient },
+                );
+            }
             Request::Subscribe { credits, positions } => {
                 brain.handle_subscribe(now, origin, &Subscription { account: id, credits, positions });
             }
@@ -333,7 +341,9 @@ impl World {
 
     fn reply(&mut self, core: usize, reply: Reply) {
         let origin = match &reply {
-            Reply::Answer { origin, .. } | Reply::Message { origin, .. } => *origin,
+            Reply::Answer { origin, .. }
+            | Reply::Message { origin, .. }
+            | Reply::Cancelled { origin, .. } => *origin,
             Reply::Fate { subscriber, .. } => *subscriber,
         };
         if usize::from(origin.shard.0) != core {

@@ -11,6 +11,8 @@ use super::reader::DecodeError;
 pub struct Tag(pub u16);
 
 impl Tag {
+    /// `qos_time_to_live`, §5.3.2.9: seconds.
+    pub const QOS_TIME_TO_LIVE: Self = Self(0x0017);
     /// `receipted_message_id`, §5.3.2.12.
     pub const RECEIPTED_MESSAGE_ID: Self = Self(0x001E);
     /// `user_message_reference`, §5.3.2.17: the sender's own number of a message.

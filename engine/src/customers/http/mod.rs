@@ -24,7 +24,7 @@ mod target;
 mod tests;
 mod view;
 
-use shards::api::Reply;
+use shards::api::{Cancellation, Reply, Sender};
 use wire::id::AccountId;
 use wire::time::Instant;
 
@@ -122,6 +122,7 @@ impl HttpConnection {
         match reply {
             Reply::Answer { outcome, .. } => self.pipeline.answer(request, outcome),
             Reply::Message { view, .. } => self.pipeline.view(request, view),
+            Reply::Cancelled { id, outcome, .. } => self.pipeline.cancelled(request, id, outcome),
             Reply::Fate { event, .. } => self.pipeline.fate(request, event, now),
         }
     }
@@ -362,7 +363,7 @@ fn begin(head: Head<'_>, body: &[u8], request: u64, cx: &mut Context<'_>) -> Res
             cx.scrapes.push_back(origin);
             return Ok(Exchange::Scrape(None));
         }
-        Target::Submit | Target::Message(_) | Target::Events(_) => {}
+        Target::Submit | Target::Message(_) | Target::Cancel(_) | Target::Events(_) => {}
     }
     let account = authorize(head.authorization, cx)?;
     match target {
@@ -370,6 +371,12 @@ fn begin(head: Head<'_>, body: &[u8], request: u64, cx: &mut Context<'_>) -> Res
             let origin = cx.origin(request);
             (cx.ask)(Ask::Query { origin, account, id });
             Ok(Exchange::Query)
+        }
+        Target::Cancel(id) => {
+            let origin = cx.origin(request);
+            let cancellation = Cancellation { account, id, sender: Sender::default(), recipient: None };
+            (cx.ask)(Ask::Cancel { origin, cancellation: &cancellation });
+            Ok(Exchange::Cancel)
         }
         Target::Events(query) => Ok(Exchange::Events(Box::new(Poll::begin(query, account, request, cx)?))),
         _ if head.framing == Framing::None => {

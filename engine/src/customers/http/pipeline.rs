@@ -6,7 +6,8 @@
 
 use std::collections::VecDeque;
 
-use shards::api::{Acceptance, FateEvent, MessageView, Refusal};
+use shards::api::{Acceptance, FateEvent, MessageView, NotCancelled, Refusal};
+use wire::id::MessageId;
 use wire::time::Instant;
 
 use super::events::Poll;
@@ -40,6 +41,8 @@ pub(crate) enum Exchange {
         waiting: usize,
     },
     Query,
+    Cancel,
+    Cancelled(MessageId),
     Message(Box<MessageView>),
     Events(Box<Poll>),
     Scrape(Option<String>),
@@ -136,6 +139,22 @@ impl Pipeline {
         *exchange = view.map_or_else(not_found, Exchange::Message);
     }
 
+    /// What came of taking a message back.
+    pub(crate) fn cancelled(&mut self, request: u64, id: MessageId, outcome: Result<(), NotCancelled>) {
+        let Some(Pending { exchange: exchange @ Exchange::Cancel, .. }) = self.of_request(request) else {
+            return;
+        };
+        let problem = |error: NotCancelled| match error {
+            NotCancelled::NotFound => Problem::new(Kind::MessageNotFound, error.to_string()),
+            NotCancelled::TooLate(_) => Problem::new(Kind::TooLate, error.to_string()),
+            NotCancelled::Busy => Problem::refused(Refusal::Busy),
+        };
+        *exchange = match outcome {
+            Ok(()) => Exchange::Cancelled(id),
+            Err(error) => Exchange::Problem(Box::new(problem(error))),
+        };
+    }
+
     /// A query is to be repeated later.
     pub(crate) fn refuse_query(&mut self, request: u64) {
         if let Some(Pending { exchange: exchange @ Exchange::Query, .. }) = self.of_request(request) {
@@ -221,7 +240,10 @@ impl Pipeline {
 impl Pending {
     fn is_complete(&self, now: Instant) -> bool {
         match &self.exchange {
-            Exchange::Single(Outcome::Waiting) | Exchange::Query | Exchange::Scrape(None) => false,
+            Exchange::Single(Outcome::Waiting)
+            | Exchange::Query
+            | Exchange::Cancel
+            | Exchange::Scrape(None) => false,
             Exchange::Batch { waiting, .. } => *waiting == 0,
             Exchange::Events(poll) => poll.until() <= now,
             _ => true,
@@ -239,7 +261,7 @@ impl Exchange {
                 }
                 *waiting = 0;
             }
-            Self::Query | Self::Scrape(None) => *self = Self::Problem(Box::new(no_answer())),
+            Self::Query | Self::Cancel | Self::Scrape(None) => *self = Self::Problem(Box::new(no_answer())),
             _ => {}
         }
     }
@@ -253,6 +275,11 @@ impl Exchange {
                 put_json(202, after, cx, |out, _| put_acceptance(*acceptance, out));
             }
             Self::Batch { outcomes, .. } => put_json(202, after, cx, |out, _| put_outcomes(outcomes, out)),
+            Self::Cancelled(id) => put_json(200, after, cx, |out, _| {
+                out.extend_from_slice(b"{\"id\":\"");
+                out.extend_from_slice(&id.to_chars());
+                out.extend_from_slice(b"\",\"state\":\"cancelled\"}");
+            }),
             Self::Message(view) => put_json(200, after, cx, |out, cx| put_message(view, cx, out)),
             Self::Events(poll) => put_json(200, after, cx, |out, _| poll.put(out)),
             Self::Scrape(text) => {
@@ -264,7 +291,7 @@ impl Exchange {
             Self::Plain(status, line) => {
                 put_body(*status, "text/plain", after, cx, |out, _| out.extend_from_slice(line.as_bytes()));
             }
-            Self::Single(Outcome::Waiting) | Self::Query => {
+            Self::Single(Outcome::Waiting) | Self::Query | Self::Cancel => {
                 unreachable!("only complete requests are answered")
             }
         }

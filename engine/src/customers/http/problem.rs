@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     Key,
     Unauthorized,
     MessageNotFound,
+    TooLate,
     MessageId,
     NotFound,
     /// With what the `Allow` field says.
@@ -53,6 +54,7 @@ impl Kind {
             Self::Key => "key",
             Self::Unauthorized => "unauthorized",
             Self::MessageNotFound => "message-not-found",
+            Self::TooLate => "too-late",
             Self::MessageId => "message-id",
             Self::NotFound => "not-found",
             Self::Method(_) => "method",
@@ -80,6 +82,7 @@ impl Kind {
             Self::Batch => 422,
             Self::Unauthorized => 401,
             Self::MessageNotFound | Self::NotFound => 404,
+            Self::TooLate => 409,
             Self::Method(_) => 405,
             Self::HeadSize => 431,
             Self::BodySize => 413,
@@ -104,6 +107,7 @@ impl Kind {
             Self::Key => "The idempotency key is given twice, or for a whole batch",
             Self::Unauthorized => "The account's key is missing or wrong",
             Self::MessageNotFound => "There is no such message",
+            Self::TooLate => "The message cannot be taken back any more",
             Self::MessageId => "That is not a message id",
             Self::NotFound => "There is nothing here",
             Self::Method(_) => "This method is not allowed here",
@@ -239,7 +243,7 @@ impl Serialize for Path {
 }
 
 #[cfg(test)]
-pub(crate) const KINDS_OF_OUR_OWN: [Kind; 22] = [
+pub(crate) const KINDS_OF_OUR_OWN: [Kind; 23] = [
     Kind::Recipient,
     Kind::Class,
     Kind::NoAnswer,
@@ -248,6 +252,7 @@ pub(crate) const KINDS_OF_OUR_OWN: [Kind; 22] = [
     Kind::Key,
     Kind::Unauthorized,
     Kind::MessageNotFound,
+    Kind::TooLate,
     Kind::MessageId,
     Kind::NotFound,
     Kind::Method("GET"),

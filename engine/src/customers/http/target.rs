@@ -12,6 +12,7 @@ use crate::customers::limits::{EVENTS_MAX, EVENTS_WAIT_DEFAULT, EVENTS_WAIT_MAX}
 pub(crate) enum Target<'a> {
     Submit,
     Message(MessageId),
+    Cancel(MessageId),
     Events(EventsQuery<'a>),
     Health,
     Ready,
@@ -40,7 +41,9 @@ impl<'a> Target<'a> {
             "/readyz" => ("GET", Ok(Self::Ready)),
             "/metrics" => ("GET", Ok(Self::Metrics)),
             _ => match path.strip_prefix("/v1/messages/") {
-                Some(id) => ("GET", message_id(id).map(Self::Message)),
+                Some(id) if method == "DELETE" => ("DELETE", message_id(id).map(Self::Cancel)),
+                Some(id) if method == "GET" => ("GET", message_id(id).map(Self::Message)),
+                Some(_) => ("GET, DELETE", Err(not_found())),
                 None => return Err(not_found()),
             },
         };
@@ -106,6 +109,10 @@ mod tests {
             Target::parse("GET", &format!("/v1/messages/{id}")),
             Ok(Target::Message(id.parse().unwrap()))
         );
+        assert_eq!(
+            Target::parse("DELETE", &format!("/v1/messages/{id}")),
+            Ok(Target::Cancel(id.parse().unwrap()))
+        );
         let query = EventsQuery { after: Some("abc"), limit: 5, wait: Duration::ZERO };
         assert_eq!(Target::parse("GET", "/v1/events?limit=5&after=abc&wait_ms=0"), Ok(Target::Events(query)));
         let plain = EventsQuery { after: None, limit: EVENTS_MAX, wait: EVENTS_WAIT_DEFAULT };
@@ -117,6 +124,7 @@ mod tests {
         let problem = |method: &str, target: &str| Target::parse(method, target).unwrap_err();
         assert_eq!(problem("GET", "/v1/messages").kind, Kind::Method("POST"));
         assert_eq!(problem("DELETE", "/metrics").detail, "expected GET, found DELETE");
+        assert_eq!(problem("PUT", "/v1/messages/1").kind, Kind::Method("GET, DELETE"));
         assert_eq!(problem("GET", "/v2").kind, Kind::NotFound);
         assert_eq!(problem("GET", "/v1/messages/1").kind, Kind::MessageId);
         assert_eq!(

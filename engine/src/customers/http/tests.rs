@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use shards::api::{
-    Acceptance, Fate, FateEvent, MessageView, Origin, Refusal, Reply, State, Step, StepKind, Why,
+    Acceptance, Fate, FateEvent, MessageView, NotCancelled, Origin, Refusal, Reply, State, Step, StepKind,
+    Why,
 };
 use wire::id::{Class, Partition, ShardId};
 use wire::time::WallMs;
@@ -298,6 +299,43 @@ fn a_query_that_cannot_be_answered_now_is_to_be_repeated_and_keeps_its_place() {
 }
 
 #[test]
+fn a_message_is_taken_back_or_it_is_said_why_not() {
+    let mut probe = probe();
+    let delete = get(&format!("/v1/messages/{}", id(5))).replacen("GET", "DELETE", 1);
+    probe.send(delete.repeat(4).as_bytes());
+    let origins: Vec<Origin> = probe
+        .asked
+        .iter()
+        .map(|asked| match asked {
+            Asked::Cancel(origin, cancellation) if cancellation.id == id(5) => *origin,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let outcomes = [
+        Ok(()),
+        Err(NotCancelled::NotFound),
+        Err(NotCancelled::TooLate(State::Attempting)),
+        Err(NotCancelled::Busy),
+    ];
+    for (origin, outcome) in origins.into_iter().zip(outcomes) {
+        probe.reply(Reply::Cancelled { origin, id: id(5), outcome });
+    }
+    probe.settle();
+    let text = probe.text();
+    let whole = format!("{{\"id\":\"{}\",\"state\":\"cancelled\"}}", id(5));
+    assert!(text.starts_with("HTTP/1.1 200 OK") && text.contains(&whole), "{text}");
+    for part in [
+        "404 Not Found",
+        "/problems/message-not-found",
+        "409 Conflict",
+        "the message is attempting",
+        "/problems/busy",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
 fn a_query_is_answered_with_state_and_trace() {
     let mut probe = probe();
     let target = format!("/v1/messages/{}", id(5));
@@ -324,6 +362,7 @@ fn a_query_is_answered_with_state_and_trace() {
         id: id(5),
         state: State::Final(Fate::Failed),
         recipient: "+4915112345678".parse().unwrap(),
+        sender: shards::api::Sender::new(b"Acme"),
         class: Class::Otp,
         segments: 1,
         send_until: WallMs(1_795_402_999_000),

@@ -161,6 +161,8 @@ impl NativeSession {
                 self.queries = self.queries.saturating_sub(1);
                 trace::put(number, view.as_deref(), &cx.settings.plan, cx.out);
             }
+            // No frame of this protocol asks for it.
+            Reply::Cancelled { .. } => {}
             Reply::Fate { event, .. } => {
                 cx.counts.fates += 1;
                 self.fates.push(fate_item(&event));

@@ -230,6 +230,7 @@ fn a_query_is_answered_with_state_and_trace() {
         id: id(4),
         state: State::Final(Fate::Delivered),
         recipient: "+4915112345678".parse().unwrap(),
+        sender: shards::api::Sender::new(b"Acme"),
         class: Class::Otp,
         segments: 2,
         send_until: WallMs(9),

@@ -25,7 +25,7 @@ mod tests;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use shards::api::{Acceptance, MessageView, Refusal, Reply, State};
+use shards::api::{Acceptance, MessageView, NotCancelled, Refusal, Reply, State};
 use wire::smpp::fields::RegisteredDelivery;
 use wire::smpp::header::{Header, encode_header_only};
 use wire::smpp::query::QuerySmResp;
@@ -94,8 +94,8 @@ enum Act {
     Bind(Door),
     Refuse(Sequence, CommandStatus),
     RefuseParts(Vec<u32>, CommandStatus),
-    NoData(Sequence),
-    NoCancel(Sequence),
+    RefuseData(Sequence, CommandStatus),
+    NoCancel(Sequence, CommandStatus),
     NoQuery(Sequence, CommandStatus),
     Heard(u64, Heard),
     Closed(CloseReason),
@@ -107,6 +107,8 @@ const WANTED_SHIFT: u32 = 32;
 const WHOLE: u64 = 1 << 40;
 /// It was a `query_sm`.
 const QUERY: u64 = 1 << 41;
+/// It was a `data_sm`.
+const DATA: u64 = 1 << 42;
 
 impl SmppSession {
     /// A session that waits for its bind.
@@ -142,6 +144,7 @@ impl SmppSession {
     /// Takes bytes in.
     pub(super) fn receive(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
         self.hear_from(cx);
+        self.session.set_congestion_state(Some(cx.fullness));
         self.session.handle_bytes(cx.now.mono, bytes);
         self.work(cx);
     }
@@ -153,6 +156,7 @@ impl SmppSession {
 
     /// Takes an answer of the brain.
     pub(super) fn reply(&mut self, number: u64, reply: Reply, cx: &mut Context<'_>) {
+        self.session.set_congestion_state(Some(cx.fullness));
         let sequence = Sequence(u32::try_from(number & u64::from(u32::MAX)).expect("masked"));
         match reply {
             Reply::Answer { outcome, .. } if number & WHOLE != 0 => {
@@ -163,8 +167,18 @@ impl SmppSession {
             Reply::Answer { outcome, .. } => self.answer(sequence, number, outcome, cx),
             Reply::Message { view, .. } => {
                 self.intake.unanswered = self.intake.unanswered.saturating_sub(1);
-                let view = view.as_deref().ok_or(CommandStatus::ESME_RQUERYFAIL);
+                let is_asked_for = self.intake.queried(sequence, view.as_deref().map(|view| view.sender));
+                let view = view.as_deref().filter(|_| is_asked_for).ok_or(CommandStatus::ESME_RQUERYFAIL);
                 answer_query(&mut self.session, sequence, view);
+            }
+            Reply::Cancelled { outcome, .. } => {
+                self.intake.unanswered = self.intake.unanswered.saturating_sub(1);
+                let status = match outcome {
+                    Ok(()) => CommandStatus::ESME_ROK,
+                    Err(NotCancelled::NotFound | NotCancelled::TooLate(_)) => CommandStatus::ESME_RCANCELFAIL,
+                    Err(NotCancelled::Busy) => CommandStatus::ESME_RTHROTTLED,
+                };
+                self.session.answer_cancel(sequence, status);
             }
             Reply::Fate { .. } => {}
         }
@@ -174,6 +188,7 @@ impl SmppSession {
     pub(super) fn refuse_query(&mut self, number: u64) {
         let sequence = Sequence(u32::try_from(number & u64::from(u32::MAX)).expect("masked"));
         self.intake.unanswered = self.intake.unanswered.saturating_sub(1);
+        self.intake.queried(sequence, None);
         answer_query(&mut self.session, sequence, Err(CommandStatus::ESME_RTHROTTLED));
     }
 
@@ -276,11 +291,18 @@ impl SmppSession {
                 intake.submit(sequence, &sm, place, cx)
             }
             (Event::QueryRequest { sequence, query }, Some(place)) => {
-                let asked = intake.query(sequence, query.message_id, place, cx);
+                let asked = intake.query(sequence, &query, place, cx);
                 asked.map_or_else(|status| Act::NoQuery(sequence, status), |()| Act::Nothing)
             }
-            (Event::DataRequest { sequence, .. }, _) => Act::NoData(sequence),
-            (Event::CancelRequest { sequence, .. }, _) => Act::NoCancel(sequence),
+            (Event::DataRequest { sequence, data }, Some(place)) => {
+                cx.counts.smpp_submits += 1;
+                let given = intake.submit_data(sequence, &data, place, cx);
+                given.map_or_else(|status| Act::RefuseData(sequence, status), |()| Act::Nothing)
+            }
+            (Event::CancelRequest { sequence, cancel }, Some(place)) => {
+                let asked = intake.cancel(sequence, &cancel, place, cx);
+                asked.map_or_else(|status| Act::NoCancel(sequence, status), |()| Act::Nothing)
+            }
             (Event::DeliverAnswer { token, status }, _)
             | (Event::LateAnswer { token, kind: RequestKind::Deliver, status, .. }, _) => {
                 Act::Heard(token, heard(status, cx))
@@ -305,11 +327,8 @@ impl SmppSession {
                     self.session.answer_submit(Sequence(sequence), status, b"");
                 }
             }
-            // Its response is known, the request is not supported (§5.1.3).
-            Act::NoData(sequence) => self.session.answer_data(sequence, CommandStatus::ESME_RINVCMDID, b""),
-            Act::NoCancel(sequence) => {
-                self.session.answer_cancel(sequence, CommandStatus::ESME_RCANCELFAIL);
-            }
+            Act::RefuseData(sequence, status) => self.session.answer_data(sequence, status, b""),
+            Act::NoCancel(sequence, status) => self.session.answer_cancel(sequence, status),
             Act::NoQuery(sequence, status) => answer_query(&mut self.session, sequence, Err(status)),
             Act::Heard(token, heard) => {
                 if let Some(place) = self.place() {
@@ -358,15 +377,21 @@ impl SmppSession {
         cx: &Context<'_>,
     ) {
         self.intake.unanswered = self.intake.unanswered.saturating_sub(1);
-        match outcome {
+        let (status, id) = match outcome {
             Ok(Acceptance { id, .. }) => {
                 let wanted = RegisteredDelivery(u8::try_from(number >> WANTED_SHIFT & 3).expect("two bits"));
                 if let Some(place) = self.place() {
                     cx.settings.smpp.remember(place, id, wanted.receipt());
                 }
-                self.session.answer_submit(sequence, CommandStatus::ESME_ROK, &id.to_chars());
+                (CommandStatus::ESME_ROK, Some(id.to_chars()))
             }
-            Err(refusal) => self.session.answer_submit(sequence, status_of(refusal), b""),
+            Err(refusal) => (status_of(refusal), None),
+        };
+        let id = id.as_ref().map_or(&b""[..], |id| id);
+        if number & DATA == 0 {
+            self.session.answer_submit(sequence, status, id);
+        } else {
+            self.session.answer_data(sequence, status, id);
         }
     }
 

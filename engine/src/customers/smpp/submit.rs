@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use wire::id::{Class, KeyHash};
 use wire::msisdn::{Msisdn, MsisdnError};
+use wire::smpp::query::DataSm;
 use wire::smpp::validity::SmppTime;
 use wire::smpp::{Address, CommandStatus, DataCoding, EsmClass, RegisteredDelivery, Sm, Tag, Tlvs, Ton};
 use wire::text::{Alphabet, PartHeader, Undecodable, decode};
@@ -76,6 +77,12 @@ pub(super) enum Unfit {
     Replace(u8),
     #[error("sm_default_msg_id {0}: there are no predefined messages")]
     Predefined(u8),
+    #[error("cancel_sm without a message_id: messages are taken back one by one, by their ids")]
+    Group,
+    #[error("a data_sm with a part of a text: its message_payload has room for all of it")]
+    DataPart,
+    #[error("qos_time_to_live: expected seconds in four octets, not 0")]
+    TimeToLive,
     #[error("sar_ TLVs that name no part of a text")]
     Sar,
     #[error("user_message_reference: expected two octets")]
@@ -93,11 +100,12 @@ impl Unfit {
             Self::Recipient(_) | Self::RecipientTrunk => CommandStatus::ESME_RINVDSTADR,
             Self::RecipientTon(_) => CommandStatus::ESME_RINVDSTTON,
             Self::Sender => CommandStatus::ESME_RINVSRCADR,
-            Self::EsmClass(_) | Self::Header => CommandStatus::ESME_RINVESMCLASS,
+            Self::EsmClass(_) | Self::Header | Self::DataPart => CommandStatus::ESME_RINVESMCLASS,
             Self::DataCoding(_) | Self::Text(_) => CommandStatus::ESME_RINVDCS,
             Self::TwoTexts => CommandStatus::ESME_ROPTPARNOTALLWD,
             Self::Scheduled => CommandStatus::ESME_RINVSCHED,
-            Self::Validity => CommandStatus::ESME_RINVEXPIRY,
+            Self::Group => CommandStatus::ESME_RCANCELFAIL,
+            Self::Validity | Self::TimeToLive => CommandStatus::ESME_RINVEXPIRY,
             Self::Priority(_) => CommandStatus::ESME_RINVPRTFLG,
             Self::Replace(_) => CommandStatus::ESME_RINVREPFLAG,
             Self::Predefined(_) => CommandStatus::ESME_RINVDFTMSGID,
@@ -149,6 +157,34 @@ impl<'a> Form<'a> {
         })
     }
 
+    /// Reads the fields of a `data_sm` (§4.7.1): a submission with its text in `message_payload`, and its validity in seconds.
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    pub(super) fn read_data(data: &DataSm<'a>, account: &SmppAccount, now: WallMs) -> Result<Self, Unfit> {
+        let sm = Sm {
+            service_type: data.service_type,
+            source: data.source,
+            destination: data.destination,
+            esm_class: data.esm_class,
+            registered_delivery: data.registered_delivery,
+            data_coding: data.data_coding,
+            tlvs: data.tlvs,
+            ..Sm::default()
+        };
+        let mut form = Self::read(&sm, account, now)?;
+        // A data_sm has no priority_flag: its class is the account's.
+        form.class = None;
+        if form.part.is_some() {
+            return Err(Unfit::DataPart);
+        }
+        if let Some(tlv) = data.tlvs.find(Tag::QOS_TIME_TO_LIVE) {
+            let seconds = tlv.number().filter(|seconds| *seconds > 0).ok_or(Unfit::TimeToLive)?;
+            form.validity = Some(Duration::from_secs(u64::from(seconds)));
+        }
+        Ok(form)
+    }
+
     /// Its idempotency key; empty: none.
     pub(super) fn key(&self) -> &[u8] {
         &self.key.bytes[..self.key.count]
@@ -170,7 +206,11 @@ impl<'a> Form<'a> {
 /// Bits 1 and 0 of `esm_class` (§5.2.12): what we do, said aloud.
 const STORE_AND_FORWARD: u8 = 0x03;
 
-fn recipient(address: Address<'_>) -> Result<Msisdn, Unfit> {
+/// The recipient that an address names.
+///
+/// # Errors
+/// [`Unfit`].
+pub(super) fn recipient(address: Address<'_>) -> Result<Msisdn, Unfit> {
     // What is said to be national has its country code in practice: Kannel says so of every number unless it is told better.
     if !matches!(address.ton, Ton::UNKNOWN | Ton::INTERNATIONAL | Ton::NATIONAL) {
         return Err(Unfit::RecipientTon(address.ton.0));

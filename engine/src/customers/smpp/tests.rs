@@ -1,6 +1,7 @@
 //! Binds of bytes: a customer's session at one end, ours at the other, and a brain that says what the test says.
 
 mod door;
+mod taken;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use wire::smpp::{
 use wire::time::{Instant, WallMs};
 
 use super::super::limits::{
-    SMPP_CLAIM_EVERY, SMPP_RECEIPT_AGAIN, SMPP_RECEIPT_TRIES_MAX, SMPP_TEXTS_MAX, SMPP_WHOLE_WAIT,
+    SMPP_CLAIM_EVERY, SMPP_FATE_CREDITS, SMPP_RECEIPT_AGAIN, SMPP_RECEIPT_TRIES_MAX, SMPP_TEXTS_MAX,
+    SMPP_WHOLE_WAIT,
 };
 use super::super::probe::{Asked, CONNECTION, Probe, account, exchange, id, smpp_account};
 use super::super::{Ending, Protocol, Readiness};
@@ -251,18 +253,22 @@ fn what_cannot_be_kept_is_refused_and_never_asked() {
     esme.submit(&mut probe, 1, &Sm { data_coding: DataCoding::BINARY, ..hello() });
     esme.submit(&mut probe, 2, &Sm { destination: Address::international(b"x"), ..hello() });
     esme.session.data(probe.now.mono, 3, &DataSm::default()).unwrap();
+    // A group of messages, which are not taken back.
     esme.session.cancel(probe.now.mono, 4, &CancelSm::default()).unwrap();
+    let nonsense = CancelSm { message_id: b"17", ..CancelSm::default() };
+    esme.session.cancel(probe.now.mono, 5, &nonsense).unwrap();
     esme.exchange(&mut probe);
     assert_eq!(
         esme.told(),
         [
             "1: ESME_RINVDCS (0x104) ",
             "2: ESME_RINVDSTADR (0x0B) ",
-            "data: ESME_RINVCMDID (0x03)",
-            "cancel: ESME_RCANCELFAIL (0x11)"
+            "data: ESME_RINVDSTADR (0x0B)",
+            "cancel: ESME_RCANCELFAIL (0x11)",
+            "cancel: ESME_RINVMSGID (0x0C)"
         ]
     );
-    assert_eq!((probe.submissions().len(), probe.customers.counts().messages_malformed), (0, 2));
+    assert_eq!((probe.submissions().len(), probe.customers.counts().messages_malformed), (0, 3));
     // submit_multi: refused in its own words, and one without a body by a generic_nack.
     let mut multi = Vec::new();
     SubmitMulti::default().encode(Sequence(98), &mut multi).unwrap();
@@ -521,6 +527,7 @@ fn a_query_is_answered_with_the_state_and_when_it_was_reached() {
             id: id(1),
             state,
             recipient: "+4915112345678".parse().unwrap(),
+            sender: Sender::new(b"Acme"),
             class: Class::Otp,
             segments: 1,
             send_until: WallMs(0),
