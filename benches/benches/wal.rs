@@ -53,6 +53,8 @@ fn life(id: u128) -> [Record<'static>; 5] {
         bind: 1,
         why: 0,
         skipped: 0,
+        segments: 1,
+        cut: 0,
     };
     let answered = Answered {
         id,
@@ -68,7 +70,7 @@ fn life(id: u128) -> [Record<'static>; 5] {
         Record::Accepted(accepted),
         Record::Attempted(attempted),
         Record::Answered(answered),
-        Record::Reported(Reported { id, attempt: 1, part: 0, state: 2, error: 0, carrier }),
+        Record::Reported(Reported { id, attempt: 1, part: 0, state: 2, error: 0, carrier, fate: 1, why: 5 }),
         Record::Fated(Fated { id, fate: 1, why: 0, code: 0 }),
     ]
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use shards::plan::{ClassPolicy, Doubt, Plan};
 use wire::id::{Class, PartitionCount, ShardId};
 
-use crate::config::{AccountKey, Config, Host, show_duration, word_of_ids, word_of_sign};
+use crate::config::{AccountKey, Config, Host, show_duration, shown};
 use crate::daemon::DaemonError;
 use crate::daemon::limits::PARTITIONS_PER_SHARD;
 use crate::daemon::secure::{Secure, today};
@@ -133,7 +133,7 @@ fn accounts(config: &Config, out: &mut String) {
 }
 
 fn carriers(config: &Config, plan: &Plan, out: &mut String) {
-    let heads = ["carrier", "address", "binds", "window", "rate", "response", "enquire", "ids", "receipts"];
+    let heads = ["carrier", "address", "binds", "window", "rate", "response", "enquire"];
     let mut table = Table::new(&heads);
     for (place, carrier) in (0_u16..).zip(&config.carriers) {
         let each = (0..plan.shards).map(|shard| plan.binds_of(place, ShardId(shard)));
@@ -143,7 +143,9 @@ fn carriers(config: &Config, plan: &Plan, out: &mut String) {
             (Some(least), Some(most)) if least < most => format!("{least} or {most} a shard"),
             (least, _) => format!("{} a shard", least.unwrap_or(0)),
         };
-        let rate = carrier
+        let profile = &carrier.profile;
+        let window = profile.window_pdus;
+        let rate = profile
             .rate_per_s
             .map_or_else(|| "as the windows let through".to_owned(), |rate| format!("{rate}/s"));
         let address = &carrier.address;
@@ -152,13 +154,18 @@ fn carriers(config: &Config, plan: &Plan, out: &mut String) {
             carrier.name.clone(),
             format!("{}:{}{tls}", address.host, address.port),
             format!("{binds} in all, {dealt}"),
-            format!("{} a bind, {} in all", carrier.window_pdus, binds * u32::from(carrier.window_pdus)),
+            format!("{window} a bind, {} in all", binds * u32::from(window)),
             rate,
-            show_duration(carrier.response_timeout),
-            show_duration(carrier.enquire_after),
-            word_of_ids(carrier.response_ids).to_owned(),
-            format!("{}, {}", word_of_ids(carrier.receipt_ids), word_of_sign(carrier.receipt_sign)),
+            show_duration(profile.timers.response),
+            show_duration(profile.timers.enquire_link_idle),
         ]);
+    }
+    put(out, format_args!("{table}"));
+    let heads: Vec<&str> = ["carrier"].into_iter().chain(shown::HEADS).collect();
+    let mut table = Table::new(&heads);
+    for carrier in &config.carriers {
+        let columns = [carrier.name.clone()].into_iter().chain(shown::profile(&carrier.profile));
+        table.row(columns);
     }
     put(out, format_args!("{table}"));
 }

@@ -14,6 +14,7 @@ mod aged;
 pub mod api;
 mod clock;
 pub mod counters;
+mod cut;
 pub mod histogram;
 mod jitter;
 pub mod limits;

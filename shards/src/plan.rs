@@ -7,8 +7,7 @@ use core::time::Duration;
 
 use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount, ShardId};
 use wire::msisdn::Msisdn;
-use wire::smpp::carrier_id::IdForm;
-use wire::smpp::receipt::ReceiptSign;
+use wire::smpp::profile::{self, Profile};
 
 use crate::routes::Routes;
 
@@ -58,7 +57,7 @@ pub struct Account {
     pub rate: Option<u32>,
 }
 
-/// How many connections a carrier is given.
+/// How many binds a carrier is given; a pair of a transmitter and a receiver counts as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binds {
     /// So many by each shard.
@@ -80,22 +79,21 @@ pub struct Carrier {
     pub password: String,
     /// `system_type` of the bind (§5.2.3), at most 12 octets.
     pub system_type: String,
-    /// How many connections there are.
+    /// How many binds there are.
     pub binds: Binds,
-    /// How many submissions may be unanswered on one connection, in PDUs.
-    pub window_pdus: u16,
-    /// How many segments a second the node may send; `None`: as many as the windows let through.
-    pub rate: Option<u32>,
-    /// How long a response may take before the attempt is doubtful.
-    pub response_timeout: Duration,
-    /// How long a link is silent before it is asked `enquire_link`.
-    pub enquire_after: Duration,
-    /// The form of the message ids in its responses.
-    pub response_ids: IdForm,
-    /// The form of the message ids in its receipts.
-    pub receipt_ids: IdForm,
-    /// How its receipts are told from messages of handsets.
-    pub receipt_sign: ReceiptSign,
+    /// How it is spoken to: window, rate, timers, ids, texts and what its answers mean.
+    pub profile: Profile,
+}
+
+impl Carrier {
+    /// How many links one of its binds takes: a transmitter and a receiver are two.
+    #[must_use]
+    pub const fn links_per_bind(&self) -> u16 {
+        match self.profile.binds {
+            profile::Binds::Transceiver => 1,
+            profile::Binds::Pair => 2,
+        }
+    }
 }
 
 /// Which carriers take the recipients of a prefix, in order.
@@ -151,7 +149,7 @@ impl ClassPolicy {
 }
 
 impl Plan {
-    /// How many connections a shard opens to the carrier of a place. What is left when they are dealt evenly begins with
+    /// How many binds a shard has with the carrier of a place. What is left when they are dealt evenly begins with
     /// [`Plan::first_shard_of`], so that carriers with few binds do not meet on one shard.
     #[must_use]
     pub fn binds_of(&self, carrier: u16, shard: ShardId) -> u16 {
@@ -162,6 +160,13 @@ impl Plan {
                 binds / self.shards + u16::from(turn < binds % self.shards)
             }
         }
+    }
+
+    /// How many links a shard has to the carrier of a place: one or two for each bind. A shard numbers its links carrier by
+    /// carrier, in the order of the plan.
+    #[must_use]
+    pub fn links_of(&self, carrier: u16, shard: ShardId) -> u16 {
+        self.binds_of(carrier, shard) * self.carriers[usize::from(carrier)].links_per_bind()
     }
 
     /// The shard with the first connection to the carrier of a place; it owns the carrier's rate.

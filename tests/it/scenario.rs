@@ -36,9 +36,9 @@ fn a_link_whose_pace_is_free_and_whose_window_is_full_wants_no_turn() {
     let story = Story::calm(3).carrier_that(0, Manner::AnswersLate, 1_000);
     let mut world = story
         .plan(|plan| {
-            plan.carriers[0].window_pdus = 1;
-            plan.carriers[0].rate = Some(20);
-            plan.carriers[0].response_timeout = seconds(20);
+            plan.carriers[0].profile.window_pdus = 1;
+            plan.carriers[0].profile.rate_per_s = Some(20);
+            plan.carriers[0].profile.timers.response = seconds(20);
         })
         .begin();
     world.submit(6, Class::Transactional);
@@ -53,8 +53,8 @@ fn a_link_whose_pause_is_over_and_whose_window_is_full_wants_no_turn() {
         Story::calm(4).carrier_that(0, Manner::AnswersLate, 800).carrier_that(0, Manner::Throttles, 300);
     let mut world = story
         .plan(|plan| {
-            plan.carriers[0].window_pdus = 2;
-            plan.carriers[0].response_timeout = seconds(20);
+            plan.carriers[0].profile.window_pdus = 2;
+            plan.carriers[0].profile.timers.response = seconds(20);
         })
         .begin();
     world.submit(20, Class::Transactional);
@@ -104,7 +104,7 @@ fn a_segment_that_never_left_does_not_hasten_the_doubt_about_another() {
     let story = Story::calm(8).carrier_that(0, Manner::BreaksInMidWindow, 300);
     let mut world = story
         .plan(|plan| {
-            plan.carriers[0].window_pdus = 2;
+            plan.carriers[0].profile.window_pdus = 2;
             plan.classes.iter_mut().for_each(|class| class.doubt_wait = seconds(1));
         })
         .begin();
@@ -129,7 +129,7 @@ fn shards_without_a_link_of_their_own_send_by_the_link_of_another() {
     let story = Story::calm(10).plan(|plan| {
         plan.shards = 3;
         plan.carriers[0].binds = Binds::OfNode(1);
-        plan.carriers[0].window_pdus = 1;
+        plan.carriers[0].profile.window_pdus = 1;
     });
     let mut world = story.begin();
     world.submit(30, Class::Transactional);
@@ -145,7 +145,7 @@ fn shards_without_a_link_of_their_own_send_by_the_link_of_another() {
 fn a_rate_is_one_for_all_shards_and_can_be_less_than_they_are_many() {
     let story = Story::calm(11).plan(|plan| {
         plan.shards = 3;
-        plan.carriers[0].rate = Some(2);
+        plan.carriers[0].profile.rate_per_s = Some(2);
     });
     let mut world = story.begin();
     world.submit(24, Class::Transactional);
@@ -172,8 +172,8 @@ fn an_account_at_ten_times_its_share_does_not_slow_another() {
     let p99_beside = |noisy_each_step: usize| {
         let story = Story::calm(12).customers(2).plan(|plan| {
             plan.shards = 2;
-            plan.carriers[0].rate = u32::try_from(RATE).ok();
-            plan.carriers[0].window_pdus = 1_000;
+            plan.carriers[0].profile.rate_per_s = u32::try_from(RATE).ok();
+            plan.carriers[0].profile.window_pdus = 1_000;
             plan.accounts[1].open_messages_max = 500;
         });
         let mut world = story.begin();

@@ -16,6 +16,7 @@ use wire::smpp::header::split_pdu;
 use wire::smpp::limits::PDU_BYTES_MAX;
 use wire::smpp::session::Session;
 use wire::smpp::sm::Sm;
+use wire::text::Narrow;
 
 use crate::parcel::Parcel;
 
@@ -66,6 +67,8 @@ pub(crate) struct Conn {
     /// Nothing arrives any more, though neither end knows.
     pub(crate) dead: bool,
     pub(crate) session: Session,
+    /// Which of its core's binds with the carrier it belongs to: the two connections of a pair have one.
+    pub(crate) bind: u16,
     pub(crate) timer_at: Option<u64>,
     pub(crate) cutter: Cutter,
     /// The carrier is to hear only whole PDUs of this: used when the network drops some.
@@ -73,12 +76,18 @@ pub(crate) struct Conn {
 }
 
 /// Cuts a stream into its PDUs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Cutter {
     stream: Vec<u8>,
+    /// The narrow alphabet of the carrier that hears it.
+    narrow: Narrow,
 }
 
 impl Cutter {
+    pub(crate) const fn new(narrow: Narrow) -> Self {
+        Self { stream: Vec::new(), narrow }
+    }
+
     /// More bytes of the stream; `each` gets every PDU that is whole now, with what it carries if it is a submission.
     pub(crate) fn push(
         &mut self,
@@ -90,8 +99,9 @@ impl Cutter {
         while let Ok(Some((header, body))) = split_pdu(&self.stream[at..], PDU_BYTES_MAX) {
             let whole = wire::smpp::limits::HEADER_BYTES + body.len();
             let is_submission = header.command == CommandId::SUBMIT_SM;
-            let parcel =
-                is_submission.then(|| Sm::decode(body).ok().and_then(|sm| Parcel::read(&sm))).flatten();
+            let parcel = is_submission
+                .then(|| Sm::decode(body).ok().and_then(|sm| Parcel::read(&sm, self.narrow)))
+                .flatten();
             each(&self.stream[at..at + whole], parcel);
             at += whole;
         }

@@ -155,7 +155,7 @@ impl Node {
                 log.handle_prepared(first);
             }
             let carriers = (0_u16..).take(self.plan.carriers.len());
-            let links: u16 = carriers.map(|carrier| self.plan.binds_of(carrier, shard)).sum();
+            let links: u16 = carriers.map(|carrier| self.plan.links_of(carrier, shard)).sum();
             cores.push(Core {
                 brain,
                 log,

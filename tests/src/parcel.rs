@@ -5,7 +5,8 @@
 use wire::msisdn::Msisdn;
 use wire::smpp::fields::DataCoding;
 use wire::smpp::sm::Sm;
-use wire::text::{self, Alphabet, PartHeader};
+use wire::smpp::tlv::Tag;
+use wire::text::{self, Alphabet, Narrow, PartHeader};
 
 /// One segment of an intent's text, as a carrier sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +22,10 @@ const TOKEN_CHARS: usize = 10;
 
 /// A text that carries a nonce in each of its segments, also in the last.
 pub(crate) fn text_of(nonce: u64, repetitions: usize, is_wide: bool) -> String {
-    // Septets of a segment with a header, or UTF-16 units.
-    let segment = if is_wide { 67 } else { 153 };
-    let is_cut_well = |&count: &usize| count * TOKEN_CHARS % segment >= 2 * TOKEN_CHARS;
+    // Septets or octets of a segment with a header, or UTF-16 units: by references of either length.
+    let segments = if is_wide { &[67, 66][..] } else { &[153, 152, 134, 133] };
+    let is_cut_well =
+        |&count: &usize| segments.iter().all(|segment| count * TOKEN_CHARS % segment >= 2 * TOKEN_CHARS);
     let repetitions = (repetitions.max(1)..).find(|count| *count < 4 || is_cut_well(count)).unwrap_or(1);
     let mut text = format!("n{nonce:08} ").repeat(repetitions);
     if is_wide {
@@ -43,19 +45,27 @@ pub(crate) fn nonce_of(text: &str) -> Option<u64> {
 }
 
 impl Parcel {
-    /// What a `submit_sm` carries.
-    pub(crate) fn read(sm: &Sm<'_>) -> Option<Self> {
-        let octets = sm.text();
-        let (part, octets) =
-            if sm.esm_class.has_udh() { PartHeader::read_udh(octets)? } else { (None, octets) };
-        let alphabet = match sm.data_coding {
-            DataCoding::UCS2 => Alphabet::Ucs2,
-            DataCoding::LATIN1 => Alphabet::Latin1,
-            _ => Alphabet::Gsm7,
+    /// What a `submit_sm` carries, to a carrier that takes this narrow alphabet.
+    pub(crate) fn read(sm: &Sm<'_>, narrow: Narrow) -> Option<Self> {
+        let whole = sm.text();
+        let (header, octets) =
+            if sm.esm_class.has_udh() { PartHeader::read_udh(whole)? } else { (None, whole) };
+        let sar = sm.tlvs.find(Tag::SAR_SEGMENT_SEQNUM).map(|tlv| tlv.value);
+        let part = match (header, sar) {
+            (Some(header), None) => header.number - 1,
+            (None, Some(&[number])) => number.checked_sub(1)?,
+            (None, None) => 0,
+            _ => return None,
         };
         let mut text = String::new();
-        text::read(alphabet, octets, &mut text);
-        let recipient = Msisdn::parse(sm.destination.octets).ok()?;
-        Some(Self { nonce: nonce_of(&text)?, part: part.map_or(0, |part| part.number - 1), recipient })
+        match (sm.data_coding, narrow) {
+            (DataCoding::UCS2, _) => text::read(Alphabet::Ucs2, octets, &mut text),
+            (_, Narrow::Gsm7) => text::read(Alphabet::Gsm7, octets, &mut text),
+            (_, Narrow::Latin1) => text::read(Alphabet::Latin1, octets, &mut text),
+            (_, Narrow::Gsm7Packed) => text::read_packed(octets, whole.len() - octets.len(), &mut text),
+        }
+        let recipient =
+            Msisdn::parse(sm.destination.octets.strip_prefix(b"00").unwrap_or(sm.destination.octets));
+        Some(Self { nonce: nonce_of(&text)?, part, recipient: recipient.ok()? })
     }
 }

@@ -9,12 +9,14 @@ use std::fmt;
 use shards::api::Fate;
 use shards::plan::{Binds, Plan};
 use wire::id::Class;
+use wire::smpp::profile::Profile;
 
 pub use crate::carrier::manners::Kind as Manner;
 
 use crate::carrier::manners::Habit;
 use crate::disk::Crash;
 use crate::recover::Snapshots;
+
 use crate::swarm::{CustomerTraits, DiskTraits, MS, Mode, S, Swarm};
 use crate::world::World;
 
@@ -72,8 +74,10 @@ impl Story {
         Self { seed, swarm }.carriers(1).plan(|plan| {
             plan.shards = 1;
             for carrier in &mut plan.carriers {
-                (carrier.binds, carrier.window_pdus, carrier.rate) = (Binds::PerShard(1), 50, None);
-                carrier.response_timeout = Duration::from_secs(2);
+                carrier.binds = Binds::PerShard(1);
+                let forms = carrier.profile.ids;
+                carrier.profile = Profile { window_pdus: 50, ids: forms, ..Profile::GENERIC };
+                carrier.profile.timers.response = Duration::from_secs(2);
             }
         })
     }

@@ -9,8 +9,12 @@ use std::sync::Arc;
 use shards::plan::{Account, Binds, Carrier, ClassPolicy, Plan, Route};
 use shards::routes::Routes;
 use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount};
+use wire::smpp::bind::{INTERFACE_VERSION_3_4, INTERFACE_VERSION_5_0};
 use wire::smpp::carrier_id::IdForm;
-use wire::smpp::receipt::ReceiptSign;
+use wire::smpp::profile::{self, IdScope, Ids, Profile, Spelling, StatusRule, Validity};
+use wire::smpp::receipt::{ReceiptSign, ReceiptSource};
+use wire::smpp::status::Verdict;
+use wire::text::{Concatenation, Narrow, Typography};
 
 use crate::carrier::manners::{Habit, KINDS};
 use crate::dice::Dice;
@@ -123,6 +127,7 @@ impl Swarm {
         let forgets = !calm && dice.chance(150);
         let mut plan = plan(dice, calm, u16::try_from(shards).unwrap_or(1), forgets);
         let is_brief = share(&mut Dice::stream(seed, "sharing"), calm, &mut plan);
+        dialects(&mut Dice::stream(seed, "dialects"), &mut plan);
         let habits = plan.carriers.iter().map(|_| habits(dice, calm)).collect();
         // Drawn apart, so that worlds without it are what they were before there was such a fault.
         let mut turns = Vec::new();
@@ -223,7 +228,7 @@ fn share(dice: &mut Dice, calm: bool, plan: &mut Plan) -> bool {
             carrier.binds = Binds::OfNode(u16::try_from(dice.within((1, 2))).unwrap_or(1));
         }
         if !calm && dice.chance(100) {
-            carrier.rate = Some(u32::try_from(dice.within((1, 9))).unwrap_or(1));
+            carrier.profile.rate_per_s = Some(u32::try_from(dice.within((1, 9))).unwrap_or(1));
         }
     }
     if !calm && dice.chance(200) {
@@ -236,27 +241,75 @@ fn share(dice: &mut Dice, calm: bool, plan: &mut Plan) -> bool {
 
 fn carrier(dice: &mut Dice, calm: bool, place: u64) -> Carrier {
     let name = format!("carrier-{place}");
-    let (response_ids, receipt_ids) = dice.pick(&[
+    let (response, receipt) = dice.pick(&[
         (IdForm::Exact, IdForm::Exact),
         (IdForm::Folded, IdForm::Folded),
         (IdForm::Hexadecimal, IdForm::Decimal),
     ]);
     let rate = if dice.chance(300) { Some(dice.within((10, 100))) } else { None };
+    let binds = Binds::PerShard(u16::try_from(dice.within((1, 2))).unwrap_or(1));
+    let mut profile = Profile {
+        window_pdus: u16::try_from(dice.skewed((1, 40))).unwrap_or(1),
+        rate_per_s: rate.and_then(|rate| u32::try_from(rate).ok()),
+        ids: Ids { response, receipt_tlv: receipt, receipt_text: receipt, scope: IdScope::Carrier },
+        ..Profile::GENERIC
+    };
+    profile.timers.response = Duration::from_millis(if calm { 10_000 } else { dice.within((800, 3_000)) });
+    profile.timers.enquire_link_idle = Duration::from_millis(dice.within((500, 5_000)));
+    profile.receipts.sign = dice.pick(&[ReceiptSign::EsmClass, ReceiptSign::EsmClassOrBody]);
     Carrier {
         id: CarrierId::of_name(&name),
         name,
         system_id: "switchyard".into(),
         password: "secret".into(),
         system_type: String::new(),
-        binds: Binds::PerShard(u16::try_from(dice.within((1, 2))).unwrap_or(1)),
-        window_pdus: u16::try_from(dice.skewed((1, 40))).unwrap_or(1),
-        rate: rate.and_then(|rate| u32::try_from(rate).ok()),
-        response_timeout: Duration::from_millis(if calm { 10_000 } else { dice.within((800, 3_000)) }),
-        enquire_after: Duration::from_millis(dice.within((500, 5_000))),
-        response_ids,
-        receipt_ids,
-        receipt_sign: dice.pick(&[ReceiptSign::EsmClass, ReceiptSign::EsmClassOrBody]),
+        binds,
+        profile,
     }
+}
+
+/// Carriers that want to be spoken to otherwise. Drawn apart, so that worlds of before are what they were.
+fn dialects(dice: &mut Dice, plan: &mut Plan) {
+    for carrier in &mut plan.carriers {
+        if dice.chance(500) {
+            dialect(dice, &mut carrier.profile);
+        }
+    }
+}
+
+fn dialect(dice: &mut Dice, of: &mut Profile) {
+    let (narrow, concatenation) = (&mut of.texts.style.narrow, &mut of.texts.style.concatenation);
+    *narrow = dice.pick(&[Narrow::Gsm7, Narrow::Gsm7Packed, Narrow::Latin1]);
+    *concatenation =
+        dice.pick(&[Concatenation::Udh8, Concatenation::Udh16, Concatenation::Sar, Concatenation::Payload]);
+    of.texts.typography = dice.pick(&[Typography::Kept, Typography::Plain]);
+    of.interface_version = dice.pick(&[INTERFACE_VERSION_3_4, INTERFACE_VERSION_5_0]);
+    of.binds = dice.pick(&[profile::Binds::Transceiver, profile::Binds::Pair]);
+    of.validity = dice.pick(&[Validity::Omitted, Validity::Relative, Validity::Absolute]);
+    of.recipient.spelling = dice.pick(&[Spelling::Plain, Spelling::Plus, Spelling::DoubleZero]);
+    if dice.chance(300) {
+        let hex = Profile::hex_responses().ids;
+        of.ids = Ids { scope: of.ids.scope, ..hex };
+        of.receipts.source = dice.pick(&[ReceiptSource::TlvsThenText, ReceiptSource::Text]);
+    }
+    if dice.chance(300) {
+        of.ids.scope = IdScope::Bind;
+    }
+    if dice.chance(300) {
+        let rules = [(0x45, Verdict::Permanent), (0x417, Verdict::Permanent), (0x0B, Verdict::Temporary)];
+        let rules = rules.map(|(status, verdict)| StatusRule::of(status, verdict)).to_vec();
+        of.statuses.rules = rules.into();
+    }
+    if dice.chance(200) {
+        of.tlvs = vec![0x14, 0x03, 0, 1, 9].into();
+    }
+    if dice.chance(200) {
+        let Profile { interface_version, binds, receipts, .. } = Profile::v33();
+        (of.interface_version, of.binds, of.receipts) = (interface_version, binds, receipts);
+        of.texts.style.concatenation = dice.pick(&[Concatenation::Udh8, Concatenation::Udh16]);
+        of.tlvs = Vec::new().into();
+    }
+    assert_eq!(of.check(), Ok(()), "a dialect that can be");
 }
 
 fn policy(dice: &mut Dice, calm: bool, class: Class) -> ClassPolicy {

@@ -14,7 +14,7 @@ pub(crate) const ROUTES_MAX: usize = 16_384;
 
 /// The most connections of one shard to one carrier. Carriers grant 1 to 32 binds to an account.
 pub(crate) const BINDS_PER_SHARD_MAX: u16 = 32;
-/// The most binds of one carrier on the node: on one core it has no more than a shard may.
+/// The most binds of one carrier on the node, a pair counted once: on one core it has no more than a shard may.
 pub(crate) const BINDS_MAX: u16 = BINDS_PER_SHARD_MAX;
 /// The most idempotency keys that an account's limit can name; the node's own is lower on any machine.
 pub(crate) const ACCOUNT_IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000_000;
@@ -120,17 +120,22 @@ pub(crate) const KEY_TABLE_BYTES: u64 = 64;
 /// The share of the memory that remembered keys may take when the configuration does not say.
 pub(crate) const KEYS_MEMORY_DIVISOR: u64 = 4;
 
-/// Submissions unanswered on one connection, when the configuration does not say: what mid-sized carriers grant.
-pub(crate) const WINDOW_PDUS_DEFAULT: u16 = 64;
+/// The most profiles of an operator's own: one for each carrier.
+pub(crate) const PROFILES_MAX: usize = CARRIERS_MAX;
 
-/// How long a response may take, when the configuration does not say.
-pub(crate) const RESPONSE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// `service_type` without its NUL (SMPP 3.4 §5.2.11).
+pub(crate) const SERVICE_TYPE_BYTES_MAX: usize = 5;
 
-/// How long a link is silent before it is asked, when the configuration does not say.
-pub(crate) const ENQUIRE_AFTER_DEFAULT: Duration = Duration::from_secs(30);
+/// Optional parameters that a profile adds to each submission: with the text a PDU stays below a kilobyte.
+pub(crate) const PROFILE_TLVS_BYTES_MAX: usize = 256;
 
-const _: () =
-    assert!(CARRIERS_MAX * BINDS_PER_SHARD_MAX as usize <= u16::MAX as usize, "a link's number has 16 bits");
+/// The most ranges of statuses of one section: 0x400 to 0x4FF, one by one.
+pub(crate) const STATUS_RULES_MAX: usize = 256;
+
+const _: () = assert!(
+    2 * CARRIERS_MAX * BINDS_PER_SHARD_MAX as usize <= u16::MAX as usize,
+    "a link's number has 16 bits"
+);
 const _: () =
     assert!(wal::limits::SEGMENT_BYTES_MIN <= 1 << 20, "a segment of one MiB is one that the log takes");
 const _: () = assert!(RESPONSE_TIMEOUT_MAX.as_secs() < shards::limits::PARKED_WAIT.as_secs());

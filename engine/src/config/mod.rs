@@ -11,9 +11,11 @@
 mod error;
 mod limits;
 mod plan;
+mod profiles;
 mod section;
 mod sections;
 mod secured;
+pub(crate) mod shown;
 mod smpp;
 mod types;
 mod value;
@@ -32,7 +34,6 @@ pub use types::{
 };
 
 pub(crate) use limits::PASSWORD_BYTES_MAX;
-pub(crate) use types::{word_of_ids, word_of_sign};
 pub(crate) use value::show_duration;
 
 use crate::customers::passwords::Password;
@@ -107,7 +108,8 @@ impl Config {
         let log_output = sections::log_output(&root.section("log_output")?)?;
         let classes = sections::classes(&root.section("classes")?)?;
         let accounts = sections::accounts(&root)?;
-        let carriers = sections::carriers(&root)?;
+        let profiles = profiles::profiles(&root)?;
+        let carriers = sections::carriers(&root, &profiles)?;
         let routes = sections::routes(&root, &carriers)?;
         root.end()?;
         Ok(Self { node, listen, tls, limits, log, log_output, classes, accounts, carriers, routes })

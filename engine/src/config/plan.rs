@@ -68,12 +68,6 @@ fn plan_carrier(carrier: &super::Carrier) -> brain::Carrier {
         password: carrier.password.clone(),
         system_type: carrier.system_type.clone(),
         binds: carrier.binds,
-        window_pdus: carrier.window_pdus,
-        rate: carrier.rate_per_s,
-        response_timeout: carrier.response_timeout,
-        enquire_after: carrier.enquire_after,
-        response_ids: carrier.response_ids,
-        receipt_ids: carrier.receipt_ids,
-        receipt_sign: carrier.receipt_sign,
+        profile: carrier.profile.clone(),
     }
 }

@@ -7,15 +7,16 @@ use shards::plan::{Binds, ClassPolicy, Route};
 use toml::de::DeValue;
 use wire::id::{Class, NodeId};
 use wire::msisdn::Msisdn;
+use wire::smpp::profile::Profile;
 
 use super::error::ConfigError;
 use super::limits;
+use super::profiles;
 use super::section::{Located, Section};
 use super::secured;
 use super::smpp;
 use super::types::{
-    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, ID_FORMS, Limits, Listen, Log,
-    LogOutput, Node, RECEIPT_SIGNS,
+    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, Limits, Listen, Log, LogOutput, Node,
 };
 use super::value::{self, Expected};
 use crate::customers::credentials::{HASH_PREFIX, KeyDigest};
@@ -293,7 +294,7 @@ fn sender(value: &DeValue<'_>) -> Result<String, Expected> {
 }
 
 /// `[[carrier]]`.
-pub(super) fn carriers(root: &Section<'_>) -> Result<Vec<Carrier>, ConfigError> {
+pub(super) fn carriers(root: &Section<'_>, profiles: &[Profile]) -> Result<Vec<Carrier>, ConfigError> {
     let sections = root.sections("carrier", limits::CARRIERS_MAX)?;
     if sections.is_empty() {
         return Err(root.wrong(root.line(), "carrier", "at least one section [[carrier]]", "none"));
@@ -301,14 +302,14 @@ pub(super) fn carriers(root: &Section<'_>) -> Result<Vec<Carrier>, ConfigError> 
     let mut names = Names::default();
     let mut carriers = Vec::with_capacity(sections.len());
     for section in &sections {
-        let (name, carrier) = carrier(section)?;
+        let (name, carrier) = carrier(section, profiles)?;
         names.insert(section, &name, carrier.id().0)?;
         carriers.push(carrier);
     }
     Ok(carriers)
 }
 
-fn carrier(section: &Section<'_>) -> Result<(Located<String>, Carrier), ConfigError> {
+fn carrier(section: &Section<'_>, own: &[Profile]) -> Result<(Located<String>, Carrier), ConfigError> {
     let name = section.required("name", "the carrier's name", value::name)?;
     let address = section.required("address", "where the carrier listens", |address| {
         let parsed = value::text(address).ok().and_then(CarrierAddress::parse);
@@ -323,43 +324,24 @@ fn carrier(section: &Section<'_>) -> Result<(Located<String>, Carrier), ConfigEr
     let optional_text = |key, bytes| section.optional(key, |text| value::visible(text, 0..=bytes));
     carrier.password = optional_text("password", limits::PASSWORD_BYTES_MAX)?.unwrap_or_default();
     carrier.system_type = optional_text("system_type", limits::SYSTEM_TYPE_BYTES_MAX)?.unwrap_or_default();
-    carrier_flow(section, &mut carrier)?;
+    carrier.binds = binds(section)?.unwrap_or(carrier.binds);
+    carrier.profile = profiles::named(section, "profile", own)?;
+    profiles::overrides(section, &mut carrier.profile)?;
     section.end()?;
     Ok((name, carrier))
 }
 
-/// The keys about how much and how long, which all have defaults.
-fn carrier_flow(section: &Section<'_>, carrier: &mut Carrier) -> Result<(), ConfigError> {
-    let window_max = u16::try_from(wire::smpp::limits::WINDOW_PDUS_MAX).unwrap_or(u16::MAX);
-    let binds = |count: &DeValue<'_>| value::whole_u16(count, 1..=limits::BINDS_PER_SHARD_MAX);
-    let window = |count: &DeValue<'_>| value::whole_u16(count, 1..=window_max);
-    let second = core::time::Duration::from_secs(1);
-    let response = |time: &DeValue<'_>| value::duration(time, second..=limits::RESPONSE_TIMEOUT_MAX);
-    let enquire = |time: &DeValue<'_>| value::duration(time, second..=limits::ENQUIRE_AFTER_MAX);
-    let per_shard = section.optional("binds_per_shard", binds)?;
-    let of_node = |count: &DeValue<'_>| value::whole_u16(count, 1..=limits::BINDS_MAX);
-    let of_node = section.located("binds", of_node)?;
+/// How many binds there are; `None`: the section does not say.
+fn binds(section: &Section<'_>) -> Result<Option<Binds>, ConfigError> {
+    let per_shard = section
+        .optional("binds_per_shard", |count| value::whole_u16(count, 1..=limits::BINDS_PER_SHARD_MAX))?;
+    let of_node = section.located("binds", |count| value::whole_u16(count, 1..=limits::BINDS_MAX))?;
     if let (Some(of_node), true) = (&of_node, per_shard.is_some()) {
         let expected = "either binds, of the node, or binds_per_shard";
         return Err(section.wrong(of_node.line, "binds", expected, "both"));
     }
-    let window = section.optional("window", window)?;
-    let rate = section.optional("rate", |rate| value::whole(rate, 1..=limits::RATE_MAX))?;
-    let response_timeout = section.optional("response_timeout", response)?;
-    let enquire_after = section.optional("enquire_after", enquire)?;
-    let response_ids = section.optional("response_ids", |word| value::word(word, &ID_FORMS))?;
-    let receipt_ids = section.optional("receipt_ids", |word| value::word(word, &ID_FORMS))?;
-    let receipt_sign = section.optional("receipt_sign", |word| value::word(word, &RECEIPT_SIGNS))?;
-    let binds = of_node.map(|binds| Binds::OfNode(binds.value)).or_else(|| per_shard.map(Binds::PerShard));
-    carrier.binds = binds.unwrap_or(carrier.binds);
-    carrier.window_pdus = window.unwrap_or(carrier.window_pdus);
-    carrier.rate_per_s = rate.map(|rate| u32::try_from(rate).expect("its bounds have 32 bits"));
-    carrier.response_timeout = response_timeout.unwrap_or(carrier.response_timeout);
-    carrier.enquire_after = enquire_after.unwrap_or(carrier.enquire_after);
-    carrier.response_ids = response_ids.unwrap_or(carrier.response_ids);
-    carrier.receipt_ids = receipt_ids.unwrap_or(carrier.response_ids);
-    carrier.receipt_sign = receipt_sign.unwrap_or(carrier.receipt_sign);
-    Ok(())
+    let of_node = of_node.map(|binds| Binds::OfNode(binds.value));
+    Ok(of_node.or_else(|| per_shard.map(Binds::PerShard)))
 }
 
 /// `[[route]]`, over the carriers that there are.

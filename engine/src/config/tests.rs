@@ -7,7 +7,13 @@ use crate::customers::smpp::exchange::{Keys, Receipts};
 use crate::logging::LogFormat;
 use shards::plan::{Binds, Doubt};
 use wire::id::{Class, PartitionCount, ShardId};
-use wire::text::Alphabet;
+use wire::smpp::carrier_id::IdForm;
+use wire::smpp::fields::{Npi, Ton};
+use wire::smpp::profile::{self, Letters, LettersRule, NumberForm, Profile, ShortCodes};
+use wire::smpp::receipt::{ReceiptSign, ReceiptSource};
+use wire::smpp::state::MessageState;
+use wire::smpp::status::{CommandStatus, Verdict};
+use wire::text::{Alphabet, Concatenation, Narrow, Style, Typography};
 
 /// The least file, after which a test puts its own lines.
 const LEAST: &str = r#"
@@ -48,7 +54,10 @@ fn the_least_file_leaves_everything_else_at_its_default() {
     assert_eq!(config.listen.http.to_string(), "127.0.0.1:8080");
     let plan = config.plan(host(2));
     assert_eq!(plan.accounts[0].class, Class::Transactional);
-    assert_eq!((plan.carriers[0].rate, plan.carriers[0].binds), (None, Binds::PerShard(1)));
+    assert_eq!(
+        (plan.carriers[0].profile.clone(), plan.carriers[0].binds),
+        (Profile::GENERIC, Binds::PerShard(1))
+    );
     assert_eq!(plan.keys_max, (1 << 30) / 4 / 64 / 2);
     assert_eq!(plan.open_messages_max, 500_000);
     assert!(plan.routes.find("+4915112345678".parse().unwrap()).is_some());
@@ -74,8 +83,14 @@ fn every_key_is_read_into_its_type() {
     let plan = config.plan(host(2));
     assert_eq!((plan.node.0, plan.keys_max, plan.finished_max), (7, 2000, 1600));
     let carrier = &plan.carriers[0];
-    assert_eq!((carrier.binds, carrier.window_pdus, carrier.rate), (Binds::PerShard(4), 256, Some(1001)));
-    assert_eq!((carrier.response_timeout.as_secs(), carrier.enquire_after.as_secs()), (5, 60));
+    let profile = &carrier.profile;
+    assert_eq!(
+        (carrier.binds, profile.window_pdus, profile.rate_per_s),
+        (Binds::PerShard(4), 256, Some(1001))
+    );
+    assert_eq!((profile.timers.response.as_secs(), profile.timers.enquire_link_idle.as_secs()), (5, 60));
+    let ids = (profile.ids.response, profile.ids.receipt_tlv, profile.ids.receipt_text);
+    assert_eq!(ids, (IdForm::Hexadecimal, IdForm::Decimal, IdForm::Decimal));
     let marketing = plan.class(Class::Marketing);
     assert_eq!((marketing.doubt, marketing.doubt_wait.as_millis()), (Doubt::SendAgain, 500));
     assert_eq!(plan.class(Class::Otp).validity.as_secs(), 300);
@@ -298,7 +313,7 @@ fn what_is_no_toml_is_said_with_its_line() {
 fn binds_of_the_node_are_dealt_to_the_shards_one_by_one() {
     let text = LEAST.replace("system_id = \"me\"", "system_id = \"me\"\nbinds = 3\nrate = 1");
     let plan = Config::parse("x", &text).unwrap().plan(host(2));
-    assert_eq!(plan.carriers[0].rate, Some(1));
+    assert_eq!(plan.carriers[0].profile.rate_per_s, Some(1));
     assert_eq!([0, 1].map(|shard| plan.binds_of(0, ShardId(shard))), [2, 1]);
     let both = text.replace("binds = 3", "binds = 3\nbinds_per_shard = 1");
     let said = Config::parse("x", &both).unwrap_err().to_string();
@@ -314,4 +329,140 @@ fn secrets_are_not_in_a_debug_print() {
     let config = Config::parse("x", &text).unwrap();
     let shown = format!("{config:?}");
     assert!(!shown.contains("hunter2") && !shown.contains("0123456789abcdef"), "{shown}");
+}
+
+/// The profile of the least file's carrier, with a section before the carriers and keys in its own.
+fn profile_of(sections: &str, keys: &str) -> Profile {
+    let text = LEAST.replace("system_id = \"me\"", &format!("system_id = \"me\"\n{keys}")) + sections;
+    Config::parse("x", &text).unwrap().carriers[0].profile.clone()
+}
+
+#[test]
+fn a_carrier_has_a_shipped_profile_and_keys_that_change_it() {
+    assert_eq!(profile_of("", ""), Profile::GENERIC);
+    assert_eq!(profile_of("", "profile = \"v33\""), Profile::v33());
+    let changed = profile_of("", "profile = \"hex-responses\"\nwindow = 3\nreceipt_text_ids = \"exact\"");
+    let mut expected = Profile { window_pdus: 3, ..Profile::hex_responses() };
+    expected.ids.receipt_text = IdForm::Exact;
+    assert_eq!(changed, expected);
+    let ids = profile_of("", "response_ids = \"hex\"").ids;
+    assert_eq!((ids.receipt_tlv, ids.receipt_text), (IdForm::Hexadecimal, IdForm::Hexadecimal));
+}
+
+/// An own profile with every key, and one made of it.
+const OWN: &str = r#"
+[[profile]]
+name = "house"
+base = "vendor-statuses"
+interface_version = "5.0"
+bind = "pair"
+window = 7
+rate = 9
+response_timeout = "7s"
+enquire_after = "8s"
+bind_timeout = "9s"
+response_ids = "decimal"
+receipt_ids = "exact"
+receipt_tlv_ids = "hex"
+id_scope = "bind"
+receipt_sign = "esm-class-or-body"
+receipt_source = "text"
+receipts = "final-and-intermediate"
+final_states = ["delivered", "accepted"]
+alphabet = "latin1"
+concatenation = "udh16"
+data_coding = 3
+ucs2_data_coding = 24
+typography = "plain"
+recipient_ton = 0
+recipient_npi = 2
+recipient_spelling = "zeros"
+sender_ton = 2
+sender_npi = 3
+sender_spelling = "plus"
+short_code_digits = 5
+short_code_ton = 6
+short_code_npi = 8
+letters = "plain"
+letters_max = 10
+service_type = "CMT"
+validity = "absolute"
+tlvs = "1403 0002 0001"
+statuses = { "0x45" = "throttled", "0x500-0x5FF" = "permanent" }
+other_statuses = "permanent"
+
+[[profile]]
+name = "yard"
+base = "house"
+window = 8
+"#;
+
+#[test]
+fn an_operators_own_profile_says_every_field() {
+    let house = profile_of(OWN, "profile = \"house\"");
+    let mut expected = Profile::vendor_statuses();
+    expected.name = "house".into();
+    (expected.interface_version, expected.binds) = (0x50, profile::Binds::Pair);
+    (expected.window_pdus, expected.rate_per_s) = (7, Some(9));
+    let seconds = std::time::Duration::from_secs;
+    expected.timers.response = seconds(7);
+    expected.timers.enquire_link_idle = seconds(8);
+    expected.timers.session_init = seconds(9);
+    expected.ids = profile::Ids {
+        response: IdForm::Decimal,
+        receipt_tlv: IdForm::Hexadecimal,
+        receipt_text: IdForm::Exact,
+        scope: profile::IdScope::Bind,
+    };
+    expected.receipts.sign = ReceiptSign::EsmClassOrBody;
+    expected.receipts.source = ReceiptSource::Text;
+    expected.registered_delivery.0 = 0x11;
+    expected.final_states = house.final_states;
+    let is_final = [MessageState::Delivered, MessageState::Accepted, MessageState::Undeliverable];
+    assert_eq!(is_final.map(|state| house.final_states.has(state)), [true, true, false]);
+    expected.texts.style = Style { narrow: Narrow::Latin1, concatenation: Concatenation::Udh16 };
+    (expected.texts.narrow_coding.0, expected.texts.wide_coding.0) = (3, 24);
+    expected.texts.typography = Typography::Plain;
+    let (zeros, plus) = (profile::Spelling::DoubleZero, profile::Spelling::Plus);
+    expected.recipient = NumberForm { ton: Ton(0), npi: Npi(2), spelling: zeros };
+    expected.sender.number = NumberForm { ton: Ton(2), npi: Npi(3), spelling: plus };
+    expected.sender.short_codes = Some(ShortCodes { digits_max: 5, ton: Ton(6), npi: Npi(8) });
+    expected.sender.letters = Some(LettersRule { chars_max: 10, letters: Letters::Plain });
+    expected.service_type = b"CMT".to_vec().into();
+    expected.validity = profile::Validity::Absolute;
+    expected.tlvs = vec![0x14, 3, 0, 2, 0, 1].into();
+    expected.statuses = house.statuses.clone();
+    assert_eq!(house, expected);
+    let verdicts = [0x45, 0x5AB, 0x402, 0x999].map(|status| house.verdict(CommandStatus(status)));
+    assert_eq!(verdicts, [Verdict::Throttled, Verdict::Permanent, Verdict::Temporary, Verdict::Permanent]);
+    let yard = profile_of(OWN, "profile = \"yard\"");
+    assert_eq!(yard, Profile { name: "yard".into(), window_pdus: 8, ..house });
+}
+
+#[test]
+fn a_profile_that_cannot_be_is_refused_with_the_reason() {
+    let with = |keys: &str| complaint_with("system_id = \"me\"", &format!("system_id = \"me\"\n{keys}"));
+    let error = with("profile = \"no-such\"");
+    assert!(
+        error.contains("carrier.profile: expected one of the profiles generic, hex-responses"),
+        "{error}"
+    );
+    let error = with("interface_version = \"3.3\"");
+    assert!(error.contains("SMPP 3.3 has no bind_transceiver"), "{error}");
+    let error = with("tlvs = \"1403 0003 0001\"");
+    assert!(error.contains("carrier.tlvs: expected whole parameters"), "{error}");
+    for statuses in [
+        "\"45\" = \"permanent\"",
+        "\"0x2-0x1\" = \"permanent\"",
+        "\"0x45\" = \"ok\"",
+        "\"0x0\" = \"permanent\"",
+    ] {
+        let error = with(&format!("statuses = {{ {statuses} }}"));
+        assert!(error.contains("carrier.statuses: expected a table of statuses"), "{error}");
+    }
+    let error = with("statuses = { \"0x45-0x47\" = \"permanent\", \"0x46\" = \"temporary\" }");
+    assert!(error.contains("that do not meet"), "{error}");
+    let again = "[[profile]]\nname = \"v33\"\n";
+    let error = complaint(&(LEAST.to_owned() + again));
+    assert!(error.contains("a name that no other profile has, found \"v33\""), "{error}");
 }

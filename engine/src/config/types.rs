@@ -7,8 +7,7 @@ use std::path::PathBuf;
 
 use shards::plan::{Binds, ClassPolicy, Doubt, Route};
 use wire::id::{AccountId, CarrierId, Class, NodeId};
-use wire::smpp::carrier_id::IdForm;
-use wire::smpp::receipt::ReceiptSign;
+use wire::smpp::profile::Profile;
 use wire::text::Alphabet;
 
 use crate::customers::passwords::Password;
@@ -304,20 +303,8 @@ pub struct Carrier {
     pub tls: Option<ClientFiles>,
     /// How many connections.
     pub binds: Binds,
-    /// Submissions unanswered on one connection, in PDUs.
-    pub window_pdus: u16,
-    /// Segments a second on all shards together; `None`: as many as the windows let through.
-    pub rate_per_s: Option<u32>,
-    /// How long a response may take before the attempt is doubtful.
-    pub response_timeout: Duration,
-    /// How long a link is silent before it is asked.
-    pub enquire_after: Duration,
-    /// The form of the message ids in its responses.
-    pub response_ids: IdForm,
-    /// The form of the message ids in its receipts.
-    pub receipt_ids: IdForm,
-    /// How its receipts are told from messages of handsets.
-    pub receipt_sign: ReceiptSign,
+    /// How it is spoken to.
+    pub profile: Profile,
 }
 
 impl Carrier {
@@ -332,13 +319,7 @@ impl Carrier {
             system_type: String::new(),
             tls: None,
             binds: Binds::PerShard(1),
-            window_pdus: limits::WINDOW_PDUS_DEFAULT,
-            rate_per_s: None,
-            response_timeout: limits::RESPONSE_TIMEOUT_DEFAULT,
-            enquire_after: limits::ENQUIRE_AFTER_DEFAULT,
-            response_ids: IdForm::Folded,
-            receipt_ids: IdForm::Folded,
-            receipt_sign: ReceiptSign::EsmClass,
+            profile: Profile::GENERIC,
         }
     }
 
@@ -396,30 +377,3 @@ pub(super) const ALPHABETS: [(&str, Alphabet); 2] = [("gsm7", Alphabet::Gsm7), (
 
 /// The words of a class's `doubt`.
 pub(super) const DOUBTS: [(&str, Doubt); 2] = [("send-again", Doubt::SendAgain), ("give-up", Doubt::GiveUp)];
-
-/// The words of a carrier's `response_ids` and `receipt_ids`.
-pub(super) const ID_FORMS: [(&str, IdForm); 4] = [
-    ("exact", IdForm::Exact),
-    ("folded", IdForm::Folded),
-    ("decimal", IdForm::Decimal),
-    ("hex", IdForm::Hexadecimal),
-];
-
-/// The words of a carrier's `receipt_sign`.
-pub(super) const RECEIPT_SIGNS: [(&str, ReceiptSign); 2] =
-    [("esm-class", ReceiptSign::EsmClass), ("esm-class-or-body", ReceiptSign::EsmClassOrBody)];
-
-/// A word of a list, by what it means.
-fn word_of<T: PartialEq>(words: &[(&'static str, T)], meaning: &T) -> &'static str {
-    words.iter().find(|(_, other)| other == meaning).map_or("", |(word, _)| word)
-}
-
-/// The word for a form of ids.
-pub(crate) fn word_of_ids(form: IdForm) -> &'static str {
-    word_of(&ID_FORMS, &form)
-}
-
-/// The word for a sign of receipts.
-pub(crate) fn word_of_sign(sign: ReceiptSign) -> &'static str {
-    word_of(&RECEIPT_SIGNS, &sign)
-}

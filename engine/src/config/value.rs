@@ -56,6 +56,26 @@ pub(super) fn whole_u16(value: &DeValue<'_>, range: RangeInclusive<u16>) -> Pars
     whole(value, wide).map(|number| u16::try_from(number).expect("its bounds have 16 bits"))
 }
 
+/// A whole number that fits into an octet.
+pub(super) fn octet(value: &DeValue<'_>) -> Parsed<u8> {
+    whole(value, 0..=255).map(|octet| u8::try_from(octet).expect("its bounds have 8 bits"))
+}
+
+/// Octets in hexadecimal, with blanks between them or none.
+pub(super) fn hex(value: &DeValue<'_>, bytes_max: usize) -> Parsed<Vec<u8>> {
+    let read = |text: &str| {
+        let digits: Vec<u32> =
+            text.chars().filter(|char| *char != ' ').map(|char| char.to_digit(16)).collect::<Option<_>>()?;
+        let whole = digits.len().is_multiple_of(2) && digits.len() <= 2 * bytes_max;
+        let octets = digits.chunks(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).unwrap_or(0));
+        whole.then(|| octets.collect())
+    };
+    value.as_str().and_then(read).map_or_else(
+        || expected(format!("at most {bytes_max} octets in hexadecimal, as \"1403 0002 0001\"")),
+        Ok,
+    )
+}
+
 /// A duration: a whole number and `ms`, `s`, `m`, `h` or `d`.
 pub(super) fn duration(value: &DeValue<'_>, range: RangeInclusive<Duration>) -> Parsed<Duration> {
     match value.as_str().and_then(parse_duration) {

@@ -158,7 +158,7 @@ fn describe_queues(plan: &Plan, lines: &mut Vec<Line>) {
 fn describe_links(plan: &Plan, shard: ShardId, lines: &mut Vec<Line>) {
     let carriers = (0_u16..).zip(&plan.carriers);
     let links =
-        carriers.flat_map(|(place, carrier)| (0..plan.binds_of(place, shard)).map(|_| carrier.name.clone()));
+        carriers.flat_map(|(place, carrier)| (0..plan.links_of(place, shard)).map(|_| carrier.name.clone()));
     for (link, carrier) in links.enumerate() {
         let labels = || vec![("carrier", carrier.clone()), ("link", link.to_string())];
         let answers = |outcome: &str| [labels(), vec![("outcome", outcome.to_owned())]].concat();

@@ -116,7 +116,7 @@ fn link(
         paused: view.is_paused,
         window_used: view.window_used,
         window: view.window,
-        rate: plan.carriers[place].rate,
+        rate: plan.carriers[place].profile.rate_per_s,
         segments: counts.segments,
         answers: [counts.accepted, counts.refused_for_now, counts.refused_for_good],
         throttled: counts.throttled,

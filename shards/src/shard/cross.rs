@@ -117,6 +117,8 @@ pub enum LentOutcome {
         status: CommandStatus,
         /// Its id.
         carrier_id: Box<[u8]>,
+        /// Among what the id is unique; 0: all that the carrier has.
+        scope: u32,
         /// Whether a doubt was told before.
         is_late: bool,
     },

@@ -10,11 +10,24 @@ use wire::time::{Now, WallMs};
 
 use super::cell::Output;
 use super::links::LinkId;
+use super::transmit::Rest;
 use super::{Phase, Shard};
 use crate::api::{Fate, State, Why};
+use crate::cut::Cut;
 use crate::limits::{ATTEMPTS_MAX, DISPATCH_PER_TURN_MAX};
 use crate::queue::Waiting;
 use crate::state::message::PartState;
+
+/// How good a carrier is for a message, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// No link to it is up.
+    Down,
+    /// It has refused this message for now.
+    Refused,
+    /// It may be tried at once.
+    Up,
+}
 
 impl Shard {
     /// Puts a message that is queued into the queue of the carrier that is to try it next.
@@ -22,25 +35,52 @@ impl Shard {
         let cell = &mut self.cells[place];
         let message = cell.state.messages.at(slot);
         assert!(message.state == State::Queued, "only a queued message waits for a carrier");
-        let (recipient, class, segments) = (message.recipient, message.class, message.segments());
+        let class = message.class;
         let account = self.accounts.queue_place(message.account);
         let slot_ref = cell.state.messages.reference(slot);
         let cell_place = u16::try_from(place).expect("at most 512 cells");
-        let waiting = Waiting { cell: cell_place, slot: slot_ref, account, segments };
-        // A route that covered it when it was accepted may be gone by now: then it waits for another plan, or its deadline.
-        let Some(route) = self.plan.routes.find(recipient) else {
+        let mut waiting = Waiting { cell: cell_place, slot: slot_ref, account, segments: message.segments() };
+        let rest = if message.is_whole() { Rest::Whole } else { Rest::Parts };
+        let refused = cell.live(slot).refused;
+        // A route that covered it when it was accepted may be gone by now, or have no carrier any more that takes it: then it
+        // waits for another plan, or its deadline.
+        let Some((_, chosen, segments)) = self.choose((place, slot), refused, rest) else {
             self.unrouted.push(waiting);
             return;
         };
-        let refused = cell.live(slot).refused;
-        let carriers = self.plan.routes.carriers(route);
-        let is_up = |&(_, carrier): &(usize, &u16)| self.is_reachable(*carrier);
-        let has_not_refused = |&(place, _): &(usize, &u16)| refused & 1 << place == 0;
-        let up = || carriers.iter().enumerate().filter(is_up);
-        let chosen =
-            up().find(has_not_refused).or_else(|| up().next()).map_or(carriers[0], |(_, &carrier)| carrier);
+        waiting.segments = segments;
         self.cells[place].live(slot).queued_in = chosen + 1;
         self.carriers[usize::from(chosen)].queue.push(class, waiting);
+    }
+
+    /// The carrier that is to try a message next, and in how many parts: of its route and of those that take it, the first that
+    /// is up and has not refused it, else the first that is up, else the first.
+    pub(super) fn choose(
+        &mut self,
+        (place, slot): (usize, u32),
+        refused: u8,
+        rest: Rest,
+    ) -> Option<(Rank, u16, u8)> {
+        let message = self.cells[place].state.messages.at(slot);
+        let route = self.plan.routes.find(message.recipient)?;
+        let mut best: Option<(Rank, u16, u8)> = None;
+        for (position, &carrier) in self.plan.routes.carriers(route).iter().enumerate() {
+            let rank = match self.is_reachable(carrier) {
+                true if refused & 1 << position == 0 => Rank::Up,
+                true => Rank::Refused,
+                false => Rank::Down,
+            };
+            if best.is_some_and(|(best, ..)| best >= rank) {
+                continue;
+            }
+            let profile = &self.plan.carriers[usize::from(carrier)].profile;
+            let Some(segments) = self.encoder.parts_of(profile, message, rest) else { continue };
+            best = Some((rank, carrier, segments));
+            if rank == Rank::Up {
+                break;
+            }
+        }
+        best
     }
 
     /// Decides attempts for what waits, as far as links have room.
@@ -103,7 +143,11 @@ impl Shard {
             let cell = &mut self.cells[usize::from(waiting.cell)];
             let Some(message) = cell.state.messages.resolve(waiting.slot) else { continue };
             let waits = message.state == State::Queued && message.due <= at && message.send_until > at;
-            let parts = message.parts.mask(PartState::Waiting);
+            let parts = if message.is_whole() {
+                u32::MAX >> (u32::BITS - u32::from(waiting.segments))
+            } else {
+                message.parts.mask(PartState::Waiting)
+            };
             let live = cell.live(waiting.slot.slot);
             if waits && live.queued_in == queued_in {
                 live.queued_in = 0;
@@ -130,18 +174,23 @@ impl Shard {
             return false;
         }
         let (id, attempt) = (message.id, message.attempt + 1);
+        // Of one that is whole, this is how it is cut from now on.
+        let segments = if message.is_whole() { waiting.segments } else { 0 };
         let (why, skipped) = self.reason(place, slot, usize::from(carrier));
+        let carrier = &self.plan.carriers[usize::from(carrier)];
         let attempted = Attempted {
             id,
             attempt,
             parts,
-            carrier: self.plan.carriers[usize::from(carrier)].id,
+            carrier: carrier.id,
             link: link.0,
             node: self.plan.node,
             process: self.config.process,
             bind,
             why: why as u8,
             skipped,
+            segments,
+            cut: Cut::of(&carrier.profile).byte(),
         };
         let cell = &mut self.cells[place];
         cell.decide_on(slot, at, &Record::Attempted(attempted));
@@ -172,6 +221,9 @@ impl Shard {
         let carrier = state.carrier;
         state.counts.binds += 1;
         self.counters.binds += 1;
+        if !state.submits() {
+            return;
+        }
         let was_reachable = self.is_reachable(carrier);
         self.carriers[usize::from(carrier)].links_up += 1;
         if self.carriers[usize::from(carrier)].links_up == 1 {

@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use wire::id::{AccountId, Class, MessageId};
+use wire::smpp::bind::BindKind;
 use wire::smpp::session::CloseReason;
 use wire::smpp::status::CommandStatus;
 use wire::time::WallMs;
@@ -81,6 +82,8 @@ pub enum Trouble {
     Refused(CommandStatus),
     /// A submission had no response in time.
     ResponseTimeout,
+    /// The carrier speaks a version of SMPP without what its profile needs.
+    NoTlvs,
 }
 
 impl fmt::Display for Trouble {
@@ -91,6 +94,9 @@ impl fmt::Display for Trouble {
             Self::Session(reason) => write!(f, "{reason}"),
             Self::Refused(status) => write!(f, "a message was refused with {status}"),
             Self::ResponseTimeout => f.write_str("no response in time"),
+            Self::NoTlvs => f.write_str(
+                "the carrier speaks SMPP 3.3, without the optional parameters that its profile needs",
+            ),
         }
     }
 }
@@ -127,6 +133,8 @@ pub struct LinkView {
     pub link: LinkId,
     /// A place in the plan's carriers.
     pub carrier: u16,
+    /// What it is bound for.
+    pub kind: BindKind,
     /// Where it stands.
     pub state: LinkState,
     /// Segments without a response, and those whose attempt is decided.

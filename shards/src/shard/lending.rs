@@ -325,7 +325,8 @@ impl Shard {
         is_late: bool,
     ) {
         if let Some(lent) = self.links[link].lent.answered(place) {
-            let outcome = LentOutcome::Answered { status, carrier_id: carrier_id.into(), is_late };
+            let scope = self.links[link].scope;
+            let outcome = LentOutcome::Answered { status, carrier_id: carrier_id.into(), scope, is_late };
             self.tell_outcome(lent.shard, lent.token, self.links[link].carrier, outcome);
         }
     }
@@ -341,8 +342,8 @@ impl Shard {
         match outcome {
             LentOutcome::NotWritten => self.withdraw_token(at, token),
             LentOutcome::Doubtful(why) => self.doubt(at, token, *why),
-            LentOutcome::Answered { status, carrier_id, .. } => {
-                self.answered(now, carrier, token, *status, carrier_id);
+            LentOutcome::Answered { status, carrier_id, scope, .. } => {
+                self.answered(now, (carrier, *scope), token, *status, carrier_id);
             }
         }
         let is_late = matches!(outcome, LentOutcome::Answered { is_late: true, .. });

@@ -7,7 +7,7 @@ use wire::time::Now;
 use super::cross::LentOutcome;
 use super::inspect::Trouble;
 use super::lending::Queued;
-use super::links::{LinkAction, LinkId, LinkInput};
+use super::links::{Link, LinkAction, LinkId, LinkInput, can_carry};
 use super::{Phase, Shard};
 use crate::api::Why;
 use crate::token::{Token, unpack_lent};
@@ -65,7 +65,15 @@ impl Shard {
     fn take_event(&mut self, now: Now, place: usize, session: &mut Session) -> bool {
         let Some(event) = session.poll_event(now.mono) else { return false };
         match event {
-            Event::Bound { .. } => self.link_up(LinkId(u16::try_from(place).expect("few links"))),
+            Event::Bound { .. } => {
+                let profile = &self.plan.carriers[usize::from(self.links[place].carrier)].profile;
+                if can_carry(profile, session) {
+                    self.link_up(LinkId(u16::try_from(place).expect("few links")));
+                } else {
+                    self.links[place].trouble(now.wall, Trouble::NoTlvs);
+                    session.unbind(now.mono);
+                }
+            }
             Event::SubmitAnswer { token, status, message_id, .. } => {
                 self.segment_answered(now, place, token, (status, message_id), false);
                 let took = session.answer_took();
@@ -95,7 +103,9 @@ impl Shard {
             Event::Malformed { .. } => self.counters.session_faults += 1,
             Event::UnbindRequested => self.link_not_up(place),
             Event::Closed { reason } => {
-                self.links[place].trouble(now.wall, Trouble::Session(reason));
+                if !self.links[place].is_useless() {
+                    self.links[place].trouble(now.wall, Trouble::Session(reason));
+                }
                 self.link_not_up(place);
                 if self.links[place].begin_close() {
                     let link = LinkId(u16::try_from(place).expect("few links"));
@@ -117,8 +127,9 @@ impl Shard {
         (status, carrier_id): (CommandStatus, &[u8]),
         is_late: bool,
     ) {
-        self.links[place].counted(now.wall, status);
-        match status.verdict() {
+        let verdict = self.plan.carriers[usize::from(self.links[place].carrier)].profile.verdict(status);
+        self.links[place].counted(now.wall, status, verdict);
+        match verdict {
             Verdict::Ok => self.links[place].took(),
             Verdict::Throttled => self.links[place].throttled(now.mono, &mut self.jitter),
             Verdict::Temporary | Verdict::Vendor | Verdict::Permanent => {}
@@ -126,13 +137,14 @@ impl Shard {
         match unpack_lent(token) {
             Some(lent) => self.lent_answered(place, lent, status, carrier_id, is_late),
             None => {
-                self.answered(now, self.links[place].carrier, Token::unpack(token), status, carrier_id);
+                let Link { carrier, scope, .. } = self.links[place];
+                self.answered(now, (carrier, scope), Token::unpack(token), status, carrier_id);
             }
         }
     }
 
     fn link_not_up(&mut self, place: usize) {
-        if core::mem::take(&mut self.links[place].is_up) {
+        if core::mem::take(&mut self.links[place].is_up) && self.links[place].submits() {
             self.link_down(self.links[place].carrier);
         }
     }

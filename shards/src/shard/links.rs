@@ -7,9 +7,11 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use wire::smpp::bind::{Bind, BindKind, INTERFACE_VERSION_3_4};
+use wire::id::ShardId;
+use wire::smpp::bind::{Bind, BindKind, knows_tlvs};
 use wire::smpp::fields::Address;
-use wire::smpp::session::{Options, Session, Timers};
+use wire::smpp::profile::{Binds, IdScope, Profile};
+use wire::smpp::session::Session;
 use wire::smpp::status::{CommandStatus, Verdict};
 use wire::time::{Instant, WallMs};
 
@@ -77,6 +79,10 @@ enum Phase {
 pub(crate) struct Link {
     /// A place in the plan's carriers.
     pub(crate) carrier: u16,
+    /// What it is bound for.
+    kind: BindKind,
+    /// Among what the ids of its messages are unique; 0: all that the carrier has.
+    pub(crate) scope: u32,
     phase: Phase,
     pub(crate) session: Option<Box<Session>>,
     /// Counts the sessions of this link since the process started.
@@ -102,21 +108,23 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(carrier: u16, config: &Carrier, now: Instant) -> Self {
+    pub(crate) fn new(carrier: u16, profile: &Profile, (kind, scope): (BindKind, u32), now: Instant) -> Self {
         Self {
             carrier,
+            kind,
+            scope,
             phase: Phase::Down { dial_at: now },
             session: None,
             bind: 0,
             is_up: false,
             reserved: 0,
             backlog: VecDeque::new(),
-            lent: LentTable::new(config.window_pdus),
+            lent: LentTable::new(profile.window_pdus),
             paused_until: now,
             throttles: 0,
             failures: 0,
             taken: 0,
-            window: u32::from(config.window_pdus),
+            window: u32::from(profile.window_pdus),
             closing: false,
             counts: LinkCounts::default(),
             response_last: Duration::ZERO,
@@ -136,24 +144,23 @@ impl Link {
     pub(crate) fn connected(&mut self, config: &Carrier, now: Instant) {
         assert!(self.session.is_none(), "a link has one session at a time");
         let bind = Bind {
-            kind: BindKind::Transceiver,
+            kind: self.kind,
             system_id: config.system_id.as_bytes(),
             password: config.password.as_bytes(),
             system_type: config.system_type.as_bytes(),
-            interface_version: INTERFACE_VERSION_3_4,
+            interface_version: config.profile.interface_version,
             address_range: Address::default(),
         };
-        let timers = Timers {
-            response: config.response_timeout,
-            enquire_link_idle: config.enquire_after,
-            ..Timers::default()
-        };
-        let options = Options { timers, window_pdus_max: self.window, ..Options::default() };
-        self.session = Some(Box::new(Session::esme(&bind, &options, now)));
+        self.session = Some(Box::new(Session::esme(&bind, &config.profile.options(), now)));
         self.bind += 1;
         self.taken = 0;
         self.closing = false;
         self.phase = Phase::Connected;
+    }
+
+    /// Whether messages go by it: not by the receiver of a pair.
+    pub(crate) const fn submits(&self) -> bool {
+        self.kind.submits()
     }
 
     /// The carrier has let us in.
@@ -260,9 +267,14 @@ impl Link {
         match trouble {
             Trouble::ConnectFailed => self.counts.losses += 1,
             Trouble::ResponseTimeout => self.counts.timeouts += 1,
-            Trouble::ConnectionLost | Trouble::Session(_) | Trouble::Refused(_) => {}
+            Trouble::ConnectionLost | Trouble::Session(_) | Trouble::Refused(_) | Trouble::NoTlvs => {}
         }
         self.last_trouble = Some((at, trouble));
+    }
+
+    /// Whether the carrier is one whose version its profile cannot be used with: what a session says at its end is less.
+    pub(crate) fn is_useless(&self) -> bool {
+        matches!(self.last_trouble, Some((_, Trouble::NoTlvs)))
     }
 
     /// The connection is gone; unless its session has said why, nobody knows.
@@ -274,8 +286,8 @@ impl Link {
     }
 
     /// The carrier has answered for a segment.
-    pub(crate) fn counted(&mut self, at: WallMs, status: CommandStatus) {
-        match status.verdict() {
+    pub(crate) fn counted(&mut self, at: WallMs, status: CommandStatus, verdict: Verdict) {
+        match verdict {
             Verdict::Ok => self.counts.accepted += 1,
             Verdict::Permanent => self.counts.refused_for_good += 1,
             Verdict::Temporary | Verdict::Vendor => self.counts.refused_for_now += 1,
@@ -284,7 +296,7 @@ impl Link {
                 self.counts.throttled += 1;
             }
         }
-        if status.verdict() != Verdict::Ok {
+        if verdict != Verdict::Ok {
             self.last_trouble = Some((at, Trouble::Refused(status)));
         }
     }
@@ -314,6 +326,7 @@ impl Link {
         LinkView {
             link,
             carrier: self.carrier,
+            kind: self.kind,
             state,
             window_used: session.map_or(0, |session| session.in_flight()) + self.reserved,
             window: self.window,
@@ -333,6 +346,28 @@ impl Link {
         let pause = Some(self.paused_until).filter(|&at| waits && at > now);
         [dial, session, pause].into_iter().flatten().min()
     }
+}
+
+/// The links of one bind: what each is bound for. `number` counts a shard's binds with the carrier from 0.
+pub(crate) fn kinds_of(
+    profile: &Profile,
+    shard: ShardId,
+    number: u16,
+) -> impl Iterator<Item = (BindKind, u32)> {
+    let scope = match profile.ids.scope {
+        IdScope::Carrier => 0,
+        IdScope::Bind => (u32::from(shard.0) + 1) << 16 | u32::from(number),
+    };
+    let kinds: &[BindKind] = match profile.binds {
+        Binds::Transceiver => &[BindKind::Transceiver],
+        Binds::Pair => &[BindKind::Transmitter, BindKind::Receiver],
+    };
+    kinds.iter().map(move |&kind| (kind, scope))
+}
+
+/// Whether a session can carry what the profile puts into optional parameters.
+pub(crate) fn can_carry(profile: &Profile, session: &Session) -> bool {
+    knows_tlvs(session.version()) || !profile.needs_tlvs()
 }
 
 const _: () = assert!(RECONNECT.0.as_millis() < RECONNECT.1.as_millis());

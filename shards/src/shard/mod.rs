@@ -439,7 +439,13 @@ fn carriers(plan: &Plan, own: ShardId) -> Vec<CarrierState> {
         links: Vec::new(),
         links_up: 0,
         next_link: 0,
-        rate: SharedRate::new(carrier.rate, plan.first_shard_of(place), own, plan.shards, Instant(0)),
+        rate: SharedRate::new(
+            carrier.profile.rate_per_s,
+            plan.first_shard_of(place),
+            own,
+            plan.shards,
+            Instant(0),
+        ),
         lending: Lending::default(),
     };
     (0_u16..).zip(&plan.carriers).map(state).collect()

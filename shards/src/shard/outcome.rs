@@ -8,6 +8,8 @@ use wire::time::{Now, WallMs};
 
 use super::Shard;
 use super::cell::Output;
+use super::dispatch::Rank;
+use super::transmit::Rest;
 use crate::api::{Fate, State, Why};
 use crate::limits::{CARRIER_MESSAGE_ID_BYTES_MAX, RETRY_FIRST, RETRY_LONGEST, RETRY_THROTTLED};
 use crate::plan::Doubt;
@@ -20,7 +22,7 @@ impl Shard {
     pub(super) fn answered(
         &mut self,
         now: Now,
-        carrier: u16,
+        (carrier, scope): (u16, u32),
         token: Token,
         status: CommandStatus,
         carrier_id: &[u8],
@@ -37,18 +39,18 @@ impl Shard {
         }
         let id = message.id;
         let at = self.clock.read(now);
-        let outcome = self.judge(status);
+        let verdict = self.plan.carriers[usize::from(carrier)].profile.verdict(status);
+        let outcome = self.judge(verdict);
         let retry_at = match outcome {
             Outcome::RefusedForNow if is_current => {
-                self.retry_at(at, place, token.slot.slot, carrier, status)
+                self.retry_at(at, (place, token.slot.slot, token.part), carrier, verdict)
             }
             _ => WallMs(0),
         };
         let carrier = &self.plan.carriers[usize::from(carrier)];
         let carrier_id = &carrier_id[..carrier_id.len().min(CARRIER_MESSAGE_ID_BYTES_MAX)];
         let has_name = outcome == Outcome::Accepted && !carrier_id.is_empty();
-        let receipt =
-            if has_name { receipt_hash(CarrierMessageId::of(carrier_id, carrier.response_ids)) } else { 0 };
+        let receipt = if has_name { receipt_hash(carrier.profile.response_id(carrier_id), scope) } else { 0 };
         let answered = Answered {
             id,
             attempt: token.attempt,
@@ -65,8 +67,8 @@ impl Shard {
     }
 
     /// What a status means for a message.
-    fn judge(&mut self, status: CommandStatus) -> Outcome {
-        match status.verdict() {
+    fn judge(&mut self, verdict: Verdict) -> Outcome {
+        match verdict {
             Verdict::Ok => {
                 self.counters.answers_accepted += 1;
                 Outcome::Accepted
@@ -76,7 +78,7 @@ impl Shard {
                 self.counters.answers_refused_for_now += 1;
                 Outcome::RefusedForNow
             }
-            // A status of the carrier's own says nothing that is known here: another try is the careful reading.
+            // A profile leaves no status without a meaning; another try is the careful reading of one that it did.
             Verdict::Temporary | Verdict::Vendor => {
                 self.counters.answers_refused_for_now += 1;
                 Outcome::RefusedForNow
@@ -93,24 +95,20 @@ impl Shard {
     fn retry_at(
         &mut self,
         at: WallMs,
-        place: usize,
-        slot: u32,
+        (place, slot, part): (usize, u32, u8),
         carrier: u16,
-        status: CommandStatus,
+        verdict: Verdict,
     ) -> WallMs {
-        let message = self.cells[place].state.messages.at(slot);
-        let (recipient, attempt) = (message.recipient, message.attempt);
-        if status.verdict() == Verdict::Throttled {
+        if verdict == Verdict::Throttled {
             return at.plus(self.jitter.spread(RETRY_THROTTLED));
         }
         let refused = self.refused_with(place, slot, carrier);
-        let route = self.plan.routes.find(recipient);
-        let carriers = route.map_or(&[][..], |route| self.plan.routes.carriers(route));
-        let another = carriers
-            .iter()
-            .enumerate()
-            .any(|(position, &other)| refused & 1 << position == 0 && self.is_reachable(other));
-        if another {
+        let message = self.cells[place].state.messages.at(slot);
+        let attempt = message.attempt;
+        let others = message.parts.all().iter().enumerate().filter(|(other, _)| *other != usize::from(part));
+        let is_whole = others.into_iter().all(|(_, other)| other.state == PartState::Waiting);
+        let rest = if is_whole { Rest::Whole } else { Rest::Parts };
+        if self.choose((place, slot), refused, rest).is_some_and(|(rank, ..)| rank == Rank::Up) {
             self.cells[place].live(slot).refused = refused;
             return at;
         }
@@ -272,7 +270,11 @@ impl Shard {
     }
 }
 
-/// The name of a segment in receipts: a hash of the canonical id that is not 0.
-pub(super) fn receipt_hash(id: CarrierMessageId) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(&id.0.to_le_bytes()).max(1)
+/// The name of a segment in receipts: a hash of the canonical id, and of its scope where ids are one bind's, that is not 0.
+pub(super) fn receipt_hash(id: CarrierMessageId, scope: u32) -> u64 {
+    let mut name = [0; 20];
+    name[..16].copy_from_slice(&id.0.to_le_bytes());
+    name[16..].copy_from_slice(&scope.to_le_bytes());
+    let name = if scope == 0 { &name[..16] } else { &name[..] };
+    xxhash_rust::xxh3::xxh3_64(name).max(1)
 }

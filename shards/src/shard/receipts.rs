@@ -5,10 +5,11 @@
 
 use wal::Record;
 use wal::record::{Parked, Reported, Strayed};
+use wire::id::CarrierId;
 use wire::msisdn::Msisdn;
-use wire::smpp::carrier_id::CarrierMessageId;
 use wire::smpp::command::Sequence;
-use wire::smpp::receipt::{self, ReceiptError, Scratch};
+use wire::smpp::profile::FinalStates;
+use wire::smpp::receipt::{ReceiptError, Scratch};
 use wire::smpp::sm::Sm;
 use wire::smpp::state::MessageState;
 use wire::smpp::status::CommandStatus;
@@ -19,6 +20,7 @@ use super::cross::{Cross, Receipt};
 use super::links::LinkId;
 use super::outcome::receipt_hash;
 use super::{Phase, Shard};
+use crate::api::{Fate, Why};
 use crate::limits::{PARKED_MAX, PARKED_WAIT};
 
 /// [`Strayed::why`]: no response named its message while it was parked.
@@ -35,7 +37,7 @@ impl Shard {
     ) -> Option<CommandStatus> {
         let carrier = &self.plan.carriers[usize::from(self.links[link].carrier)];
         let mut scratch = Scratch::default();
-        let Some(read) = receipt::Receipt::read(sm, carrier.receipt_sign, &mut scratch) else {
+        let Some(read) = carrier.profile.read_receipt(sm, &mut scratch) else {
             self.counters.delivers_refused += 1;
             return Some(CommandStatus::ESME_RX_R_APPN);
         };
@@ -44,12 +46,16 @@ impl Shard {
             self.counters.receipts_strayed += 1;
             return Some(CommandStatus::ESME_ROK);
         };
-        let state = if read.is_intermediate { MessageState::Enroute } else { read.state };
+        let state = match read.state {
+            _ if read.is_intermediate => MessageState::Enroute.octet(),
+            MessageState::Unrecognised => STATE_UNRECOGNISED,
+            state => state.octet(),
+        };
         let receipt = Receipt {
             carrier: carrier.id,
-            id: receipt_hash(CarrierMessageId::of(read.id, carrier.receipt_ids)),
+            id: receipt_hash(carrier.profile.receipt_id(&read), self.links[link].scope),
             recipient,
-            state: state.octet(),
+            state,
             error: error_code(read.error),
         };
         let from = ReceiptOrigin {
@@ -146,8 +152,21 @@ impl Shard {
             state: receipt.state,
             error: receipt.error,
             carrier: receipt.carrier,
+            fate: self.fate_of(receipt.carrier, receipt.state).map_or(0, |fate| fate as u8),
+            why: Why::Receipt as u8,
         };
         self.cells[place].decide_on(slot, at, &Record::Reported(reported));
+    }
+
+    /// The fate that a carrier's state makes of a segment: its profile says which states are the last. Parked receipts of a
+    /// carrier that the plan does not have any more mean what the specification says.
+    fn fate_of(&self, carrier: CarrierId, state: u8) -> Option<Fate> {
+        let final_states = match self.plan.carrier_place(carrier) {
+            Some(place) => self.plan.carriers[place].profile.final_states,
+            None => FinalStates::SPECIFIED,
+        };
+        let state = MessageState::from_octet(state);
+        final_states.has(state).then(|| last_state(state))
     }
 
     /// Parked receipts whose message never had a name.
@@ -180,6 +199,26 @@ impl Shard {
         if let Some(session) = link.session.as_mut().filter(|_| link.bind == from.bind) {
             session.answer_deliver(from.sequence, status);
         }
+    }
+}
+
+/// A state that is in no specification, where [`MessageState::octet`] would make it UNKNOWN, which is one.
+const STATE_UNRECOGNISED: u8 = u8::MAX;
+
+/// The fate that a state makes which is the last that is heard. ACCEPTED is by the specification as good as DELIVERED: read on
+/// the subscriber's behalf (§5.2.28).
+const fn last_state(state: MessageState) -> Fate {
+    match state {
+        MessageState::Delivered | MessageState::Accepted => Fate::Delivered,
+        MessageState::Expired
+        | MessageState::Deleted
+        | MessageState::Undeliverable
+        | MessageState::Rejected
+        | MessageState::Skipped => Fate::Failed,
+        MessageState::Unknown
+        | MessageState::Scheduled
+        | MessageState::Enroute
+        | MessageState::Unrecognised => Fate::Unknown,
     }
 }
 

@@ -13,7 +13,7 @@ use wire::time::Now;
 use replication::{Group, GroupConfig, GroupError, Recovered, Recovery};
 
 use super::cell::Cell;
-use super::links::Link;
+use super::links::{Link, kinds_of};
 use super::{Phase, Shard};
 use crate::api::{State, Why};
 use crate::clock::RecordClock;
@@ -92,10 +92,14 @@ impl Shard {
 
     pub(super) fn make_links(&mut self) {
         for (place, carrier) in (0_u16..).zip(&self.plan.carriers) {
-            for _ in 0..self.plan.binds_of(place, self.config.id) {
+            let binds = 0..self.plan.binds_of(place, self.config.id);
+            for of in binds.flat_map(|bind| kinds_of(&carrier.profile, self.config.id, bind)) {
                 let id = super::LinkId(u16::try_from(self.links.len()).expect("few carriers with few binds"));
-                self.links.push(Link::new(place, carrier, wire::time::Instant(0)));
-                self.carriers[usize::from(place)].links.push(id);
+                let link = Link::new(place, &carrier.profile, of, wire::time::Instant(0));
+                if link.submits() {
+                    self.carriers[usize::from(place)].links.push(id);
+                }
+                self.links.push(link);
             }
         }
     }

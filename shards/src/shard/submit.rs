@@ -14,6 +14,7 @@ use super::cross::{Cross, OwnedSubmission};
 use super::{LogRoom, Phase, Shard};
 use crate::accounts::{Admission, Awaiting};
 use crate::api::{Acceptance, Origin, Refusal, Reply, Submission};
+use crate::cut::Cut;
 use crate::limits::{SENDER_CHARS_MAX, TEXT_BYTES_MAX, VALIDITY_MAX};
 use crate::rates::{Question, RateId};
 use crate::token::SLOTS_MAX;
@@ -77,7 +78,8 @@ impl Shard {
         }
         let at = self.clock.read(now);
         self.has_room_for(at, place, submission.account, key)?;
-        plan.routes.find(submission.recipient).ok_or(Refusal::NoRoute)?;
+        let route = plan.routes.find(submission.recipient).ok_or(Refusal::NoRoute)?;
+        self.is_taken(&plan, plan.routes.carriers(route), checked.sender, submission.text)?;
         match self.accounts.admit(submission.account, now.mono, checked.segments)? {
             Admission::Granted => {}
             Admission::Waits(question) => {
@@ -93,6 +95,29 @@ impl Shard {
         let acceptance = Acceptance { id, known: false };
         self.cells[place].after_decided(Output::Answer { origin, acceptance, since: now.mono });
         Ok(())
+    }
+
+    /// Whether any of these carriers takes such a sender and such a text.
+    fn is_taken(
+        &mut self,
+        plan: &crate::plan::Plan,
+        carriers: &[u16],
+        sender: &str,
+        text: &str,
+    ) -> Result<(), Refusal> {
+        let mut refusal = Ok(());
+        for &carrier in carriers {
+            let profile = &plan.carriers[usize::from(carrier)].profile;
+            if profile.takes_all_senders() && Cut::of(profile) == Cut::DEFAULT {
+                // By that, its sender and its text were looked through.
+                return Ok(());
+            }
+            match self.encoder.parts_for(profile, sender, text) {
+                Ok(_) => return Ok(()),
+                Err(reason) => refusal = refusal.and(Err(reason)),
+            }
+        }
+        refusal
     }
 
     /// A submission waits for a slice of its account's rate.

@@ -1,16 +1,20 @@
 //! An attempt that is committed becomes bytes.
 
+use core::time::Duration;
+
 use wire::id::ShardId;
-use wire::msisdn::{DIGITS_MAX, Msisdn};
 use wire::smpp::fields::{Address, DataCoding, EsmClass, Npi, RegisteredDelivery, Ton};
+use wire::smpp::profile::{self, Profile, SegmentBuffers};
 use wire::smpp::sm::Sm;
-use wire::text::{Alphabet, PartHeader, Plan, Style};
-use wire::time::{Instant, Now};
+use wire::smpp::tlv::Tlvs;
+use wire::time::{Now, WallMs};
 
 use super::Shard;
 use super::cross::{Cross, LentSegment, Loan};
 use super::lending::Queued;
 use super::links::LinkId;
+use crate::api::Refusal;
+use crate::cut::Cut;
 use crate::state::message::{Message, PartState};
 use crate::state::messages::SlotRef;
 use crate::token::Token;
@@ -18,49 +22,80 @@ use crate::token::Token;
 /// Buffers in which a segment is put together.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
-    user_data: Vec<u8>,
+    buffers: SegmentBuffers,
+    /// The text as a carrier takes it, where that is not the text as it came.
+    text: String,
+}
+
+/// What of a message is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// All: it may be cut anew.
+    Whole,
+    /// Some parts, cut as the others were.
+    Parts,
 }
 
 impl Encoder {
     /// Hands one segment of a message as `submit_sm` (SMPP 3.4 §4.4.1) to `submit`.
-    fn with_segment<R>(&mut self, message: &Message, part: u8, submit: impl FnOnce(&Sm<'_>) -> R) -> R {
-        let text = core::str::from_utf8(message.content.text()).expect("it came in as a str");
-        let plan = Plan::new(text, Style::default()).expect("it was planned when it was accepted");
-        let total = message.segments();
-        let header = (total > 1).then(|| PartHeader {
+    fn with_segment<R>(
+        &mut self,
+        now: WallMs,
+        profile: &Profile,
+        (message, part): (&Message, u8),
+        submit: impl FnOnce(&Sm<'_>) -> R,
+    ) -> R {
+        let text = profile.text(text_of(message), &mut self.text);
+        let plan = profile.plan(text).expect("it was planned when the attempt was decided");
+        assert!(profile.pdus(&plan) == message.segments(), "a text is cut as its attempt says");
+        let segment = profile::Segment {
+            sender: sender_of(message),
+            recipient: message.recipient,
+            text,
+            plan: &plan,
+            part,
             reference: u16::try_from(message.id.counter() & 0xFFFF).expect("masked"),
-            total,
-            number: part + 1,
-        });
-        self.user_data.clear();
-        let segment = plan.cut(text).nth(usize::from(part)).expect("as many segments as were planned");
-        let has_udh = plan.put(segment, header, &mut self.user_data);
-        let mut digits = [0; DIGITS_MAX];
-        let sm = Sm {
-            source: sender(message.content.sender()),
-            destination: Address::international(message.recipient.write_digits(&mut digits)),
-            esm_class: if has_udh { EsmClass::DEFAULT.with_udh() } else { EsmClass::DEFAULT },
-            registered_delivery: RegisteredDelivery::FINAL,
-            data_coding: data_coding(plan.alphabet),
-            short_message: &self.user_data,
-            ..Sm::default()
+            valid_for: message.send_until.since(now).max(VALID_FOR_LEAST),
+            now,
         };
-        submit(&sm)
+        let sm = profile.segment(&segment, &mut self.buffers);
+        submit(&sm.expect("the carrier was chosen as one that takes the sender"))
+    }
+
+    /// Whether a carrier takes a sender and a text, and in how many parts.
+    ///
+    /// # Errors
+    /// [`Refusal::Sender`] or [`Refusal::Text`] when it does not.
+    pub(super) fn parts_for(&mut self, profile: &Profile, sender: &str, text: &str) -> Result<u8, Refusal> {
+        let mut buffer = [0; wire::smpp::limits::ADDRESS_BYTES_MAX];
+        profile.sender(sender, &mut buffer).map_err(|_| Refusal::Sender)?;
+        let text = profile.text(text, &mut self.text);
+        let plan = profile.plan(text).map_err(|_| Refusal::Text)?;
+        Ok(profile.pdus(&plan))
+    }
+
+    /// In how many parts a carrier would get a message, whole or what others have left of it; `None` when it does not take it.
+    pub(super) fn parts_of(&mut self, profile: &Profile, message: &Message, rest: Rest) -> Option<u8> {
+        let cut = Cut::of(profile);
+        let has_its_cut = message.cut == cut;
+        if has_its_cut && profile.takes_all_senders() {
+            return Some(message.segments());
+        }
+        let parts = self.parts_for(profile, sender_of(message), text_of(message)).ok()?;
+        let fits = rest == Rest::Whole || has_its_cut && parts == message.segments();
+        fits.then_some(parts)
     }
 }
 
-/// A number is international; anything else is a name (§5.2.5).
-fn sender(text: &[u8]) -> Address<'_> {
-    let digits = text.strip_prefix(b"+").unwrap_or(text);
-    if Msisdn::parse(digits).is_ok() { Address::international(digits) } else { Address::alphanumeric(text) }
+/// The least that is said of a message's validity: less than a second cannot be written (§7.1.1).
+const VALID_FOR_LEAST: Duration = Duration::from_secs(1);
+
+fn text_of(message: &Message) -> &str {
+    core::str::from_utf8(message.content.text()).expect("it came in as a str")
 }
 
-const fn data_coding(alphabet: Alphabet) -> DataCoding {
-    match alphabet {
-        Alphabet::Gsm7 => DataCoding::DEFAULT,
-        Alphabet::Latin1 => DataCoding::LATIN1,
-        Alphabet::Ucs2 => DataCoding::UCS2,
-    }
+fn sender_of(message: &Message) -> &str {
+    core::str::from_utf8(message.content.sender()).expect("it came in as a str")
 }
 
 /// A segment with its own memory, to cross to another shard.
@@ -68,6 +103,8 @@ const fn data_coding(alphabet: Alphabet) -> DataCoding {
 pub(crate) struct Segment {
     source: (Ton, Npi, u8),
     destination: (Ton, Npi, u8),
+    /// Octets of `service_type`, `validity_period` and `short_message`; the optional parameters are the rest.
+    lengths: [u8; 3],
     esm_class: EsmClass,
     registered_delivery: RegisteredDelivery,
     data_coding: DataCoding,
@@ -76,31 +113,49 @@ pub(crate) struct Segment {
 
 impl Segment {
     fn of(sm: &Sm<'_>) -> Self {
-        let head = |address: Address<'_>| {
-            let octets = u8::try_from(address.octets.len()).expect("a sender or a number");
-            (address.ton, address.npi, octets)
-        };
+        let count = |octets: &[u8]| u8::try_from(octets.len()).expect("no field has more than 255 octets");
+        let head = |address: Address<'_>| (address.ton, address.npi, count(address.octets));
+        let texts = [sm.service_type, sm.validity_period, sm.short_message];
+        let [service_type, validity_period, short_message] = texts;
+        let octets = [
+            sm.source.octets,
+            sm.destination.octets,
+            service_type,
+            validity_period,
+            short_message,
+            sm.tlvs.as_bytes(),
+        ];
         Self {
             source: head(sm.source),
             destination: head(sm.destination),
+            lengths: texts.map(count),
             esm_class: sm.esm_class,
             registered_delivery: sm.registered_delivery,
             data_coding: sm.data_coding,
-            octets: [sm.source.octets, sm.destination.octets, sm.short_message].concat().into_boxed_slice(),
+            octets: octets.concat().into_boxed_slice(),
         }
     }
 
     pub(super) fn borrow(&self) -> Sm<'_> {
-        let (source, rest) = self.octets.split_at(usize::from(self.source.2));
-        let (destination, short_message) = rest.split_at(usize::from(self.destination.2));
+        let mut rest = &self.octets[..];
+        let mut take = |count: u8| {
+            let (octets, behind) = rest.split_at(usize::from(count));
+            rest = behind;
+            octets
+        };
+        let (source, destination) = (take(self.source.2), take(self.destination.2));
+        let [service_type, validity_period, short_message] = self.lengths.map(take);
         let address = |(ton, npi, _): (Ton, Npi, u8), octets| Address { ton, npi, octets };
         Sm {
+            service_type,
             source: address(self.source, source),
             destination: address(self.destination, destination),
             esm_class: self.esm_class,
+            validity_period,
             registered_delivery: self.registered_delivery,
             data_coding: self.data_coding,
             short_message,
+            tlvs: Tlvs::new(rest).expect("copied from a segment"),
             ..Sm::default()
         }
     }
@@ -139,7 +194,7 @@ impl Shard {
         }
         for token in tokens(place, slot, attempt, parts) {
             let link = &mut self.links[usize::from(id.0)];
-            if !link.backlog.is_empty() || !self.submit_part(now.mono, id, token) {
+            if !link.backlog.is_empty() || !self.submit_part(now, id, token) {
                 let link = &mut self.links[usize::from(id.0)];
                 link.backlog.push_back(Queued::Own(token));
                 link.reserved += 1;
@@ -161,8 +216,12 @@ impl Shard {
             let loan = Loan { carrier, link, bind, segments: parts.count_ones() };
             return self.crosses.push_back((shard, Cross::RoomBack(loan)));
         };
+        let carrier =
+            self.plan.carrier_place(message.carrier).expect("an attempt is by a carrier of the plan");
+        let profile = &self.plan.carriers[carrier].profile;
+        let now = self.clock.last().wall;
         for token in tokens(place, slot, attempt, parts) {
-            let segment = self.encoder.with_segment(message, token.part, Segment::of);
+            let segment = self.encoder.with_segment(now, profile, (message, token.part), Segment::of);
             let lent = LentSegment { link, bind, token: token.pack(), segment };
             self.segments_out += 1;
             self.crosses.push_back((shard, Cross::Segment(Box::new(lent))));
@@ -174,14 +233,14 @@ impl Shard {
         let mut first = 0;
         let carriers = (0_u16..).take(self.plan.carriers.len());
         let of = |&carrier: &u16| {
-            first += self.plan.binds_of(carrier, shard);
+            first += self.plan.links_of(carrier, shard);
             link.0 < first
         };
         carriers.into_iter().find(of).expect("a loan names a link that there is")
     }
 
     /// Queues one part; `false` when the session has no room for it.
-    fn submit_part(&mut self, now: Instant, id: LinkId, token: Token) -> bool {
+    fn submit_part(&mut self, now: Now, id: LinkId, token: Token) -> bool {
         let link = &mut self.links[usize::from(id.0)];
         let Some(session) = &mut link.session else { return false };
         let Some(message) = self.cells[usize::from(token.cell)].state.messages.resolve(token.slot) else {
@@ -194,8 +253,10 @@ impl Shard {
             return true;
         }
         let packed = token.pack();
-        let queued =
-            self.encoder.with_segment(message, token.part, |sm| session.submit(now, packed, sm)).is_ok();
+        let profile = &self.plan.carriers[usize::from(link.carrier)].profile;
+        let at = self.clock.last().wall;
+        let submit = |sm: &Sm<'_>| session.submit(now.mono, packed, sm).is_ok();
+        let queued = self.encoder.with_segment(at, profile, (message, token.part), submit);
         link.counts.segments += u64::from(queued);
         self.counters.segments_sent += u64::from(queued);
         queued
@@ -207,7 +268,7 @@ impl Shard {
             let id = LinkId(u16::try_from(place).expect("few links"));
             while let Some(queued) = self.links[place].backlog.pop_front() {
                 let has_room = match &queued {
-                    Queued::Own(token) => self.submit_part(now.mono, id, *token),
+                    Queued::Own(token) => self.submit_part(now, id, *token),
                     Queued::Lent(from, segment) => self.submit_lent(now, id, *from, segment),
                 };
                 if !has_room {

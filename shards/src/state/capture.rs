@@ -64,7 +64,7 @@ impl Capture {
             code: message.code,
             attempt: message.attempt,
             class: message.class,
-            alphabet: message.alphabet,
+            alphabet: message.cut.beside(message.alphabet),
             why: message.why as u8,
             state: message.state.code(),
             may_have_left: message.may_have_left,

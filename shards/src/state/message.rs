@@ -5,6 +5,7 @@ use wire::msisdn::Msisdn;
 use wire::time::WallMs;
 
 use crate::api::{Fate, MessageView, Sender, State, Why};
+use crate::cut::Cut;
 use crate::state::digest::Digest;
 use crate::state::trace::Trace;
 
@@ -154,6 +155,8 @@ pub(crate) struct Message {
     pub(crate) attempt: u16,
     pub(crate) class: Class,
     pub(crate) alphabet: u8,
+    /// How its text is cut into its parts.
+    pub(crate) cut: Cut,
     /// Over: why.
     pub(crate) why: Why,
     /// The last error that a carrier named, as a status or in a receipt; 0 is none.
@@ -185,6 +188,7 @@ impl Message {
             attempt: 0,
             class: Class::Transactional,
             alphabet: 0,
+            cut: Cut::DEFAULT,
             why: Why::None,
             code: 0,
             state: State::Queued,
@@ -211,6 +215,7 @@ impl Message {
         self.attempt = 0;
         self.class = accepted.class;
         self.alphabet = accepted.alphabet;
+        self.cut = Cut::DEFAULT;
         self.why = Why::None;
         self.code = 0;
         self.state = State::Queued;
@@ -218,6 +223,11 @@ impl Message {
         self.parts = Parts::new(accepted.segments.max(1));
         self.content.set(accepted.sender, accepted.text);
         self.trace.restart();
+    }
+
+    /// Whether no carrier has anything of it: then it may be cut anew.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.parts.all().iter().all(|part| part.state == PartState::Waiting)
     }
 
     /// How many segments it has.
@@ -290,7 +300,9 @@ impl Message {
         digest.number(self.finished);
         digest.number(u64::from(self.account.0) << 32 | u64::from(self.carrier.0));
         digest.number(
-            u64::from(self.attempt) << 32 | u64::from(self.state.code()) << 8 | u64::from(self.alphabet),
+            u64::from(self.attempt) << 32
+                | u64::from(self.state.code()) << 8
+                | u64::from(self.cut.beside(self.alphabet)),
         );
         digest.number(u64::from(self.code) << 9 | u64::from(self.may_have_left) << 8 | self.why as u64);
         for part in self.parts.all() {

@@ -31,14 +31,16 @@ use wal::record::{
 };
 use wire::id::{MessageId, Partition};
 use wire::smpp::state::MessageState;
+use wire::text::limits::SEGMENTS_MAX;
 use wire::time::WallMs;
 
 use crate::api::{Fate, State, StepKind, Why};
+use crate::cut::Cut;
 use capture::Capture;
 use digest::Digest;
 use fates::Fates;
 use keys::{KeyEntry, Keys};
-use message::{Message, PartState};
+use message::{Message, PartState, Parts};
 use messages::Messages;
 use parked::ParkedReceipts;
 use trace::NewStep;
@@ -185,12 +187,20 @@ impl PartitionState {
         if self.messages.at(slot).is_final() {
             return;
         }
-        for part in 0..self.messages.at(slot).segments() {
-            if attempted.parts & 1 << part != 0 {
+        let segments = self.messages.at(slot).segments();
+        let is_cut_anew = attempted.segments != 0 && attempted.segments != segments;
+        for part in 0..segments {
+            if is_cut_anew || attempted.parts & 1 << part != 0 {
                 self.messages.unname_part(slot, part);
             }
         }
         let message = self.messages.at_mut(slot);
+        if is_cut_anew {
+            message.parts = Parts::new(attempted.segments.min(SEGMENTS_MAX));
+        }
+        if attempted.segments != 0 {
+            message.cut = Cut::from_byte(attempted.cut);
+        }
         message.attempt = attempted.attempt;
         message.carrier = attempted.carrier;
         set_parts(message, attempted.parts, PartState::InFlight);
@@ -294,12 +304,16 @@ impl PartitionState {
             part: reported.part,
             carrier: reported.carrier,
             code: u32::from(reported.state),
-            ..NewStep::new(at, StepKind::Reported, Why::Receipt)
+            ..NewStep::new(at, StepKind::Reported, Why::from_byte(reported.why))
         });
         let recipient = message.recipient;
         let Some(part) = message.parts.all_mut().get_mut(usize::from(reported.part)) else { return };
         let receipt = part.receipt;
-        match fate_of_state(reported.state) {
+        let fate = match reported.fate {
+            Reported::BY_STATE => fate_of_state(reported.state),
+            fate => Fate::from_byte(fate),
+        };
+        match fate {
             Some(Fate::Delivered) if part.state == PartState::Accepted => part.state = PartState::Delivered,
             Some(fate) if part.state == PartState::Accepted => {
                 part.state = PartState::Lost(fate);

@@ -4,6 +4,7 @@ use wal::snapshot::{AccountImage, Head, MessageImage, PartImages, Piece, Pieces,
 use wire::id::{AccountId, Partition};
 
 use crate::api::{Sender, State, Why};
+use crate::cut::Cut;
 use crate::state::fates::{AccountFates, Fates};
 use crate::state::keys::Keys;
 use crate::state::message::{Part, PartState, Parts};
@@ -104,7 +105,7 @@ impl PartitionState {
             message.carrier = image.carrier;
             message.attempt = image.attempt;
             message.class = image.class;
-            message.alphabet = image.alphabet;
+            (message.alphabet, message.cut) = Cut::split(image.alphabet);
             message.why = Why::from_byte(image.why);
             message.code = image.code;
             message.state = state;

@@ -60,6 +60,8 @@ impl Author {
                 bind: 1,
                 why: 1,
                 skipped: 0,
+                segments: u8::try_from(self.random.below(4)).unwrap(),
+                cut: 0,
             }),
             6 | 7 => Record::Answered(Answered {
                 id,
@@ -71,7 +73,16 @@ impl Author {
                 receipt: if self.names(state, id, part) { receipt } else { 0 },
                 carrier_id: b"abc",
             }),
-            8 => Record::Reported(Reported { id, attempt, part, state: reported, error, carrier }),
+            8 => Record::Reported(Reported {
+                id,
+                attempt,
+                part,
+                state: reported,
+                error,
+                carrier,
+                fate: Reported::BY_STATE,
+                why: 5,
+            }),
             9 => match self.random.below(3) {
                 0 => Record::Parked(Parked { carrier, receipt, recipient, state: 2, error, until_ms }),
                 1 => Record::Strayed(Strayed { carrier, receipt, recipient, state: 2, why: 0 }),

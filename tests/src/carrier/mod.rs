@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use wire::msisdn::Msisdn;
 use wire::smpp::carrier_id::IdForm;
+use wire::smpp::profile::{IdScope, Profile};
 use wire::smpp::state::MessageState;
 
 use manners::{Habit, Kind, Manner as _, Treatment};
@@ -20,8 +21,8 @@ use crate::parcel::Parcel;
 #[derive(Debug)]
 pub(crate) struct Carrier {
     pub(crate) habits: Vec<Habit>,
-    forms: (IdForm, IdForm),
-    counts: BTreeMap<Msisdn, u64>,
+    pub(crate) profile: Profile,
+    counts: BTreeMap<(Msisdn, Scope), u64>,
     /// Receipts that were not acknowledged yet.
     pub(crate) jobs: BTreeMap<u64, Job>,
     next_job: u64,
@@ -29,11 +30,17 @@ pub(crate) struct Carrier {
     pub(crate) bound: Vec<usize>,
 }
 
+/// A core and one of its binds, where ids are unique on one bind only.
+pub(crate) type Scope = Option<(usize, u16)>;
+
 /// A receipt to be delivered.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) recipient: Msisdn,
-    pub(crate) id: Vec<u8>,
+    /// The number of its id.
+    pub(crate) number: u64,
+    /// The bind on which it must be told, where ids are a bind's.
+    pub(crate) scope: Scope,
     pub(crate) state: MessageState,
     /// The copy that it is about, if that was named in its answer.
     pub(crate) about: Option<Parcel>,
@@ -42,8 +49,15 @@ pub(crate) struct Job {
 }
 
 impl Carrier {
-    pub(crate) fn new(habits: Vec<Habit>, forms: (IdForm, IdForm)) -> Self {
-        Self { habits, forms, counts: BTreeMap::new(), jobs: BTreeMap::new(), next_job: 0, bound: Vec::new() }
+    pub(crate) fn new(habits: Vec<Habit>, profile: Profile) -> Self {
+        Self {
+            habits,
+            profile,
+            counts: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            next_job: 0,
+            bound: Vec::new(),
+        }
     }
 
     pub(crate) fn treat(&self, dice: &mut Dice) -> Treatment {
@@ -61,21 +75,27 @@ impl Carrier {
         refuses.is_some_and(|habit| dice.chance(habit.per_mille.max(200)))
     }
 
+    /// Among what a bind's ids are unique.
+    pub(crate) fn scope(&self, bind: (usize, u16)) -> Scope {
+        Some(bind).filter(|_| self.profile.ids.scope == IdScope::Bind)
+    }
+
     /// The next number of a recipient's messages.
-    pub(crate) fn name(&mut self, recipient: Msisdn) -> u64 {
-        let count = self.counts.entry(recipient).or_default();
+    pub(crate) fn name(&mut self, recipient: Msisdn, scope: Scope) -> u64 {
+        let count = self.counts.entry((recipient, scope)).or_default();
         *count += 1;
         *count
     }
 
     /// An id as this carrier writes it in responses.
     pub(crate) fn response_id(&self, number: u64) -> Vec<u8> {
-        written(self.forms.0, number, Side::Response)
+        written(self.profile.ids.response, number, Side::Response)
     }
 
-    /// The same id as it writes it in receipts.
-    pub(crate) fn receipt_id(&self, number: u64) -> Vec<u8> {
-        written(self.forms.1, number, Side::Receipt)
+    /// The same id as it writes it in receipts: in their parameters, and in their text.
+    pub(crate) fn receipt_ids(&self, number: u64) -> (Vec<u8>, Vec<u8>) {
+        let ids = self.profile.ids;
+        (written(ids.receipt_tlv, number, Side::Receipt), written(ids.receipt_text, number, Side::Receipt))
     }
 
     pub(crate) fn owe(&mut self, job: Job) -> u64 {

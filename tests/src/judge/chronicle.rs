@@ -54,7 +54,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     fn of(plan: &Plan, (lsn, at): (Lsn, WallMs), attempted: &Attempted) -> Self {
         let carrier = plan.carrier_place(attempted.carrier).map(|place| &plan.carriers[place]);
-        let timeout = carrier.map_or(0, |carrier| carrier.response_timeout.as_millis());
+        let timeout = carrier.map_or(0, |carrier| carrier.profile.timers.response.as_millis());
         Self {
             number: attempted.attempt,
             parts: attempted.parts,
@@ -173,7 +173,13 @@ impl Chronicle {
             }
             Record::Attempted(attempted) => {
                 let attempt = Attempt::of(plan, (lsn, at), &attempted);
-                self.change(attempted.id, |life| life.attempts.push(attempt));
+                self.change(attempted.id, |life| {
+                    // Cut anew: parts that had a name before are not there any more.
+                    if attempted.segments != 0 && attempted.segments != life.segments {
+                        (life.segments, life.named) = (attempted.segments, 0);
+                    }
+                    life.attempts.push(attempt);
+                });
             }
             Record::Answered(answered) if answered.receipt != 0 => {
                 self.change(answered.id, |life| {

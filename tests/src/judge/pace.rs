@@ -33,7 +33,11 @@ impl Judge {
         // Also one that was never sent: the tokens of its turn went to others.
         let longest = chronicle.messages.values().map(|life| u64::from(life.segments)).max().unwrap_or(0);
         let carriers = plan.carriers.iter().map(|carrier| {
-            (carrier.name.as_str(), carrier.rate, by_carrier.remove(&carrier.id).unwrap_or_default())
+            (
+                carrier.name.as_str(),
+                carrier.profile.rate_per_s,
+                by_carrier.remove(&carrier.id).unwrap_or_default(),
+            )
         });
         let accounts = plan.accounts.iter().map(|account| {
             (account.name.as_str(), account.rate, by_account.remove(&account.id).unwrap_or_default())

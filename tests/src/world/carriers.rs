@@ -2,6 +2,7 @@
 
 use wire::msisdn::Msisdn;
 use wire::smpp::ReceiptOut;
+use wire::smpp::bind::BindKind;
 use wire::smpp::command::{CommandId, Sequence};
 use wire::smpp::fields::{Address, EsmClass};
 use wire::smpp::header::{Header, encode_header_only};
@@ -13,8 +14,8 @@ use wire::smpp::tlv::Tlvs;
 use wire::time::{Instant, WallMs};
 
 use super::World;
-use crate::carrier::Job;
 use crate::carrier::manners::{About, Answer, Then};
+use crate::carrier::{Job, Scope};
 use crate::event::{Act, End, Event, Way};
 use crate::parcel::Parcel;
 use crate::swarm::{MS, S};
@@ -26,7 +27,7 @@ const KERNEL_BYTES: usize = 16 << 10;
 
 /// What a session told, without its borrow.
 enum Heard {
-    Bind,
+    Bind(BindKind),
     Submit(Sequence, Parcel),
     Strange(String),
     ReceiptTaken(u64, CommandStatus),
@@ -39,10 +40,11 @@ impl World {
     /// Lets a carrier's session tell what it has, and acts on it.
     pub(super) fn pump_carrier(&mut self, conn: usize) {
         let now = Instant(self.now);
+        let narrow = self.carriers[self.conns[conn].carrier].profile.texts.style.narrow;
         while let Some(told) = self.conns[conn].session.poll_event(now) {
             let heard = match told {
-                Told::BindRequested { .. } => Heard::Bind,
-                Told::SubmitRequest { sequence, sm } => match Parcel::read(&sm) {
+                Told::BindRequested { bind } => Heard::Bind(bind.kind),
+                Told::SubmitRequest { sequence, sm } => match Parcel::read(&sm, narrow) {
                     Some(parcel) => Heard::Submit(sequence, parcel),
                     None => Heard::Strange(format!("{sm:?}")),
                 },
@@ -60,7 +62,7 @@ impl World {
     fn heard(&mut self, conn: usize, heard: Heard) {
         let carrier = self.conns[conn].carrier;
         match heard {
-            Heard::Bind => self.decide_bind(conn),
+            Heard::Bind(kind) => self.decide_bind(conn, kind),
             Heard::Submit(sequence, parcel) => self.take_submission(conn, sequence, parcel),
             Heard::Strange(sm) => {
                 let what = format!("a carrier was given what no customer wrote: {sm}");
@@ -83,13 +85,16 @@ impl World {
         }
     }
 
-    fn decide_bind(&mut self, conn: usize) {
+    fn decide_bind(&mut self, conn: usize, kind: BindKind) {
         let carrier = self.conns[conn].carrier;
         let refuses = self.carriers[carrier].refuses_bind(&mut self.dice.carriers);
         if refuses && !self.is_healed() {
             return self.conns[conn].session.refuse_bind(CommandStatus::ESME_RBINDFAIL);
         }
         self.conns[conn].session.accept_bind();
+        if !kind.delivers() {
+            return;
+        }
         self.carriers[carrier].bound.push(conn);
         let waiting: Vec<u64> = self.carriers[carrier]
             .jobs
@@ -110,7 +115,8 @@ impl World {
         let carrier = self.conns[conn].carrier;
         self.hash.number(parcel.nonce << 8 | u64::from(parcel.part));
         let treatment = self.carriers[carrier].treat(&mut self.dice.carriers);
-        let number = self.carriers[carrier].name(parcel.recipient);
+        let scope = self.carriers[carrier].scope((self.conns[conn].core, self.conns[conn].bind));
+        let number = self.carriers[carrier].name(parcel.recipient, scope);
         let response_id = self.carriers[carrier].response_id(number);
         if treatment.answer.takes() {
             self.judge.taken(self.now, parcel);
@@ -121,7 +127,8 @@ impl World {
             Answer::Takes => answer(CommandStatus::ESME_ROK, response_id),
             Answer::TakesNameless => answer(CommandStatus::ESME_ROK, Vec::new()),
             Answer::Refuses(status) => {
-                if status.verdict() == wire::smpp::status::Verdict::Permanent {
+                let verdict = self.carriers[carrier].profile.verdict(status);
+                if verdict == wire::smpp::status::Verdict::Permanent {
                     self.judge.refused_for_good(parcel);
                 }
                 answer(status, Vec::new())
@@ -142,7 +149,7 @@ impl World {
             Then::Breaks => self.plan_act(carrier, treatment.answer_after / 2, Act::Break { conn }),
         }
         for receipt in treatment.receipts {
-            let mut job = self.receipt_job(carrier, parcel, number, (receipt.about, receipt.state));
+            let mut job = self.receipt_job((carrier, scope), parcel, number, (receipt.about, receipt.state));
             let is_named = treatment.answer == Answer::Takes && receipt.about == About::This;
             job.about = is_named.then_some(parcel);
             let job = self.carriers[carrier].owe(job);
@@ -153,28 +160,24 @@ impl World {
     /// Writes a receipt down, and tells the judge what the carrier says of whom.
     fn receipt_job(
         &mut self,
-        carrier: usize,
+        (carrier, scope): (usize, Scope),
         parcel: Parcel,
         number: u64,
         (about, state): (About, MessageState),
     ) -> Job {
-        let id = |world: &Self, number| world.carriers[carrier].receipt_id(number);
+        let job = Job { recipient: parcel.recipient, number, scope, state, about: None, on: None };
         match about {
             About::This => {
-                self.judge.reported(parcel, state);
-                Job { recipient: parcel.recipient, id: id(self, number), state, about: None, on: None }
+                // What a state means is the profile's to say; the judge is told what it comes to.
+                let is_final = self.carriers[carrier].profile.final_states.has(state);
+                let is_last = is_final && state == MessageState::Accepted;
+                self.judge.reported(parcel, if is_last { MessageState::Delivered } else { state });
+                job
             }
-            About::Unknown => Job {
-                recipient: parcel.recipient,
-                id: id(self, number + 500_000),
-                state,
-                about: None,
-                on: None,
-            },
+            About::Unknown => Job { number: number + 500_000, ..job },
             About::AnotherRecipient => {
                 let stranger = Msisdn::parse(format!("3361{:07}", number % 10_000_000).as_bytes());
-                let recipient = stranger.unwrap_or(parcel.recipient);
-                Job { recipient, id: id(self, number), state, about: None, on: None }
+                Job { recipient: stranger.unwrap_or(parcel.recipient), ..job }
             }
         }
     }
@@ -244,10 +247,17 @@ impl World {
         if living.is_empty() {
             return;
         }
-        let conn = self.dice.carriers.pick(&living);
+        let fits =
+            |conn: &usize| job.scope.is_none_or(|of| of == (self.conns[*conn].core, self.conns[*conn].bind));
+        let fitting: Vec<usize> = living.into_iter().filter(fits).collect();
+        if fitting.is_empty() {
+            return;
+        }
+        let conn = self.dice.carriers.pick(&fitting);
+        let (tlv_id, text_id) = self.carriers[carrier].receipt_ids(job.number);
         let wall = self.node.clock.read(self.now).wall;
         let receipt = ReceiptOut {
-            id: &job.id,
+            id: &text_id,
             state: job.state,
             error: 0,
             submitted: WallMs(wall.0.saturating_sub(1_000)),
@@ -256,7 +266,7 @@ impl World {
         };
         let (mut text, mut tlvs) = (Vec::new(), Vec::new());
         receipt.put_text(&mut text);
-        receipt.put_tlvs(&mut tlvs);
+        ReceiptOut { id: &tlv_id, ..receipt }.put_tlvs(&mut tlvs);
         let mut digits = [0; wire::msisdn::DIGITS_MAX];
         let sm = Sm {
             source: Address::international(job.recipient.write_digits(&mut digits)),

@@ -124,9 +124,11 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, swarm: Swarm, only: Option<u8>) -> Self {
         let mut dice = Streams::of(seed);
-        let forms = swarm.plan.carriers.iter().map(|carrier| (carrier.response_ids, carrier.receipt_ids));
-        let carriers =
-            forms.zip(&swarm.habits).map(|(forms, habits)| Carrier::new(habits.clone(), forms)).collect();
+        let profiles = swarm.plan.carriers.iter().map(|carrier| carrier.profile.clone());
+        let carriers = profiles
+            .zip(&swarm.habits)
+            .map(|(profile, habits)| Carrier::new(habits.clone(), profile))
+            .collect();
         let customers = swarm.customers.iter().map(|&traits| Customer::new(traits)).collect::<Vec<_>>();
         let mut queue = Queue::new(dice.schedule.clone());
         queue.at(0, Event::Start);

@@ -1,6 +1,7 @@
 //! TCP between links and carriers: dialling, bytes, and how connections end.
 
 use shards::LinkId;
+use wire::id::ShardId;
 use wire::smpp::limits::WINDOW_PDUS_MAX;
 use wire::smpp::session::{Options, Session};
 use wire::time::Instant;
@@ -32,6 +33,7 @@ impl World {
         let options = Options { window_pdus_max: WINDOW_PDUS_MAX.min(64), ..Options::default() };
         let session = Session::mc(b"carrier", &options, Instant(self.now));
         let conn = self.conns.len();
+        let narrow = self.swarm.plan.carriers[carrier].profile.texts.style.narrow;
         self.conns.push(Conn {
             life,
             core,
@@ -48,12 +50,28 @@ impl World {
             dead: false,
             session,
             timer_at: None,
-            cutter: Cutter::default(),
-            filter: Cutter::default(),
+            bind: self.bind_of(core, link),
+            cutter: Cutter::new(narrow),
+            filter: Cutter::new(narrow),
         });
         self.node.cores[core].conns[usize::from(link.0)] = Some(conn);
         self.give(core, Input::Connected(link));
         self.pump_carrier(conn);
+    }
+
+    /// Which of a core's binds with its carrier a link belongs to: links are made carrier by carrier, bind by bind.
+    fn bind_of(&self, core: usize, link: LinkId) -> u16 {
+        let plan = &self.swarm.plan;
+        let shard = ShardId(u16::try_from(core).expect("few cores"));
+        let mut before = 0;
+        for (place, carrier) in (0_u16..).zip(&plan.carriers) {
+            let links = plan.links_of(place, shard);
+            if link.0 < before + links {
+                return (link.0 - before) / carrier.links_per_bind();
+            }
+            before += links;
+        }
+        unreachable!("the link is one of the plan's")
     }
 
     pub(super) fn arm_send(&mut self, conn: usize) {

@@ -9,22 +9,27 @@ use wire::msisdn::Msisdn;
 
 use super::{
     Accepted, Acknowledged, Answered, Attempted, Cancelled, Doubted, Fated, Parked, Raw, Record, RecordError,
-    Reported, Requeued, Strayed, VERSION, Withdrawn,
+    Reported, Requeued, Strayed, Withdrawn, kinds_1, version_of,
 };
+
+/// `shards` calls a carrier's receipt by this number among its reasons.
+const WHY_RECEIPT: u8 = 5;
 
 /// The record of a header and its body, which lie at `offset`.
 pub(super) fn body<'a>(raw: &Raw, bytes: &'a [u8], offset: usize) -> Result<Record<'a>, RecordError> {
     let (kind, version, flags) = (raw.kind, raw.version, raw.flags.get());
-    if version != VERSION || flags != 0 {
+    if !(1..=version_of(kind)).contains(&version) || flags != 0 {
         return Err(RecordError::Unknown { offset, kind, version, flags });
     }
     let record = match kind {
         1 => accepted(bytes),
+        2 if version == 1 => attempted_1(bytes),
         2 => attempted(bytes),
         3 => answered(bytes),
         4 => withdrawn(bytes),
         5 => doubted(bytes),
         6 => requeued(bytes),
+        7 if version == 1 => reported_1(bytes),
         7 => reported(bytes),
         8 => parked(bytes),
         9 => strayed(bytes),
@@ -40,16 +45,18 @@ pub(super) fn body<'a>(raw: &Raw, bytes: &'a [u8], offset: usize) -> Result<Reco
 /// the fields are the body's end.
 pub(super) fn message(raw: &Raw, bytes: &[u8], offset: usize) -> Result<Option<MessageId>, RecordError> {
     let (kind, version, flags) = (raw.kind, raw.version, raw.flags.get());
-    if version != VERSION || flags != 0 {
+    if !(1..=version_of(kind)).contains(&version) || flags != 0 {
         return Err(RecordError::Unknown { offset, kind, version, flags });
     }
     let fields = match kind {
         1 => size_of::<Archived<Accepted<'_>>>(),
+        2 if version == 1 => size_of::<Archived<kinds_1::Attempted>>(),
         2 => size_of::<Archived<Attempted>>(),
         3 => size_of::<Archived<Answered<'_>>>(),
         4 => size_of::<Archived<Withdrawn>>(),
         5 => size_of::<Archived<Doubted>>(),
         6 => size_of::<Archived<Requeued>>(),
+        7 if version == 1 => size_of::<Archived<kinds_1::Reported>>(),
         7 => size_of::<Archived<Reported>>(),
         8 | 9 | 11 => return Ok(None),
         10 => size_of::<Archived<Fated>>(),
@@ -105,6 +112,26 @@ fn attempted(bytes: &[u8]) -> Option<Record<'_>> {
         bind: body.bind.to_native(),
         why: body.why,
         skipped: body.skipped,
+        segments: body.segments,
+        cut: body.cut,
+    }))
+}
+
+fn attempted_1(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<kinds_1::Attempted>(bytes)?;
+    Some(Record::Attempted(Attempted {
+        id: MessageId(body.id.to_native()),
+        attempt: body.attempt.to_native(),
+        parts: body.parts.to_native(),
+        carrier: CarrierId(body.carrier.to_native()),
+        link: body.link.to_native(),
+        node: NodeId(body.node.to_native()),
+        process: body.process.to_native(),
+        bind: body.bind.to_native(),
+        why: body.why,
+        skipped: body.skipped,
+        segments: 0,
+        cut: 0,
     }))
 }
 
@@ -161,6 +188,22 @@ fn reported(bytes: &[u8]) -> Option<Record<'_>> {
         state: body.state,
         error: body.error.to_native(),
         carrier: CarrierId(body.carrier.to_native()),
+        fate: body.fate,
+        why: body.why,
+    }))
+}
+
+fn reported_1(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<kinds_1::Reported>(bytes)?;
+    Some(Record::Reported(Reported {
+        id: MessageId(body.id.to_native()),
+        attempt: body.attempt.to_native(),
+        part: body.part,
+        state: body.state,
+        error: body.error.to_native(),
+        carrier: CarrierId(body.carrier.to_native()),
+        fate: Reported::BY_STATE,
+        why: WHY_RECEIPT,
     }))
 }
 

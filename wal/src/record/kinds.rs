@@ -83,6 +83,10 @@ pub struct Attempted {
     pub why: u8,
     /// How many better carriers were passed over.
     pub skipped: u8,
+    /// How many parts the message has from now on; 0: as many as before.
+    pub segments: u8,
+    /// How its text is cut into them, in the numbers of `shards`.
+    pub cut: u8,
 }
 
 /// A carrier answered for one part.
@@ -167,6 +171,15 @@ pub struct Reported {
     /// Whose receipt it is.
     #[rkyv(with = AsNumber)]
     pub carrier: CarrierId,
+    /// The fate that it makes of the part: 0 none, [`Reported::BY_STATE`] what the specification makes of the state.
+    pub fate: u8,
+    /// What brought it: a receipt, or the answer to a question.
+    pub why: u8,
+}
+
+impl Reported {
+    /// [`Reported::fate`] of records that were written before carriers had profiles.
+    pub const BY_STATE: u8 = 0xFF;
 }
 
 /// A receipt came before the response that names its message: it is kept for a while.

@@ -10,6 +10,7 @@
 
 mod decode;
 mod kinds;
+mod kinds_1;
 mod number;
 
 use rkyv::rancor::{Panic, Strategy};
@@ -30,8 +31,13 @@ use crate::limits::RECORD_BYTES_MAX;
 /// The bytes of a record before its body.
 pub const RECORD_HEADER_BYTES: usize = size_of::<Raw>();
 
-/// The version in which all kinds are written today.
-const VERSION: u8 = 1;
+/// The version in which a kind is written today; those before are read.
+const fn version_of(kind: u8) -> u8 {
+    match kind {
+        2 | 7 => 2,
+        _ => 1,
+    }
+}
 
 /// One change of one message. The number of a kind is for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +189,7 @@ impl Record<'_> {
         let body_bytes = u32::try_from(bytes - RECORD_HEADER_BYTES).expect("checked against its limit above");
         let raw = Raw {
             kind: self.kind(),
-            version: VERSION,
+            version: version_of(self.kind()),
             flags: U16::ZERO,
             body_bytes: U32::new(body_bytes),
             time_ms: U64::new(time.0),

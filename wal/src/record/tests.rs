@@ -13,6 +13,23 @@ fn recipient() -> Msisdn {
     Msisdn::parse(b"+4915112345678").unwrap()
 }
 
+fn attempted(carrier: CarrierId) -> Attempted {
+    Attempted {
+        id: ID,
+        attempt: 2,
+        parts: 0b101,
+        carrier,
+        link: 4,
+        node: NodeId(1),
+        process: 0x9876_5432_10AB_CDEF,
+        bind: 17,
+        why: 5,
+        skipped: 6,
+        segments: 7,
+        cut: 8,
+    }
+}
+
 /// One record of each kind, with the name of its golden file. No two neighbouring fields have the same bytes.
 fn samples() -> [(&'static str, Record<'static>); 12] {
     let (id, recipient) = (ID, recipient());
@@ -35,18 +52,7 @@ fn samples() -> [(&'static str, Record<'static>); 12] {
         sender: b"Switchyard",
         text: "Größe: 6 €".as_bytes(),
     };
-    let attempted = Attempted {
-        id,
-        attempt: 2,
-        parts: 0b101,
-        carrier,
-        link: 4,
-        node: NodeId(1),
-        process: 0x9876_5432_10AB_CDEF,
-        bind: 17,
-        why: 5,
-        skipped: 6,
-    };
+    let attempted = attempted(carrier);
     let answered = Answered {
         id,
         attempt: 2,
@@ -59,14 +65,23 @@ fn samples() -> [(&'static str, Record<'static>); 12] {
     };
     [
         ("01-accepted-1", Record::Accepted(accepted)),
-        ("02-attempted-1", Record::Attempted(attempted)),
+        ("02-attempted-2", Record::Attempted(attempted)),
         ("03-answered-1", Record::Answered(answered)),
         ("04-withdrawn-1", Record::Withdrawn(Withdrawn { id, attempt: 2, parts: 3, retry_at_ms: 4 })),
         ("05-doubted-1", Record::Doubted(Doubted { id, attempt: 2, parts: 3, why: 4, settle_at_ms: 5 })),
         ("06-requeued-1", Record::Requeued(Requeued { id, attempt: 2, retry_at_ms: 3 })),
         (
-            "07-reported-1",
-            Record::Reported(Reported { id, attempt: 2, part: 3, state: 4, error: 5, carrier }),
+            "07-reported-2",
+            Record::Reported(Reported {
+                id,
+                attempt: 2,
+                part: 3,
+                state: 4,
+                error: 5,
+                carrier,
+                fate: 6,
+                why: 7,
+            }),
         ),
         (
             "08-parked-1",
@@ -91,6 +106,30 @@ fn every_kind_has_the_bytes_that_are_on_disks_already() {
         let bytes = golden::check(&format!("records/{name}"), &encoded(&record));
         let read: Vec<_> = Records::new(&bytes).collect();
         assert_eq!(read, [Ok((TIME, record))], "{name}");
+    }
+}
+
+#[test]
+fn kinds_of_an_earlier_version_are_read_as_what_they_meant() {
+    let carrier = CarrierId(0xC0FF_EE01);
+    let mut earlier = samples().map(|(_, record)| record).into_iter().filter_map(|record| match record {
+        Record::Attempted(body) => Some(Record::Attempted(Attempted { segments: 0, cut: 0, ..body })),
+        Record::Reported(body) => {
+            Some(Record::Reported(Reported { carrier, fate: Reported::BY_STATE, why: 5, ..body }))
+        }
+        _ => None,
+    });
+    let bytes = [
+        include_str!("../../testdata/records/02-attempted-1.hex"),
+        include_str!("../../testdata/records/07-reported-1.hex"),
+    ];
+    for text in bytes {
+        let bytes = golden::bytes(text);
+        let record = earlier.next().unwrap();
+        assert_eq!(Records::new(&bytes).collect::<Vec<_>>(), [Ok((TIME, record))]);
+        let mut found = Vec::new();
+        messages(&bytes, |at, id| found.push((at, id))).unwrap();
+        assert_eq!(found, [(TIME, Some(ID))]);
     }
 }
 
@@ -180,9 +219,11 @@ fn any_bytes_are_records_or_an_error() {
 fn any_body_is_a_record_or_an_error() {
     bolero::check!().for_each(|bytes: &[u8]| {
         let (kind, body) = bytes.split_first().map_or((1, bytes), |(first, rest)| (first % 13, rest));
-        let raw = Raw { kind, version: VERSION, flags: U16::ZERO, body_bytes: U32::ZERO, time_ms: U64::ZERO };
-        if let Ok(record) = decode::body(&raw, body, 0) {
-            assert_eq!(record.kind(), kind);
+        for version in 1..=version_of(kind) {
+            let raw = Raw { kind, version, flags: U16::ZERO, body_bytes: U32::ZERO, time_ms: U64::ZERO };
+            if let Ok(record) = decode::body(&raw, body, 0) {
+                assert_eq!(record.kind(), kind);
+            }
         }
     });
 }

@@ -86,7 +86,7 @@ fn of_record(lsn: Lsn, at: WallMs, record: &Record<'_>, shown: Shown, out: &mut 
         ),
         Record::Attempted(it) => writeln!(
             out,
-            "attempted id={} attempt={} parts={:#x} carrier=#{} link={} node={} process={} bind={} why={} skipped={}",
+            "attempted id={} attempt={} parts={:#x} carrier=#{} link={} node={} process={} bind={} why={} skipped={} segments={} cut={:#04x}",
             it.id,
             it.attempt,
             it.parts,
@@ -96,7 +96,9 @@ fn of_record(lsn: Lsn, at: WallMs, record: &Record<'_>, shown: Shown, out: &mut 
             it.process,
             it.bind,
             it.why,
-            it.skipped
+            it.skipped,
+            it.segments,
+            it.cut
         ),
         Record::Answered(it) => writeln!(
             out,
@@ -125,8 +127,8 @@ fn of_record(lsn: Lsn, at: WallMs, record: &Record<'_>, shown: Shown, out: &mut 
         }
         Record::Reported(it) => writeln!(
             out,
-            "reported id={} attempt={} part={} state={} error={} carrier=#{}",
-            it.id, it.attempt, it.part, it.state, it.error, it.carrier.0
+            "reported id={} attempt={} part={} state={} error={} carrier=#{} fate={} why={}",
+            it.id, it.attempt, it.part, it.state, it.error, it.carrier.0, it.fate, it.why
         ),
         _ => of_rare(record, shown, out),
     }

@@ -162,6 +162,17 @@ impl Profile {
         Ok(self.sender.number.address(number, buffer))
     }
 
+    /// Whether it takes every number, and every name of ASCII that a handset can show.
+    #[must_use]
+    pub const fn takes_all_senders(&self) -> bool {
+        match self.sender.letters {
+            Some(LettersRule { chars_max, letters: Letters::Ascii | Letters::Latin1 }) => {
+                chars_max >= SENDER_LETTERS_STANDARD
+            }
+            _ => false,
+        }
+    }
+
     fn name<'a>(
         &self,
         text: &str,

@@ -292,6 +292,12 @@ impl Profile {
         Err(ProfileError::NeedsTlvs(wants))
     }
 
+    /// Whether long texts, or their parts, are in optional parameters: then a carrier that knows none cannot be sent them.
+    #[must_use]
+    pub const fn needs_tlvs(&self) -> bool {
+        matches!(self.texts.style.concatenation, Concatenation::Sar | Concatenation::Payload)
+    }
+
     /// What a session with this carrier is told.
     #[must_use]
     pub fn options(&self) -> Options {
