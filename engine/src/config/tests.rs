@@ -130,7 +130,7 @@ fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     );
     assert_eq!(
         complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),
-        "switchyard.toml:15: nod: expected one of node, listen, tls, limits, log, log_output, classes, account, carrier, route, \
+        "switchyard.toml:15: nod: expected one of node, listen, tls, limits, log, log_output, classes, account, profile, carrier, route, \
          found a key that is not known"
     );
 }
