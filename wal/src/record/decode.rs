@@ -8,8 +8,8 @@ use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId};
 use wire::msisdn::Msisdn;
 
 use super::{
-    Accepted, Acknowledged, Answered, Attempted, Cancelled, Doubted, Fated, Parked, Raw, Record, RecordError,
-    Reported, Requeued, Strayed, Withdrawn, kinds_1, version_of,
+    Accepted, Acknowledged, Answered, Attempted, Cancelled, Collected, Discarded, Doubted, Fated, Parked, Raw,
+    Received, Record, RecordError, Reported, Requeued, Strayed, Withdrawn, kinds_1, version_of,
 };
 
 /// `shards` calls a carrier's receipt by this number among its reasons.
@@ -36,6 +36,9 @@ pub(super) fn body<'a>(raw: &Raw, bytes: &'a [u8], offset: usize) -> Result<Reco
         10 => fated(bytes),
         11 => acknowledged(bytes),
         12 => cancelled(bytes),
+        13 => collected(bytes),
+        14 => received(bytes),
+        15 => discarded(bytes),
         _ => return Err(RecordError::Unknown { offset, kind, version, flags }),
     };
     record.ok_or(RecordError::Body { offset, kind })
@@ -58,7 +61,7 @@ pub(super) fn message(raw: &Raw, bytes: &[u8], offset: usize) -> Result<Option<M
         6 => size_of::<Archived<Requeued>>(),
         7 if version == 1 => size_of::<Archived<kinds_1::Reported>>(),
         7 => size_of::<Archived<Reported>>(),
-        8 | 9 | 11 => return Ok(None),
+        8 | 9 | 11 | 13..=15 => return Ok(None),
         10 => size_of::<Archived<Fated>>(),
         12 => size_of::<Archived<Cancelled>>(),
         _ => return Err(RecordError::Unknown { offset, kind, version, flags }),
@@ -251,4 +254,52 @@ fn acknowledged(bytes: &[u8]) -> Option<Record<'_>> {
 fn cancelled(bytes: &[u8]) -> Option<Record<'_>> {
     let body = view::<Cancelled>(bytes)?;
     Some(Record::Cancelled(Cancelled { id: MessageId(body.id.to_native()) }))
+}
+
+fn collected(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Collected<'_>>(bytes)?;
+    Some(Record::Collected(Collected {
+        carrier: CarrierId(body.carrier.to_native()),
+        source: Msisdn::from_word(body.source.to_native())?,
+        destination: Msisdn::from_word(body.destination.to_native())?,
+        reference: body.reference.to_native(),
+        total: body.total,
+        number: body.number,
+        alphabet: body.alphabet,
+        fingerprint: body.fingerprint.to_native(),
+        known_until_ms: body.known_until_ms.to_native(),
+        until_ms: body.until_ms.to_native(),
+        octets: &body.octets,
+    }))
+}
+
+fn received(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Received<'_>>(bytes)?;
+    Some(Record::Received(Received {
+        id: MessageId(body.id.to_native()),
+        account: AccountId(body.account.to_native()),
+        carrier: CarrierId(body.carrier.to_native()),
+        source: Msisdn::from_word(body.source.to_native())?,
+        destination: Msisdn::from_word(body.destination.to_native())?,
+        reference: body.reference.to_native(),
+        parts: body.parts,
+        missing: body.missing.to_native(),
+        fingerprint: body.fingerprint.to_native(),
+        session: body.session.to_native(),
+        known_until_ms: body.known_until_ms.to_native(),
+        text: &body.text,
+    }))
+}
+
+fn discarded(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Discarded>(bytes)?;
+    Some(Record::Discarded(Discarded {
+        carrier: CarrierId(body.carrier.to_native()),
+        source: Msisdn::from_word(body.source.to_native())?,
+        destination: Msisdn::from_word(body.destination.to_native())?,
+        reference: body.reference.to_native(),
+        total: body.total,
+        fingerprint: body.fingerprint.to_native(),
+        known_until_ms: body.known_until_ms.to_native(),
+    }))
 }

@@ -249,3 +249,91 @@ pub struct Cancelled {
     #[rkyv(with = AsNumber)]
     pub id: MessageId,
 }
+
+/// A part of a long text came from a handset: it is kept until the others are there.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collected<'a> {
+    /// By which carrier.
+    #[rkyv(with = AsNumber)]
+    pub carrier: CarrierId,
+    /// The handset.
+    #[rkyv(with = AsNumber)]
+    pub source: Msisdn,
+    /// The number of ours that it was sent to.
+    #[rkyv(with = AsNumber)]
+    pub destination: Msisdn,
+    /// What the parts of one text have in common (3GPP TS 23.040 §9.2.3.24.1).
+    pub reference: u16,
+    /// How many parts there are.
+    pub total: u8,
+    /// Which it is, from 1.
+    pub number: u8,
+    /// The alphabet of its octets, as `wire::text` numbers them.
+    pub alphabet: u8,
+    /// A hash of all that the carrier said, by which a repetition is known.
+    pub fingerprint: u64,
+    /// How long a repetition is known.
+    pub known_until_ms: u64,
+    /// How long the others are waited for.
+    pub until_ms: u64,
+    /// Its octets without a header, a character of GSM 7-bit in each.
+    #[rkyv(with = InlineAsBox)]
+    pub octets: &'a [u8],
+}
+
+/// A message from a handset is whole, or as whole as it will be: from here on its account is told until it acknowledges.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received<'a> {
+    /// Its name for life.
+    #[rkyv(with = AsNumber)]
+    pub id: MessageId,
+    /// For whom it is.
+    #[rkyv(with = AsNumber)]
+    pub account: AccountId,
+    /// By which carrier.
+    #[rkyv(with = AsNumber)]
+    pub carrier: CarrierId,
+    /// The handset.
+    #[rkyv(with = AsNumber)]
+    pub source: Msisdn,
+    /// The number of ours that it was sent to.
+    #[rkyv(with = AsNumber)]
+    pub destination: Msisdn,
+    /// The reference of its parts; those that were collected are let go.
+    pub reference: u16,
+    /// How many parts it has; 1: it came whole.
+    pub parts: u8,
+    /// The parts that did not come, one bit each.
+    pub missing: u32,
+    /// A hash of all that the carrier said in its last PDU, by which a repetition is known; 0: no PDU led to it.
+    pub fingerprint: u64,
+    /// The session that brought it: there the same again is another message. 0: it is a repetition wherever it comes.
+    pub session: u64,
+    /// How long a repetition is known.
+    pub known_until_ms: u64,
+    /// Its text, in UTF-8.
+    #[rkyv(with = InlineAsBox)]
+    pub text: &'a [u8],
+}
+
+/// Parts of a text from a handset were let go: there is no account that it is for.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discarded {
+    /// By which carrier they came.
+    #[rkyv(with = AsNumber)]
+    pub carrier: CarrierId,
+    /// The handset.
+    #[rkyv(with = AsNumber)]
+    pub source: Msisdn,
+    /// The number of ours that they were sent to.
+    #[rkyv(with = AsNumber)]
+    pub destination: Msisdn,
+    /// What the parts have in common.
+    pub reference: u16,
+    /// How many there are.
+    pub total: u8,
+    /// As in [`Received::fingerprint`].
+    pub fingerprint: u64,
+    /// How long a repetition is known.
+    pub known_until_ms: u64,
+}

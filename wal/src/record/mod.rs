@@ -22,8 +22,8 @@ use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub use kinds::{
-    Accepted, Acknowledged, Answered, Attempted, Cancelled, Doubted, Fated, Parked, Reported, Requeued,
-    Strayed, Withdrawn,
+    Accepted, Acknowledged, Answered, Attempted, Cancelled, Collected, Discarded, Doubted, Fated, Parked,
+    Received, Reported, Requeued, Strayed, Withdrawn,
 };
 
 use crate::limits::RECORD_BYTES_MAX;
@@ -66,6 +66,12 @@ pub enum Record<'a> {
     Acknowledged(Acknowledged),
     /// 12: taken back by its customer.
     Cancelled(Cancelled),
+    /// 13: a part of a handset's text.
+    Collected(Collected<'a>),
+    /// 14: a handset's message, for an account.
+    Received(Received<'a>),
+    /// 15: parts of a handset's text, for nobody.
+    Discarded(Discarded),
 }
 
 /// Why bytes are not a run of records. The offset counts from the start of the entry's records.
@@ -143,10 +149,13 @@ impl Record<'_> {
             Self::Fated(_) => 10,
             Self::Acknowledged(_) => 11,
             Self::Cancelled(_) => 12,
+            Self::Collected(_) => 13,
+            Self::Received(_) => 14,
+            Self::Discarded(_) => 15,
         }
     }
 
-    /// The message that it is about; `None` of those about a receipt or a cursor.
+    /// The customer's message that it is about; `None` of those about a receipt, a cursor or a handset's message.
     #[must_use]
     pub const fn message(&self) -> Option<MessageId> {
         Some(match self {
@@ -160,6 +169,7 @@ impl Record<'_> {
             Self::Fated(body) => body.id,
             Self::Cancelled(body) => body.id,
             Self::Parked(_) | Self::Strayed(_) | Self::Acknowledged(_) => return None,
+            Self::Collected(_) | Self::Received(_) | Self::Discarded(_) => return None,
         })
     }
 
@@ -183,6 +193,9 @@ impl Record<'_> {
             Self::Fated(body) => append(body, out),
             Self::Acknowledged(body) => append(body, out),
             Self::Cancelled(body) => append(body, out),
+            Self::Collected(body) => append(body, out),
+            Self::Received(body) => append(body, out),
+            Self::Discarded(body) => append(body, out),
         }
         let bytes = out.len() - start;
         assert!(bytes <= RECORD_BYTES_MAX, "a record of {bytes} bytes is more than {RECORD_BYTES_MAX}");

@@ -31,8 +31,9 @@ fn attempted(carrier: CarrierId) -> Attempted {
 }
 
 /// One record of each kind, with the name of its golden file. No two neighbouring fields have the same bytes.
-fn samples() -> [(&'static str, Record<'static>); 12] {
+fn samples() -> [(&'static str, Record<'static>); 15] {
     let (id, recipient) = (ID, recipient());
+    let (source, destination) = (recipient, Msisdn::parse(b"12345").unwrap());
     let carrier = CarrierId(0xC0FF_EE01);
     let accepted = Accepted {
         id,
@@ -91,7 +92,54 @@ fn samples() -> [(&'static str, Record<'static>); 12] {
         ("10-fated-1", Record::Fated(Fated { id, fate: 2, why: 3, code: 4 })),
         ("11-acknowledged-1", Record::Acknowledged(Acknowledged { account: AccountId(1), sequence: 2 })),
         ("12-cancelled-1", Record::Cancelled(Cancelled { id })),
+        ("13-collected-1", Record::Collected(collected(source, destination))),
+        ("14-received-1", Record::Received(received(source, destination))),
+        (
+            "15-discarded-1",
+            Record::Discarded(Discarded {
+                carrier,
+                source,
+                destination,
+                reference: 0x0102,
+                total: 3,
+                fingerprint: 4,
+                known_until_ms: 5,
+            }),
+        ),
     ]
+}
+
+fn collected(source: Msisdn, destination: Msisdn) -> Collected<'static> {
+    Collected {
+        carrier: CarrierId(0xC0FF_EE01),
+        source,
+        destination,
+        reference: 0x0102,
+        total: 3,
+        number: 2,
+        alphabet: 1,
+        fingerprint: 0x0102_0304_0506_0708,
+        known_until_ms: TIME.0 + 4,
+        until_ms: TIME.0 + 5,
+        octets: b"part \x1be",
+    }
+}
+
+fn received(source: Msisdn, destination: Msisdn) -> Received<'static> {
+    Received {
+        id: ID,
+        account: AccountId(0xACC0_0001),
+        carrier: CarrierId(0xC0FF_EE01),
+        source,
+        destination,
+        reference: 0x0102,
+        parts: 3,
+        missing: 0b100,
+        fingerprint: 0x0102_0304_0506_0708,
+        session: 9,
+        known_until_ms: TIME.0 + 6,
+        text: "STOP Größe".as_bytes(),
+    }
 }
 
 fn encoded(record: &Record<'_>) -> Vec<u8> {
@@ -136,7 +184,7 @@ fn kinds_of_an_earlier_version_are_read_as_what_they_meant() {
 #[test]
 fn kinds_are_numbered_in_order_and_all_have_a_golden_file() {
     let kinds: Vec<u8> = samples().iter().map(|(_, record)| record.kind()).collect();
-    assert_eq!(kinds, (1..=12).collect::<Vec<u8>>());
+    assert_eq!(kinds, (1..=15).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -145,7 +193,7 @@ fn a_run_of_records_reads_in_order() {
     for (at, (_, record)) in (0..).zip(samples()) {
         record.encode(WallMs(at), &mut bytes);
     }
-    assert_eq!(count(&bytes), Ok(12));
+    assert_eq!(count(&bytes), Ok(15));
     let read: Vec<_> = Records::new(&bytes).map(Result::unwrap).collect();
     let written: Vec<_> = (0..).map(WallMs).zip(samples().map(|(_, record)| record)).collect();
     assert_eq!(read, written);
@@ -181,7 +229,7 @@ fn a_run_that_is_cut_anywhere_is_noticed() {
 #[test]
 fn what_a_newer_program_wrote_is_told_from_damage() {
     let bytes = encoded(&samples()[9].1);
-    for (place, unknown) in [(0, 13), (1, 2), (2, 1)] {
+    for (place, unknown) in [(0, 16), (1, 2), (2, 1)] {
         let mut newer = bytes.clone();
         newer[place] = unknown;
         let error = Records::new(&newer).next().unwrap().unwrap_err();
@@ -218,7 +266,7 @@ fn any_bytes_are_records_or_an_error() {
 #[test]
 fn any_body_is_a_record_or_an_error() {
     bolero::check!().for_each(|bytes: &[u8]| {
-        let (kind, body) = bytes.split_first().map_or((1, bytes), |(first, rest)| (first % 13, rest));
+        let (kind, body) = bytes.split_first().map_or((1, bytes), |(first, rest)| (first % 16, rest));
         for version in 1..=version_of(kind) {
             let raw = Raw { kind, version, flags: U16::ZERO, body_bytes: U32::ZERO, time_ms: U64::ZERO };
             if let Ok(record) = decode::body(&raw, body, 0) {

@@ -6,6 +6,7 @@ use wire::time::WallMs;
 use zerocopy::byteorder::little_endian::{U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::handsets::{self, CollectedImage, KnownImage};
 use crate::frame::HardState;
 use crate::record::Parked;
 
@@ -44,6 +45,10 @@ pub struct Head {
     pub parked: Vec<Parked>,
     /// Whose the keys of each generation are, by generation and account; nothing in version 1.
     pub shares: Vec<ShareImage>,
+    /// Parts of handsets' texts that wait for the others; nothing before version 3.
+    pub collected: Vec<CollectedImage>,
+    /// What repetitions of carriers are known by, the oldest first; nothing before version 3.
+    pub known: Vec<KnownImage>,
 }
 
 /// The fates of one account, but for the messages themselves.
@@ -53,7 +58,7 @@ pub struct AccountImage {
     pub account: AccountId,
     /// The number of the first fate that is neither acknowledged nor forgotten.
     pub first: u64,
-    /// How many there are from `first` on.
+    /// How many numbers there are from `first` on; since version 3, some of their fates may be forgotten.
     pub count: u64,
     /// The last number that the customer acknowledged.
     pub acknowledged: u64,
@@ -144,6 +149,9 @@ pub struct MessageImage<'a> {
     pub state: u8,
     /// A doubtful attempt of it was followed by another.
     pub may_have_left: bool,
+    /// It came from a handset: the recipient is the handset, the sender our number, the attempt how many parts it has and the
+    /// code which of them did not come, one bit each.
+    pub is_received: bool,
     /// The sender.
     pub sender: &'a [u8],
     /// The text, while it is needed.
@@ -268,6 +276,9 @@ const _: () =
 /// The bit of [`RawMessage::flags`] that says [`MessageImage::may_have_left`].
 const MAY_HAVE_LEFT: u8 = 1;
 
+/// The bit that says [`MessageImage::is_received`].
+const IS_RECEIVED: u8 = 2;
+
 impl Head {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let count = |len: usize| U32::new(u32::try_from(len).expect("tables are bounded far below 2^32"));
@@ -296,6 +307,7 @@ impl Head {
         self.generations.iter().for_each(|image| out.extend_from_slice(raw_generation(image).as_bytes()));
         self.parked.iter().for_each(|parked| out.extend_from_slice(raw_parked(parked).as_bytes()));
         self.shares.iter().for_each(|share| out.extend_from_slice(raw_share(share).as_bytes()));
+        handsets::encode(&self.collected, &self.known, out);
     }
 
     /// `None` when the bytes are none.
@@ -307,7 +319,9 @@ impl Head {
             <[RawGeneration]>::ref_from_prefix_with_elems(rest, raw.generations.get() as usize).ok()?;
         let (parked, rest) =
             <[RawParked]>::ref_from_prefix_with_elems(rest, raw.parked.get() as usize).ok()?;
-        let shares = <[RawShare]>::ref_from_bytes_with_elems(rest, raw.shares.get() as usize).ok()?;
+        let (shares, rest) =
+            <[RawShare]>::ref_from_prefix_with_elems(rest, raw.shares.get() as usize).ok()?;
+        let (collected, known) = handsets::decode(rest)?;
         Some(Self {
             cluster: raw.cluster.get(),
             node: NodeId(raw.node.get()),
@@ -329,6 +343,8 @@ impl Head {
             generations: generations.iter().map(generation).collect(),
             parked: parked.iter().map(parked_receipt).collect::<Option<_>>()?,
             shares: shares.iter().map(share).collect(),
+            collected,
+            known,
         })
     }
 }
@@ -452,7 +468,7 @@ impl MessageImage<'_> {
             alphabet: self.alphabet,
             why: self.why,
             state: self.state,
-            flags: if self.may_have_left { MAY_HAVE_LEFT } else { 0 },
+            flags: flag(self.may_have_left, MAY_HAVE_LEFT) | flag(self.is_received, IS_RECEIVED),
             parts: u8::try_from(parts.len()).expect("segments are bounded"),
             sender_bytes: u8::try_from(self.sender.len()).expect("senders are short"),
             reserved: [0; 3],
@@ -467,6 +483,10 @@ impl MessageImage<'_> {
         out.extend_from_slice(self.text);
         out.extend_from_slice(self.trace);
     }
+}
+
+const fn flag(is_set: bool, bit: u8) -> u8 {
+    if is_set { bit } else { 0 }
 }
 
 /// Reads the message at the start of `bytes`; returns it with its segments and what follows.
@@ -493,6 +513,7 @@ pub(super) fn message(bytes: &[u8]) -> Option<(MessageImage<'_>, PartImages<'_>,
         why: raw.why,
         state: raw.state,
         may_have_left: raw.flags & MAY_HAVE_LEFT != 0,
+        is_received: raw.flags & IS_RECEIVED != 0,
         sender,
         text,
         trace,

@@ -10,6 +10,7 @@
 //! many images there are, so that a file that lost something is never taken for one. What an image means is told in
 //! `shards`, as with records; here is its layout.
 
+mod handsets;
 mod image;
 mod read;
 mod write;
@@ -17,6 +18,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use handsets::{CollectedImage, KnownImage};
 pub use image::{
     AccountImage, GenerationImage, Head, KeyImage, MessageImage, PartImage, PartImages, ShareImage,
 };
@@ -26,8 +28,9 @@ pub use write::Writer;
 use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The version of everything in a snapshot. Version 1 had no shares of accounts in its head; both are read.
-pub const SNAPSHOT_VERSION: u8 = 2;
+/// The version of everything in a snapshot. Version 1 had no shares of accounts in its head, version 2 nothing of handsets;
+/// all are read.
+pub const SNAPSHOT_VERSION: u8 = 3;
 
 /// The oldest version that is read.
 pub const SNAPSHOT_VERSION_MIN: u8 = 1;

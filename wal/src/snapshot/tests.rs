@@ -5,8 +5,8 @@ use wire::msisdn::Msisdn;
 use wire::time::WallMs;
 
 use super::{
-    AccountImage, GenerationImage, Head, KeyImage, MessageImage, PartImage, Piece, Pieces, ShareImage,
-    SnapshotError, Writer,
+    AccountImage, CollectedImage, GenerationImage, Head, KeyImage, KnownImage, MessageImage, PartImage, Piece,
+    Pieces, ShareImage, SnapshotError, Writer,
 };
 use crate::frame::HardState;
 use crate::record::Parked;
@@ -54,6 +54,21 @@ fn head() -> Head {
             until_ms: 30,
         }],
         shares: vec![ShareImage { generation: 4, account: AccountId(8), count: 2 }],
+        collected: vec![
+            CollectedImage {
+                carrier,
+                source: recipient(),
+                destination: Msisdn::parse(b"12345").unwrap(),
+                reference: 0x0102,
+                total: 3,
+                number: 2,
+                alphabet: 1,
+                until: WallMs(31),
+                octets: b"odd".as_slice().into(),
+            };
+            2
+        ],
+        known: vec![KnownImage { fingerprint: 13, session: 14, until: WallMs(32) }],
     }
 }
 
@@ -75,6 +90,7 @@ fn message(number: u128) -> MessageImage<'static> {
         why: 2,
         state: 3,
         may_have_left: true,
+        is_received: number == 2,
         sender: b"Acme",
         text: b"hello",
         trace: &[1, 2, 3],
@@ -157,16 +173,27 @@ fn pieces_of_another_snapshot_or_in_another_order_are_refused() {
 
 #[test]
 fn the_layout_stays() {
-    let golden = crate::golden::check("snapshot-2", &snapshot());
+    let golden = crate::golden::check("snapshot-3", &snapshot());
     assert_eq!(read(&golden), Ok((2, 2)));
 }
 
 #[test]
-fn the_first_version_is_still_read() {
-    let golden = crate::golden::bytes(include_str!("../../testdata/snapshot-1.hex"));
-    assert_eq!(read(&golden), Ok((2, 2)));
-    let Some(Ok(Piece::Head(found))) = Pieces::new(PARTITION, &golden).next() else { panic!("a head") };
-    assert_eq!(*found, Head { shares: Vec::new(), ..head() });
+fn earlier_versions_are_still_read() {
+    let second = Head { collected: Vec::new(), known: Vec::new(), ..head() };
+    let first = Head { shares: Vec::new(), ..second.clone() };
+    let versions = [
+        (include_str!("../../testdata/snapshot-1.hex"), first),
+        (include_str!("../../testdata/snapshot-2.hex"), second),
+    ];
+    for (golden, head) in versions {
+        let golden = crate::golden::bytes(golden);
+        assert_eq!(read(&golden), Ok((2, 2)));
+        let mut pieces = Pieces::new(PARTITION, &golden).map(Result::unwrap);
+        let Some(Piece::Head(found)) = pieces.next() else { panic!("a head") };
+        assert_eq!(*found, head);
+        let Some(Piece::Messages(mut images)) = pieces.nth(1) else { panic!("messages") };
+        assert!(images.all(|(image, _)| !image.is_received));
+    }
 }
 
 #[test]

@@ -54,6 +54,10 @@ pub const SHORT_MESSAGE_BYTES_MAX: usize = 255;
 /// but what is said after `err:` is of no interest.
 pub const WIDE_RECEIPT_CHARS_MAX: usize = 256;
 
+/// Octets of one text from a handset, headers not counted: 32 parts of what `short_message` holds, and what carriers put
+/// into `message_payload` instead of them.
+pub const HANDSET_OCTETS_MAX: usize = 32 * SHORT_MESSAGE_BYTES_MAX;
+
 /// From the connection to the bind (§7.2, session_init_timer).
 pub const SESSION_INIT: Duration = Duration::from_secs(5);
 

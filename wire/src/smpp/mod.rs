@@ -3,6 +3,7 @@
 //! - PDUs as views of the bytes that came, and as bytes appended to a buffer: [`sm`], [`bind`], [`query`], [`unserved`],
 //!   over [`header`], [`tlv`] and [`fields`];
 //! - [`receipt`]: what a carrier reports about a message, in all its dialects; [`carrier_id`]: ids that match;
+//! - [`handset`]: what a handset sent to a number of ours;
 //! - [`profile`]: how one carrier wants to be spoken to;
 //! - [`session`]: one connection's protocol as a state machine.
 //!
@@ -16,6 +17,7 @@ pub mod command;
 pub mod fields;
 #[cfg(test)]
 mod golden;
+pub mod handset;
 pub mod header;
 pub mod limits;
 pub mod profile;
