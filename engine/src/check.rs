@@ -53,6 +53,7 @@ pub fn explain(file: &Path, data: Option<PathBuf>) -> Result<String, DaemonError
     accounts(&config, &mut out);
     carriers(&config, &plan, &mut out);
     routes(&config, &mut out);
+    inbound(&config, &mut out);
     classes(&plan, &mut out);
     memory(&plan, memory_bytes, &mut out);
     disk(&config, &plan, free_bytes(&data).map(|free| free + used_bytes(&data)), &mut out);
@@ -181,6 +182,27 @@ fn routes(config: &Config, out: &mut String) {
     }
     if config.routes.iter().all(|route| route.prefix.is_some()) {
         table.row(["all others".to_owned(), "none: refused as no-route".to_owned()]);
+    }
+    put(out, format_args!("{table}"));
+}
+
+/// Whose the messages of handsets are, in the order in which rules are looked at.
+fn inbound(config: &Config, out: &mut String) {
+    let rules = config.inbound.rules();
+    if rules.is_empty() {
+        return;
+    }
+    let mut table = Table::new(&["from handsets to", "that begin with", "by", "go to account"]);
+    for rule in rules {
+        let keyword =
+            if rule.keyword.is_empty() { "anything else".to_owned() } else { rule.keyword.join(" ") };
+        let of_rule = config.carriers.iter().filter(|carrier| rule.carriers.contains(&carrier.id()));
+        let names: Vec<&str> = of_rule.map(|carrier| &*carrier.name).collect();
+        let by = if names.is_empty() { "any carrier".to_owned() } else { names.join(", ") };
+        let account = config.accounts.iter().find(|account| account.id() == rule.account);
+        let account = account.map_or_else(String::new, |account| account.name.clone());
+        let number = rule.to.to_string();
+        table.row([number.trim_start_matches('+').to_owned(), keyword, by, account]);
     }
     put(out, format_args!("{table}"));
 }

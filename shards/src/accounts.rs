@@ -241,6 +241,7 @@ mod tests {
             keys_max: 1_000,
             retention: Duration::from_secs(60),
             finished_max: 1_000,
+            inbound: crate::inbound::Inbound::default(),
         }
     }
 

@@ -368,6 +368,36 @@ pub struct FateEvent {
     pub sender: Sender,
 }
 
+/// A message of a handset as it is told to a subscriber. It stands among the account's fates, in one order with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandsetMessage {
+    /// The account's place among this partition's fates, from 1.
+    pub sequence: u64,
+    /// Its name.
+    pub id: MessageId,
+    /// When it was whole, or given up.
+    pub at: WallMs,
+    /// By which carrier it came.
+    pub carrier: CarrierId,
+    /// The handset.
+    pub from: Msisdn,
+    /// The number of ours that it was sent to: digits.
+    pub to: Sender,
+    /// How many parts it has.
+    pub parts: u8,
+    /// The parts that did not come, one bit each.
+    pub missing: u32,
+    /// Its text; `[...]` where parts are missing.
+    pub text: Box<str>,
+}
+
+impl HandsetMessage {
+    /// The numbers of the parts that did not come, from 1.
+    pub fn missing_parts(&self) -> impl Iterator<Item = u8> + '_ {
+        (0..32_u8).filter(|part| self.missing & 1 << part != 0).map(|part| part + 1)
+    }
+}
+
 /// Why something happened to a message: the reason beside each step of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -630,5 +660,12 @@ pub enum Reply {
         subscriber: Origin,
         /// The fate.
         event: FateEvent,
+    },
+    /// A message of a handset for a subscriber.
+    Handset {
+        /// The subscription's origin.
+        subscriber: Origin,
+        /// The message.
+        message: Box<HandsetMessage>,
     },
 }

@@ -66,7 +66,14 @@ counters! {
     receipts_parked: Counter "switchyard_receipts" ("outcome", "parked") "Receipts of carriers.";
     receipts_strayed: Counter "switchyard_receipts" ("outcome", "strayed") "Receipts of carriers.";
     receipts_put_off: Counter "switchyard_receipts" ("outcome", "put-off") "Receipts of carriers.";
-    delivers_refused: Counter "switchyard_delivers_refused" ("", "") "deliver_sm that are neither a receipt nor about a number.";
+    delivers_refused: Counter "switchyard_delivers_refused" ("", "") "deliver_sm and data_sm that are neither a receipt nor a message that can be read.";
+    handset_received: Counter "switchyard_handset_messages" ("outcome", "received") "Messages of handsets.";
+    handset_incomplete: Counter "switchyard_handset_messages" ("outcome", "incomplete") "Messages of handsets.";
+    handset_repeated: Counter "switchyard_handset_messages" ("outcome", "repeated") "Messages of handsets.";
+    handset_unrouted: Counter "switchyard_handset_messages" ("outcome", "unrouted") "Messages of handsets.";
+    handset_put_off: Counter "switchyard_handset_messages" ("outcome", "put-off") "Messages of handsets.";
+    handset_parts: Counter "switchyard_handset_parts" ("", "") "Parts of handsets' texts that were taken.";
+    handset_told: Counter "switchyard_handset_messages_told" ("", "") "Messages of handsets that were given to subscribers, repetitions included.";
     fated_delivered: Counter "switchyard_fates" ("fate", "delivered") "Messages that are over.";
     fated_failed: Counter "switchyard_fates" ("fate", "failed") "Messages that are over.";
     fated_expired: Counter "switchyard_fates" ("fate", "expired") "Messages that are over.";
@@ -86,6 +93,8 @@ counters! {
     keys: Gauge "switchyard_keys" ("", "") "Idempotency keys that are remembered.";
     parked: Gauge "switchyard_receipts_parked" ("", "") "Receipts that wait for the response to which they belong.";
     gathered_bytes: Gauge "switchyard_log_gathered_bytes" ("", "") "Bytes of records that wait for the batch in flight.";
+    handset_waiting: Gauge "switchyard_handset_messages_waiting" ("", "") "Messages of handsets that their accounts have not acknowledged.";
+    handset_parts_waiting: Gauge "switchyard_handset_parts_waiting" ("", "") "Parts of handsets' texts that wait for the others.";
     queued_otp: Gauge "switchyard_queue" ("class", "otp") "Messages that wait for a carrier's window.";
     queued_transactional: Gauge "switchyard_queue" ("class", "transactional") "Messages that wait for a carrier's window.";
     queued_notification: Gauge "switchyard_queue" ("class", "notification") "Messages that wait for a carrier's window.";

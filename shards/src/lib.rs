@@ -16,6 +16,7 @@ mod clock;
 pub mod counters;
 mod cut;
 pub mod histogram;
+pub mod inbound;
 mod jitter;
 pub mod limits;
 mod pacing;
@@ -30,8 +31,9 @@ mod wheel;
 
 pub use aged::Aged;
 pub use rates::RateId;
-pub use shard::cell::ReceiptOrigin;
+pub use shard::cell::{Asked, ReceiptOrigin};
 pub use shard::cross::{Cross, LentOutcome, LentSegment, Loan, OwnedSubmission, Receipt};
+pub use shard::handsets::HandsetPart;
 pub use shard::inspect::{Latencies, LinkCounts, LinkState, LinkView, QueueView, Trouble};
 pub use shard::links::{LinkAction, LinkId, LinkInput};
 pub use shard::snapshots::SnapshotPiece;

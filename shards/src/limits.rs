@@ -40,6 +40,30 @@ pub const PARKED_MAX: usize = 16_384;
 /// How long an early receipt is parked: longer than the longest response time-out.
 pub const PARKED_WAIT: Duration = Duration::from_secs(120);
 
+/// How long the parts of a handset's text wait for each other, unless the operator says otherwise: networks send the parts
+/// within seconds, and repeat one that was refused for now for some minutes.
+pub const INBOUND_PARTS_WAIT: Duration = Duration::from_secs(600);
+/// How long a handset's message is known when its carrier repeats it, unless the operator says otherwise: the time in which a
+/// carrier whose connection broke comes back with what was not answered.
+pub const INBOUND_KNOWN_FOR: Duration = Duration::from_secs(300);
+/// Parts of handsets' texts that a partition holds until their texts are whole; beyond, a carrier is asked to send its part
+/// again (`ESME_RX_T_APPN`). With their octets they take at most 4 MiB.
+pub const COLLECTED_MAX: usize = 4_096;
+/// The octets of a part of a handset's text: what `short_message` holds.
+pub const PART_OCTETS_MAX: usize = wire::smpp::limits::SHORT_MESSAGE_BYTES_MAX;
+/// The same of a part that came packed and was made UTF-8: eight characters of at most three bytes for each seven octets.
+pub const PART_UTF8_BYTES_MAX: usize = PART_OCTETS_MAX.div_ceil(7) * 8 * 3;
+/// Messages of handsets that a partition remembers to know their repetitions; beyond, the oldest is forgotten, and told again
+/// if its carrier repeats it.
+pub const KNOWN_MAX: usize = 16_384;
+/// Messages of handsets that a partition holds for accounts that have not acknowledged them; beyond, a carrier is asked to
+/// send its message again (`ESME_RX_T_APPN`).
+pub const RECEIVED_MAX: usize = 16_384;
+/// The same of one account: one that never asks leaves room for others.
+pub const RECEIVED_OF_ACCOUNT_MAX: usize = 4_096;
+/// The texts of those messages, in bytes.
+pub const RECEIVED_BYTES_MAX: usize = 4 << 20;
+
 /// Requests to one other shard that may be unanswered. The ring between two shards holds twice as many messages, so
 /// that there is always room for the answers.
 pub const CROSS_CREDITS: usize = 4_096;
@@ -105,5 +129,14 @@ const _: () = assert!(SENDER_CHARS_MAX <= SENDER_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_RESERVED < ENTRY_BYTES_MAX);
 // Parts of an attempt are bits of a word.
 const _: () = assert!(wire::text::limits::SEGMENTS_MAX as u32 <= u32::BITS);
+const _: () = assert!(COLLECTED_MAX * PART_UTF8_BYTES_MAX <= 4 << 20);
+// A whole text fits a record: no octet of any alphabet becomes more than two bytes, but what was packed is counted as it is.
+const _: () = assert!(
+    PART_UTF8_BYTES_MAX * wire::text::limits::SEGMENTS_MAX as usize <= wal::limits::RECORD_BYTES_MAX * 3 / 4
+);
+const _: () = assert!(
+    2 * PART_OCTETS_MAX * wire::text::limits::SEGMENTS_MAX as usize <= wal::limits::RECORD_BYTES_MAX * 3 / 4
+);
+const _: () = assert!(RECEIVED_OF_ACCOUNT_MAX < RECEIVED_MAX);
 const _: () = assert!(ROUTE_CARRIERS_MAX <= u8::BITS as usize);
 const _: () = assert!(KEY_GENERATION_KEYS_MIN.is_power_of_two() && KEY_GENERATION_KEYS_MAX.is_power_of_two());

@@ -9,6 +9,7 @@ use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount, ShardId};
 use wire::msisdn::Msisdn;
 use wire::smpp::profile::{self, Profile};
 
+use crate::inbound::Inbound;
 use crate::routes::Routes;
 
 /// All that a shard is told about the world.
@@ -26,6 +27,8 @@ pub struct Plan {
     pub carriers: Vec<Carrier>,
     /// Which carriers take which recipients.
     pub routes: Routes,
+    /// Whose the messages of handsets are.
+    pub inbound: Inbound,
     /// What each class is promised, at [`Class::index`].
     pub classes: [ClassPolicy; 4],
     /// How many open messages a shard holds.

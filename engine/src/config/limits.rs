@@ -132,6 +132,15 @@ pub(crate) const PROFILE_TLVS_BYTES_MAX: usize = 256;
 /// The most ranges of statuses of one section: 0x400 to 0x4FF, one by one.
 pub(crate) const STATUS_RULES_MAX: usize = 256;
 
+/// Rules for messages of handsets. A look-up is a search in a sorted table, so the number is about people's files.
+pub(crate) const INBOUND_RULES_MAX: usize = 10_000;
+/// The longest keyword of such a rule: what people remember, and then some.
+pub(crate) const KEYWORD_BYTES_MAX: usize = 64;
+/// The longest wait for the parts of a handset's text: networks give up after two days, people much earlier.
+pub(crate) const INBOUND_PARTS_WAIT_MAX: Duration = Duration::from_secs(48 * 3600);
+/// The longest time in which a carrier's repetition is known: what is remembered is bounded by number, too.
+pub(crate) const INBOUND_KNOWN_FOR_MAX: Duration = Duration::from_secs(24 * 3600);
+
 const _: () = assert!(
     2 * CARRIERS_MAX * BINDS_PER_SHARD_MAX as usize <= u16::MAX as usize,
     "a link's number has 16 bits"

@@ -9,6 +9,7 @@
 //! ```
 
 mod error;
+mod inbound;
 mod limits;
 mod plan;
 mod profiles;
@@ -111,7 +112,8 @@ impl Config {
         let profiles = profiles::profiles(&root)?;
         let carriers = sections::carriers(&root, &profiles)?;
         let routes = sections::routes(&root, &carriers)?;
+        let inbound = inbound::inbound(&root, &accounts, &carriers)?;
         root.end()?;
-        Ok(Self { node, listen, tls, limits, log, log_output, classes, accounts, carriers, routes })
+        Ok(Self { node, listen, tls, limits, log, log_output, classes, accounts, carriers, routes, inbound })
     }
 }

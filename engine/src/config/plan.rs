@@ -33,6 +33,7 @@ impl Config {
             accounts: accounts.collect(),
             carriers: self.carriers.iter().map(plan_carrier).collect(),
             routes: Routes::new(self.routes.clone()),
+            inbound: self.inbound.clone(),
             classes: self.classes,
             open_messages_max: share(self.limits.open_messages, host.shards),
             keys_max: share(keys, host.shards),

@@ -131,8 +131,29 @@ fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     assert_eq!(
         complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),
         "switchyard.toml:15: nod: expected one of node, listen, tls, limits, log, log_output, classes, account, profile, carrier, route, \
-         found a key that is not known"
+         inbound, handsets, found a key that is not known"
     );
+}
+
+#[test]
+fn rules_for_messages_of_handsets_name_accounts_and_each_number_and_word_once() {
+    let rules = "[[inbound]]\nto = \"12345\"\naccount = \"acme\"\n\
+                 [[inbound]]\nto = \"12345\"\nkeyword = \"Stop All\"\naccount = \"acme\"\ncarriers = [\"alpha\"]\n";
+    let handsets = "[handsets]\nunrouted = \"refuse\"\nparts_wait = \"1m\"\nrepeats_known = \"0s\"\n";
+    let config = Config::parse("x", &[LEAST, rules, handsets].concat()).unwrap();
+    let inbound = config.plan(host(1)).inbound;
+    let (carrier, to) = (config.carriers[0].id(), "12345".parse().unwrap());
+    assert_eq!(inbound.rules().len(), 2);
+    assert_eq!(inbound.find(carrier, to, "STOP all"), Some(config.accounts[0].id()));
+    assert_eq!(inbound.unrouted, shards::inbound::Unrouted::Refuse);
+    assert_eq!((inbound.parts_wait.as_secs(), inbound.known_for.as_secs()), (60, 0));
+    let twice = complaint(&[LEAST, rules, "[[inbound]]\nto = \"+12345\"\naccount = \"acme\"\n"].concat());
+    assert!(twice.contains("inbound.to: expected each number and keyword once"), "{twice}");
+    let unknown = complaint(&[LEAST, "[[inbound]]\nto = \"1\"\naccount = \"b\"\n"].concat());
+    assert!(unknown.contains("inbound.account: expected the name of an account"), "{unknown}");
+    let loud =
+        complaint(&[LEAST, "[[inbound]]\nto = \"1\"\nkeyword = \"stop!\"\naccount = \"acme\"\n"].concat());
+    assert!(loud.contains("inbound.keyword: expected a word or some, without punctuation"), "{loud}");
 }
 
 #[test]

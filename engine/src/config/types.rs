@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use shards::inbound::Inbound;
 use shards::plan::{Binds, ClassPolicy, Doubt, Route};
 use wire::id::{AccountId, CarrierId, Class, NodeId};
 use wire::smpp::profile::Profile;
@@ -43,6 +44,8 @@ pub struct Config {
     pub carriers: Vec<Carrier>,
     /// Who delivers to whom; at least one, each prefix once.
     pub routes: Vec<Route>,
+    /// Whose the messages of handsets are.
+    pub inbound: Inbound,
 }
 
 /// This node.

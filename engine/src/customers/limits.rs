@@ -42,6 +42,8 @@ pub const LAST_WORDS_WAIT: Duration = Duration::from_secs(5);
 
 /// Events of one answer to `GET /v1/events`, also when the request does not say: about 130 KiB.
 pub const EVENTS_MAX: u16 = 1000;
+/// Texts of handsets' messages in one answer, in bytes; the last of them may go beyond.
+pub const EVENTS_TEXT_BYTES_MAX: usize = 128 << 10;
 /// The longest poll. Below it proxies keep a silent connection.
 pub const EVENTS_WAIT_MAX: Duration = Duration::from_secs(60);
 /// The same, when the request does not say.

@@ -250,13 +250,16 @@ impl Customers {
             Reply::Answer { origin, .. }
             | Reply::Message { origin, .. }
             | Reply::Cancelled { origin, .. } => *origin,
-            Reply::Fate { subscriber, .. } => *subscriber,
+            Reply::Fate { subscriber, .. } | Reply::Handset { subscriber, .. } => *subscriber,
         };
         assert_eq!(origin.shard, self.settings.shard, "a reply came to another shard than its request's");
-        if let (OUTLETS, Reply::Fate { event, .. }) = (origin.connection, &reply) {
-            self.outlets.handle_fate(origin.request, *event);
-            return;
-        }
+        let reply = match (origin.connection, reply) {
+            (OUTLETS, Reply::Fate { event, .. }) => return self.outlets.handle_fate(origin.request, event),
+            (OUTLETS, Reply::Handset { message, .. }) => {
+                return self.outlets.handle_handset(origin.request, *message);
+            }
+            (_, reply) => reply,
+        };
         self.with(now, origin.connection, &mut |_| {}, |machine, cx| {
             machine.reply(origin, reply, cx);
         });

@@ -96,6 +96,7 @@ fn plan() -> Plan {
         keys_max: 1000,
         retention: Duration::from_secs(60),
         finished_max: 1000,
+        inbound: shards::inbound::Inbound::default(),
     }
 }
 

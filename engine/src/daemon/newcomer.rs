@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use shards::inbound::Inbound;
 use shards::plan::{ClassPolicy, Route};
 use wire::id::Class;
 
@@ -81,6 +82,7 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
         }],
         carriers: vec![Carrier::new("sandbox", address, "switchyard")],
         routes: vec![Route { prefix: None, carriers: vec![0] }],
+        inbound: Inbound::default(),
     }
 }
 

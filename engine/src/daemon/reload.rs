@@ -1,7 +1,7 @@
 //! A configuration that is read again while the daemon runs: what of it can be in force at once, and what needs a start.
 //!
-//! The whole file is validated before anything is done, so a wrong one changes nothing. Accounts with their keys, routes,
-//! classes and the filter of log lines change between two turns of a shard, while sessions and messages go on. Everything
+//! The whole file is validated before anything is done, so a wrong one changes nothing. Accounts with their keys, routes, rules
+//! for messages of handsets, classes and the filter of log lines change between two turns of a shard, while sessions and messages go on. Everything
 //! that is counted by place or was made at start (cores, addresses, data, limits, carriers with their links) stays as it
 //! is, and is named to the operator.
 
@@ -50,6 +50,11 @@ pub(super) fn change(running: &Config, file: &Config) -> Change {
             );
             told.needs_restart.push(what);
         }
+    }
+    if running.inbound != file.inbound {
+        let count = file.inbound.rules().len();
+        told.applied.push(format!("inbound: {count} rules in force, for messages of handsets from now on"));
+        config.inbound.clone_from(&file.inbound);
     }
     if running.log_output.filter != file.log_output.filter {
         told.applied.push(format!("log_output.filter = {:?}", file.log_output.filter));

@@ -125,7 +125,7 @@ impl Session {
                     return Err(CustomerError::Rejected { customer, code, reason: reason.to_owned() });
                 }
                 Kind::Goodbye => self.closing = true,
-                Kind::Pong | Kind::QueryAnswer => {}
+                Kind::Pong | Kind::QueryAnswer | Kind::Handset => {}
                 kind @ (Kind::Hello | Kind::Submit | Kind::Subscribe | Kind::FateAck | Kind::Query) => {
                     return Err(CustomerError::Protocol {
                         customer,

@@ -40,13 +40,13 @@ pub(crate) enum Output {
     Cancelled { origin: Origin, id: MessageId, outcome: Result<(), NotCancelled> },
     /// An attempt's bytes, on a link of this shard or, with room that was lent, of another.
     Transmit { shard: ShardId, link: LinkId, bind: u32, slot: SlotRef, attempt: u16, parts: u32 },
-    /// The answer to a carrier's receipt.
+    /// The answer to a carrier's receipt or handset's message.
     ReceiptTaken { from: ReceiptOrigin, status: CommandStatus },
-    /// One more fate of an account may be told.
+    /// One more fate, or message from a handset, may be told to an account.
     Fate { account: AccountId },
 }
 
-/// Which `deliver_sm` a receipt came in.
+/// Which PDU a receipt or a handset's message came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceiptOrigin {
     /// The shard of the link.
@@ -57,6 +57,17 @@ pub struct ReceiptOrigin {
     pub bind: u32,
     /// The PDU's number (SMPP 3.4 §3.2).
     pub sequence: Sequence,
+    /// The PDU's kind.
+    pub asked: Asked,
+}
+
+/// In which kind of PDU a carrier brought something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// `deliver_sm` (SMPP 3.4 §4.6).
+    Deliver,
+    /// `data_sm` (§4.7).
+    Data,
 }
 
 /// What the shard remembers of a message beside its state, and makes anew after a restart.

@@ -12,6 +12,7 @@ use crate::api::{Cancellation, Origin, Reply, Submission, Subscription, Why};
 use crate::limits::CROSS_CREDITS;
 use crate::rates::RateId;
 use crate::shard::cell::ReceiptOrigin;
+use crate::shard::handsets::HandsetPart;
 use crate::shard::links::LinkId;
 use crate::shard::transmit::Segment;
 
@@ -24,7 +25,7 @@ pub enum Cross {
     Query(Origin, AccountId, MessageId),
     /// A message that is taken back. Spends a credit.
     Cancel(Origin, Cancellation),
-    /// An answer to any of these; gives the credit back. Or a fate for a subscriber.
+    /// An answer to any of these; gives the credit back. Or something for a subscriber.
     Reply(Reply),
     /// A subscription, told to all shards.
     Subscribe(Origin, Box<Subscription>),
@@ -34,7 +35,9 @@ pub enum Cross {
     Acknowledge(Origin, AccountId, Partition, u64),
     /// A carrier's receipt for a partition of the other shard. Spends a credit.
     Receipt(ReceiptOrigin, Receipt),
-    /// The receipt is durable, or refused; gives the credit back.
+    /// What a handset sent whose number's partition is the other shard's. Spends a credit.
+    Handset(ReceiptOrigin, Box<HandsetPart>),
+    /// The receipt, or what the handset sent, is durable, or refused; gives the credit back.
     ReceiptTaken(ReceiptOrigin, CommandStatus),
     /// Whether the shard has a link to a carrier that is up: told when it changes.
     CarrierUp {

@@ -1,4 +1,4 @@
-//! Fates are told: to subscribers, at least once, until they are acknowledged.
+//! Fates, and messages of handsets, are told: to subscribers, at least once, until they are acknowledged.
 
 use wal::Record;
 use wal::record::Acknowledged;
@@ -7,8 +7,9 @@ use wire::time::Now;
 
 use super::cross::Cross;
 use super::{Phase, Shard};
-use crate::api::{FateEvent, Origin, Reply, State, Subscription};
+use crate::api::{FateEvent, HandsetMessage, Origin, Reply, State, Subscription};
 use crate::limits::{SUBSCRIBERS_MAX, SUBSCRIPTION_CREDITS_MAX};
+use crate::state::message::Message;
 
 /// Who wants to be told an account's fates.
 #[derive(Debug)]
@@ -125,33 +126,54 @@ impl Shard {
             let cell = &self.cells[place];
             let subscriber = &mut self.subscribers[subscriber];
             let Some(fates) = cell.state.fates.of(subscriber.account) else { return };
-            let sequence = (subscriber.places[place].told + 1).max(fates.first);
+            let Some((sequence, slot)) = fates.from(subscriber.places[place].told + 1) else { return };
             if subscriber.outstanding >= subscriber.credits
                 || sequence > cell.released_through(subscriber.account)
             {
                 return;
             }
-            let slot = usize::try_from(sequence - fates.first).ok().and_then(|place| fates.slots.get(place));
-            let Some(&slot) = slot else { return };
-            let message = cell.state.messages.at(slot);
-            let State::Final(fate) = message.state else { return };
-            let event = FateEvent {
-                sequence,
-                id: message.id,
-                at: message.due,
-                fate,
-                why: message.why,
-                code: message.code,
-                recipient: message.recipient,
-                sender: message.sender,
-            };
+            let Some(reply) = told(subscriber.origin, sequence, cell.state.messages.at(slot)) else { return };
             subscriber.places[place].told = sequence;
             subscriber.outstanding += 1;
             let origin = subscriber.origin;
-            self.counters.fates_told += 1;
-            self.reply(origin, Reply::Fate { subscriber: origin, event });
+            match &reply {
+                Reply::Handset { .. } => self.counters.handset_told += 1,
+                _ => self.counters.fates_told += 1,
+            }
+            self.reply(origin, reply);
         }
     }
+}
+
+/// What a subscriber is told of a message that is over.
+fn told(subscriber: Origin, sequence: u64, message: &Message) -> Option<Reply> {
+    let State::Final(fate) = message.state else { return None };
+    if message.is_received {
+        let text = core::str::from_utf8(message.content.text()).expect("it was decoded to a str");
+        let message = HandsetMessage {
+            sequence,
+            id: message.id,
+            at: message.due,
+            carrier: message.carrier,
+            from: message.recipient,
+            to: message.sender,
+            parts: u8::try_from(message.attempt).unwrap_or(u8::MAX),
+            missing: message.code,
+            text: text.into(),
+        };
+        return Some(Reply::Handset { subscriber, message: Box::new(message) });
+    }
+    let event = FateEvent {
+        sequence,
+        id: message.id,
+        at: message.due,
+        fate,
+        why: message.why,
+        code: message.code,
+        recipient: message.recipient,
+        sender: message.sender,
+    };
+    Some(Reply::Fate { subscriber, event })
 }
 
 impl Subscriber {

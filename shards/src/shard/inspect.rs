@@ -219,6 +219,7 @@ impl Shard {
         let (owner, place) = self.owner_of(id.partition());
         let cell = self.cells.get(place).filter(|_| owner == self.config.id)?;
         let message = cell.state.messages.at(cell.state.messages.find(id)?);
+        (!message.is_received).then_some(())?;
         Some((message.account, message.view()))
     }
 }

@@ -96,9 +96,10 @@ impl Shard {
                     session.answer_deliver(sequence, status);
                 }
             }
-            Event::DataRequest { sequence, .. } => {
-                self.counters.delivers_refused += 1;
-                session.answer_data(sequence, CommandStatus::ESME_RX_R_APPN, b"");
+            Event::DataRequest { sequence, data } => {
+                if let Some(status) = self.data(now, place, sequence, &data) {
+                    session.answer_data(sequence, status, b"");
+                }
             }
             Event::Malformed { .. } => self.counters.session_faults += 1,
             Event::UnbindRequested => self.link_not_up(place),

@@ -13,7 +13,8 @@
 //! The shard owns all that its partitions need and shares nothing. It does no IO, reads no clock and draws randomness
 //! only from its seed, so a simulator runs it as it is. Its parts have files of their own: a partition is a
 //! [`cell::Cell`], a connection a [`links::Link`]; what is decided about messages is told in `submit` (they come),
-//! `dispatch` (they go), `cancel` (they do not go after all), `outcome` (they are answered for), `receipts` and `fates`; `cross` and `lending` are about other
+//! `dispatch` (they go), `cancel` (they do not go after all), `outcome` (they are answered for), `receipts` and `fates`; `handsets`
+//! is what comes back; `cross` and `lending` are about other
 //! shards, `start` and `snapshots` about what is on disk.
 
 mod cancel;
@@ -21,6 +22,7 @@ pub(crate) mod cell;
 pub(crate) mod cross;
 mod dispatch;
 mod fates;
+pub(crate) mod handsets;
 pub(crate) mod inspect;
 pub(crate) mod lending;
 mod link_events;
@@ -224,7 +226,7 @@ impl Shard {
             Cross::Query(origin, account, id) => self.handle_query(now, origin, account, id),
             Cross::Cancel(origin, cancellation) => self.handle_cancel(now, origin, &cancellation),
             Cross::Reply(reply) => {
-                if !matches!(reply, Reply::Fate { .. }) {
+                if !matches!(reply, Reply::Fate { .. } | Reply::Handset { .. }) {
                     self.credits[usize::from(from.0)].give_back();
                 }
                 self.replies.push_back(reply);
@@ -235,6 +237,7 @@ impl Shard {
                 self.handle_acknowledge(now, origin, account, partition, sequence);
             }
             Cross::Receipt(origin, receipt) => self.receipt(now, origin, &receipt),
+            Cross::Handset(origin, part) => self.handset(now, origin, &part),
             Cross::ReceiptTaken(origin, status) => {
                 self.credits[usize::from(from.0)].give_back();
                 self.answer_deliver(origin, status);
@@ -326,8 +329,11 @@ impl Shard {
             return None;
         }
         let cells = self.cells.iter().filter(|cell| cell.decides);
-        let due =
-            cells.flat_map(|cell| [cell.wheel.next_due(), cell.state.parked.next_due()]).flatten().min();
+        let due = cells.flat_map(|cell| {
+            let state = &cell.state;
+            [cell.wheel.next_due(), state.parked.next_due(), state.handsets.next_due()]
+        });
+        let due = due.flatten().min();
         let messages = due.map(|due| self.clock.instant_of(due));
         let now = self.clock.last().mono;
         let links = self.links.iter().map(|link| {

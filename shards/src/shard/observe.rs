@@ -16,6 +16,8 @@ impl Shard {
             sum(|cell| cell.state.keys.count()),
             sum(|cell| cell.state.parked.len()),
         );
+        self.counters.handset_waiting = sum(|cell| cell.state.handsets.waiting_len());
+        self.counters.handset_parts_waiting = sum(|cell| cell.state.handsets.parts_len());
         self.counters.queued_otp = otp;
         self.counters.queued_transactional = transactional;
         self.counters.queued_notification = notification;

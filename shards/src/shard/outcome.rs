@@ -267,6 +267,7 @@ impl Shard {
             }
         }
         self.stray_overdue(at, place);
+        self.give_up_overdue_texts(at, place);
     }
 }
 

@@ -8,16 +8,16 @@ use wal::record::{Parked, Reported, Strayed};
 use wire::id::CarrierId;
 use wire::msisdn::Msisdn;
 use wire::smpp::command::Sequence;
+use wire::smpp::handset::HandsetSm;
 use wire::smpp::profile::FinalStates;
-use wire::smpp::receipt::{ReceiptError, Scratch};
+use wire::smpp::receipt::{self, ReceiptError, Scratch};
 use wire::smpp::sm::Sm;
 use wire::smpp::state::MessageState;
 use wire::smpp::status::CommandStatus;
 use wire::time::{Now, WallMs};
 
-use super::cell::{Output, ReceiptOrigin};
+use super::cell::{Asked, Output, ReceiptOrigin};
 use super::cross::{Cross, Receipt};
-use super::links::LinkId;
 use super::outcome::receipt_hash;
 use super::{Phase, Shard};
 use crate::api::{Fate, Why};
@@ -37,11 +37,31 @@ impl Shard {
     ) -> Option<CommandStatus> {
         let carrier = &self.plan.carriers[usize::from(self.links[link].carrier)];
         let mut scratch = Scratch::default();
-        let Some(read) = carrier.profile.read_receipt(sm, &mut scratch) else {
-            self.counters.delivers_refused += 1;
-            return Some(CommandStatus::ESME_RX_R_APPN);
-        };
-        let Ok(recipient) = Msisdn::parse(sm.source.octets) else {
+        let from = self.asked_by(link, sequence, Asked::Deliver);
+        match carrier.profile.read_receipt(sm, &mut scratch) {
+            Some(read) => self.deliver_receipt(now, from, &read, sm.source.octets),
+            // A receipt that cannot be read is no message of a handset.
+            None if sm.esm_class.is_receipt() || sm.esm_class.is_intermediate() => {
+                self.counters.delivers_refused += 1;
+                Some(CommandStatus::ESME_RX_R_APPN)
+            }
+            None => {
+                let narrow = carrier.profile.texts.style.narrow;
+                self.deliver_from_handset(now, from, HandsetSm::read(sm, narrow))
+            }
+        }
+    }
+
+    /// A receipt of a carrier, read; `about` is the number that it names.
+    pub(super) fn deliver_receipt(
+        &mut self,
+        now: Now,
+        from: ReceiptOrigin,
+        read: &receipt::Receipt<'_>,
+        about: &[u8],
+    ) -> Option<CommandStatus> {
+        let carrier = &self.plan.carriers[usize::from(self.links[usize::from(from.link.0)].carrier)];
+        let Ok(recipient) = Msisdn::parse(about) else {
             // It is about nobody whom we know: counted, and not to be sent again.
             self.counters.receipts_strayed += 1;
             return Some(CommandStatus::ESME_ROK);
@@ -53,16 +73,10 @@ impl Shard {
         };
         let receipt = Receipt {
             carrier: carrier.id,
-            id: receipt_hash(carrier.profile.receipt_id(&read), self.links[link].scope),
+            id: receipt_hash(carrier.profile.receipt_id(read), self.links[usize::from(from.link.0)].scope),
             recipient,
             state,
             error: error_code(read.error),
-        };
-        let from = ReceiptOrigin {
-            shard: self.config.id,
-            link: LinkId(u16::try_from(link).expect("few links")),
-            bind: self.links[link].bind,
-            sequence,
         };
         let (owner, _) = self.owner_of(self.plan.partitions.partition_of(recipient));
         if owner == self.config.id {
@@ -193,11 +207,14 @@ impl Shard {
         }
     }
 
-    /// Answers a `deliver_sm` on the session that brought it, if that still lives.
+    /// Answers a `deliver_sm` or `data_sm` on the session that brought it, if that still lives.
     pub(super) fn answer_deliver(&mut self, from: ReceiptOrigin, status: CommandStatus) {
         let link = &mut self.links[usize::from(from.link.0)];
         if let Some(session) = link.session.as_mut().filter(|_| link.bind == from.bind) {
-            session.answer_deliver(from.sequence, status);
+            match from.asked {
+                Asked::Deliver => session.answer_deliver(from.sequence, status),
+                Asked::Data => session.answer_data(from.sequence, status, b""),
+            }
         }
     }
 }

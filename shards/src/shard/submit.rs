@@ -177,7 +177,7 @@ impl Shard {
         key: Option<KeyHash>,
     ) -> Result<(), Refusal> {
         let cell = &self.cells[place];
-        if self.open_messages >= self.plan.open_messages_max || cell.state.messages.len() >= SLOTS_MAX {
+        if self.open_messages >= self.plan.open_messages_max || cell.state.slots_spoken_for() >= SLOTS_MAX {
             return Err(Refusal::QueueFull);
         }
         if key.is_some() && cell.state.keys.count_at(at) >= self.plan.keys_max / self.cells.len() {
@@ -263,6 +263,8 @@ impl Shard {
         let messages = &self.cells[place].state.messages;
         let found =
             messages.find(id).map(|slot| messages.at(slot)).filter(|message| message.account == account);
+        // A handset's message is told, and not asked for.
+        let found = found.filter(|message| !message.is_received);
         let view = found.map(|message| Box::new(message.view()));
         // What is told may rest on records that are not durable yet.
         self.cells[place].after_decided(Output::View { origin, account, id, view });

@@ -68,6 +68,7 @@ impl Capture {
             why: message.why as u8,
             state: message.state.code(),
             may_have_left: message.may_have_left,
+            is_received: message.is_received,
             sender: message.sender.as_bytes(),
             text: message.content.text(),
             trace: message.trace.bytes(),
@@ -93,12 +94,13 @@ impl PartitionState {
     pub(crate) fn begin_capture(&mut self, at: &TakenAt) {
         let account = |(account, fates): &(_, crate::state::fates::AccountFates)| AccountImage {
             account: *account,
-            first: fates.first,
-            count: fates.slots.len() as u64,
+            first: fates.first(),
+            count: fates.last() + 1 - fates.first(),
             acknowledged: fates.acknowledged,
             forgotten: fates.forgotten,
         };
         let generations = self.keys.generation_images();
+        let (collected, known) = self.handsets.images();
         let generation = generations.first().map_or(0, |oldest| oldest.number);
         let generations_end = generation + generations.len() as u64;
         let head = Head {
@@ -117,6 +119,8 @@ impl PartitionState {
             generations,
             shares: self.keys.share_images(),
             parked: self.parked.all().copied().collect(),
+            collected,
+            known,
         };
         self.epoch = self.epoch.wrapping_add(1);
         self.capture = Some(Box::new(Capture {

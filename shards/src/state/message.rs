@@ -166,6 +166,9 @@ pub(crate) struct Message {
     pub(crate) epoch: u16,
     /// An attempt of it was doubtful, and it was queued again: whatever comes, nobody can say that it did not leave.
     pub(crate) may_have_left: bool,
+    /// It came from a handset: `recipient` is the handset, `sender` our number, `attempt` how many parts it has, and `code`
+    /// which of them did not come, one bit each. It is over from its first moment.
+    pub(crate) is_received: bool,
     pub(crate) parts: Parts,
     pub(crate) content: Content,
     pub(crate) trace: Trace,
@@ -194,6 +197,7 @@ impl Message {
             state: State::Queued,
             epoch: 0,
             may_have_left: false,
+            is_received: false,
             parts: Parts::One([Part::default()]),
             content: Content::default(),
             trace: Trace::default(),
@@ -220,6 +224,7 @@ impl Message {
         self.code = 0;
         self.state = State::Queued;
         self.may_have_left = false;
+        self.is_received = false;
         self.parts = Parts::new(accepted.segments.max(1));
         self.content.set(accepted.sender, accepted.text);
         self.trace.restart();
@@ -228,6 +233,33 @@ impl Message {
     /// Whether no carrier has anything of it: then it may be cut anew.
     pub(crate) fn is_whole(&self) -> bool {
         self.parts.all().iter().all(|part| part.state == PartState::Waiting)
+    }
+
+    /// Becomes the message of a handset.
+    pub(crate) fn reset_received(&mut self, received: &wal::record::Received<'_>, at: WallMs) {
+        let mut digits = [0; wire::msisdn::DIGITS_MAX];
+        let number = received.destination.write_digits(&mut digits);
+        self.id = received.id;
+        self.recipient = received.source;
+        self.sender = Sender::new(number);
+        self.send_until = at;
+        self.deadline = at;
+        self.due = at;
+        self.fate_sequence = 0;
+        self.finished = 0;
+        self.account = received.account;
+        self.carrier = received.carrier;
+        self.attempt = u16::from(received.parts);
+        self.class = Class::Transactional;
+        self.alphabet = 0;
+        self.why = Why::None;
+        self.code = received.missing;
+        self.state = State::Final(Fate::Delivered);
+        self.may_have_left = false;
+        self.is_received = true;
+        self.parts = Parts::new(1);
+        self.content.set(number, received.text);
+        self.trace.restart();
     }
 
     /// How many segments it has.
@@ -304,7 +336,12 @@ impl Message {
                 | u64::from(self.state.code()) << 8
                 | u64::from(self.cut.beside(self.alphabet)),
         );
-        digest.number(u64::from(self.code) << 9 | u64::from(self.may_have_left) << 8 | self.why as u64);
+        digest.number(
+            u64::from(self.code) << 10
+                | u64::from(self.is_received) << 9
+                | u64::from(self.may_have_left) << 8
+                | self.why as u64,
+        );
         for part in self.parts.all() {
             digest.number(u64::from(part.state.code()));
             digest.number(part.receipt);

@@ -10,10 +10,13 @@
 //!                 │  └──── Withdrawn ────┘    │ Doubted                              │
 //!                 └─────── Requeued ────── doubtful ─────────────────────────────────┘
 //! ```
+//!
+//! What comes from handsets is over when it comes: see [`handsets`].
 
 pub(crate) mod capture;
 pub(crate) mod digest;
 pub(crate) mod fates;
+pub(crate) mod handsets;
 pub(crate) mod keys;
 pub(crate) mod message;
 pub(crate) mod messages;
@@ -27,7 +30,8 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use wal::record::{
-    Accepted, Answered, Attempted, Doubted, Fated, Record, Reported, Requeued, Strayed, Withdrawn,
+    Accepted, Acknowledged, Answered, Attempted, Collected, Discarded, Doubted, Fated, Received, Record,
+    Reported, Requeued, Strayed, Withdrawn,
 };
 use wire::id::{MessageId, Partition};
 use wire::smpp::state::MessageState;
@@ -39,6 +43,7 @@ use crate::cut::Cut;
 use capture::Capture;
 use digest::Digest;
 use fates::Fates;
+use handsets::{Handsets, TextName};
 use keys::{KeyEntry, Keys};
 use message::{Message, PartState, Parts};
 use messages::Messages;
@@ -100,6 +105,7 @@ pub(crate) struct PartitionState {
     pub(crate) messages: Messages,
     pub(crate) parked: ParkedReceipts,
     pub(crate) fates: Fates,
+    pub(crate) handsets: Handsets,
     /// The slots of finished messages, the first to be forgotten first.
     finished: VecDeque<u32>,
     /// The number of the first of them, counted over the partition's life.
@@ -124,6 +130,7 @@ impl PartitionState {
             messages: Messages::default(),
             parked: ParkedReceipts::default(),
             fates: Fates::default(),
+            handsets: Handsets::default(),
             finished: VecDeque::new(),
             finished_first: 0,
             last_id: MessageId(0),
@@ -139,7 +146,9 @@ impl PartitionState {
         if at > self.time {
             self.time = at;
             self.keys.expire(at);
+            self.handsets.expire_known(at);
             self.forget();
+            self.forget_received();
         }
         match record {
             Record::Accepted(accepted) => self.accepted(at, accepted),
@@ -152,9 +161,10 @@ impl PartitionState {
             Record::Parked(parked) => self.parked.insert(*parked),
             Record::Strayed(strayed) => self.strayed(strayed),
             Record::Fated(fated) => self.fated(at, fated),
-            Record::Acknowledged(acknowledged) => {
-                self.fates.acknowledge(acknowledged.account, acknowledged.sequence);
-            }
+            Record::Acknowledged(acknowledged) => self.acknowledged(acknowledged),
+            Record::Collected(collected) => self.collected(collected),
+            Record::Received(received) => self.received(at, received),
+            Record::Discarded(discarded) => self.discarded(discarded),
             // Reserved: written by no version yet.
             Record::Cancelled(_) => {}
         }
@@ -355,6 +365,74 @@ impl PartitionState {
         self.finished.push_back(slot);
     }
 
+    fn acknowledged(&mut self, acknowledged: &Acknowledged) {
+        let Self { fates, messages, .. } = self;
+        let mut received = Vec::new();
+        fates.acknowledge(acknowledged.account, acknowledged.sequence, |slot| {
+            if messages.at(slot).is_received {
+                received.push(slot);
+            }
+        });
+        for slot in received {
+            self.remove_received(slot);
+        }
+    }
+
+    fn collected(&mut self, collected: &Collected<'_>) {
+        self.handsets.know(collected.fingerprint, 0, WallMs(collected.known_until_ms));
+        self.handsets.collect(collected);
+    }
+
+    fn received(&mut self, at: WallMs, received: &Received<'_>) {
+        self.last_id = self.last_id.max(received.id);
+        self.handsets.know(received.fingerprint, received.session, WallMs(received.known_until_ms));
+        self.handsets.let_go(&TextName {
+            carrier: received.carrier,
+            source: received.source,
+            destination: received.destination,
+            reference: received.reference,
+            total: received.parts,
+        });
+        let epoch = self.epoch;
+        let slot = self.messages.insert(received.id, |message| {
+            message.reset_received(received, at);
+            message.epoch = epoch;
+        });
+        self.messages.at_mut(slot).fate_sequence = self.fates.push(received.account, slot);
+        self.handsets.wait(received.id, received.account, received.text.len());
+    }
+
+    fn discarded(&mut self, discarded: &Discarded) {
+        self.handsets.know(discarded.fingerprint, 0, WallMs(discarded.known_until_ms));
+        self.handsets.let_go(&TextName {
+            carrier: discarded.carrier,
+            source: discarded.source,
+            destination: discarded.destination,
+            reference: discarded.reference,
+            total: discarded.total,
+        });
+    }
+
+    fn remove_received(&mut self, slot: u32) {
+        self.keep_image(slot);
+        self.handsets.gone(self.messages.at(slot).id);
+        self.messages.give_up_content(slot);
+        self.messages.remove(slot);
+    }
+
+    /// Forgets messages of handsets that nobody acknowledged in their time. How many finished ones there are has nothing to
+    /// do with it: a carrier was told that these are taken.
+    fn forget_received(&mut self) {
+        while let Some(slot) = self.handsets.oldest().and_then(|id| self.messages.find(id)) {
+            let message = self.messages.at(slot);
+            if self.time.since(message.due) <= self.retention.finished_for {
+                break;
+            }
+            self.fates.forget(message.account, message.fate_sequence);
+            self.remove_received(slot);
+        }
+    }
+
     /// Brings a message's state in line with its parts, and gives up the text when a carrier has all of it.
     fn settle_state(&mut self, slot: u32) {
         let message = self.messages.at_mut(slot);
@@ -381,9 +459,14 @@ impl PartitionState {
         }
     }
 
+    /// How many slots are taken, with those that texts of handsets need whose parts are here.
+    pub(crate) fn slots_spoken_for(&self) -> usize {
+        self.messages.len() + self.handsets.texts_len()
+    }
+
     /// How many messages are not over.
     pub(crate) fn open_len(&self) -> usize {
-        self.messages.len() - self.finished.len()
+        self.messages.len() - self.finished.len() - self.handsets.waiting_len()
     }
 
     /// A number that two states share only when they are the same (promise 10).
@@ -395,6 +478,7 @@ impl PartitionState {
         digest.number(self.finished_first);
         self.keys.digest(&mut digest);
         self.parked.digest(&mut digest);
+        self.handsets.digest(&mut digest);
         let mut slots: Vec<_> = self.messages.slots().collect();
         slots.sort_unstable_by_key(|&slot| self.messages.at(slot).id);
         for slot in slots {
@@ -402,9 +486,9 @@ impl PartitionState {
         }
         for (account, fates) in self.fates.all() {
             digest.number(u64::from(account.0));
-            digest.number(fates.first);
+            digest.number(fates.last());
             digest.number(fates.acknowledged);
-            fates.slots.iter().for_each(|&slot| digest.wide(self.messages.at(slot).id.0));
+            fates.slots().for_each(|(_, slot)| digest.wide(self.messages.at(slot).id.0));
         }
         digest.finish()
     }

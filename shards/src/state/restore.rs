@@ -1,11 +1,14 @@
 //! The state of a partition from its snapshot.
 
+use std::collections::VecDeque;
+
 use wal::snapshot::{AccountImage, Head, MessageImage, PartImages, Piece, Pieces, SnapshotError};
 use wire::id::{AccountId, Partition};
 
 use crate::api::{Sender, State, Why};
 use crate::cut::Cut;
 use crate::state::fates::{AccountFates, Fates};
+use crate::state::handsets::Handsets;
 use crate::state::keys::Keys;
 use crate::state::message::{Part, PartState, Parts};
 use crate::state::{PartitionState, Retention};
@@ -53,6 +56,8 @@ impl PartitionState {
                 Piece::Head(found) => {
                     state.keys = Keys::restore(&found.generations, &found.shares)
                         .ok_or_else(|| wrong("its key table"))?;
+                    state.handsets = Handsets::restore(&found.collected, &found.known)
+                        .ok_or_else(|| wrong("parts of handsets' texts"))?;
                     head = Some(*found);
                 }
                 Piece::Messages(images) => {
@@ -110,6 +115,7 @@ impl PartitionState {
             message.code = image.code;
             message.state = state;
             message.may_have_left = image.may_have_left;
+            message.is_received = image.is_received;
             message.parts = restored;
             message.sender = Sender::new(image.sender);
             // A text that is needed no more was given up together with the sender beside it.
@@ -122,7 +128,10 @@ impl PartitionState {
                 self.messages.restore_name(slot, part);
             }
         }
-        if matches!(state, State::Final(_)) {
+        if image.is_received {
+            self.handsets.wait(image.id, image.account, image.text.len());
+            order.fates.push((image.account, image.fate_sequence, slot));
+        } else if matches!(state, State::Final(_)) {
             order.finished.push((image.finished, slot));
             order.fates.push((image.account, image.fate_sequence, slot));
         }
@@ -145,21 +154,16 @@ fn fates(accounts: &[AccountImage], mut found: Vec<(AccountId, u64, u32)>) -> Op
     let mut found = found.into_iter().peekable();
     let mut restored = Vec::new();
     for image in accounts {
-        let mut fates = AccountFates {
-            first: image.first,
-            acknowledged: image.acknowledged,
-            forgotten: image.forgotten,
-            ..AccountFates::default()
-        };
+        let mut slots = VecDeque::new();
         while let Some((_, number, slot)) = found.next_if(|fate| fate.0 == image.account) {
             if number >= image.first {
-                let next = image.first + fates.slots.len() as u64;
-                fates.slots.push_back((number == next).then_some(slot)?);
+                slots.push_back((number, slot));
             }
         }
-        if fates.slots.len() as u64 != image.count {
-            return None;
-        }
+        let last = image.first.checked_add(image.count)?.checked_sub(1)?;
+        let fates = AccountFates::restored(last, slots, image.acknowledged, image.forgotten)?;
+        // All are forgotten or acknowledged, or the first is what it was.
+        (fates.first() == image.first).then_some(())?;
         restored.push((image.account, fates));
     }
     found.next().is_none().then(|| Fates::restore(restored))?

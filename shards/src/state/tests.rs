@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use wal::record::{
-    Accepted, Acknowledged, Answered, Attempted, Doubted, Fated, Parked, Record, Reported, Strayed,
+    Accepted, Acknowledged, Answered, Attempted, Collected, Discarded, Doubted, Fated, Parked, Received,
+    Record, Reported, Strayed,
 };
 use wal::{HardState, RecordError, Records};
 use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId, Partition};
@@ -34,6 +35,7 @@ struct Author {
     random: Random,
     at: WallMs,
     accepted: u64,
+    received: u64,
     fates: [u64; 3],
 }
 
@@ -47,7 +49,7 @@ impl Author {
         let until_ms = self.at.0 + 1_000;
         let (part, error) = (u8::try_from(self.random.below(3)).unwrap(), 0);
         let reported = if self.random.below(2) == 0 { 2 } else { 5 };
-        let record = match self.random.below(12) {
+        let record = match self.random.below(14) {
             0..4 => return self.accept(recipient, out),
             4 | 5 => Record::Attempted(Attempted {
                 id,
@@ -89,13 +91,65 @@ impl Author {
                 _ => Record::Doubted(Doubted { id, attempt, parts: 7, why: 7, settle_at_ms: self.at.0 }),
             },
             10 => Record::Fated(Fated { id, fate: 1, why: 6, code: 0 }),
+            12 | 13 => return self.handset(recipient, out),
             _ => {
                 let account = self.random.below(3);
-                let sequence = self.random.below(self.accepted + 1);
+                let sequence = self.random.below(self.accepted + self.received + 1);
                 self.fates[usize::try_from(account).unwrap()] = sequence;
                 Record::Acknowledged(Acknowledged {
                     account: AccountId(u32::try_from(account).unwrap()),
                     sequence,
+                })
+            }
+        };
+        record.encode(self.at, out);
+    }
+
+    /// Something of a handset: parts of few texts, messages whole and in parts, repetitions.
+    fn handset(&mut self, source: Msisdn, out: &mut Vec<u8>) {
+        let (carrier, total) = (CarrierId(7), 3);
+        let destination = Msisdn::parse(b"12345").unwrap();
+        let reference = u16::try_from(self.random.below(4)).unwrap();
+        let fingerprint = self.random.below(60);
+        let known_until_ms = self.at.0 + self.random.below(2_000);
+        let record = match self.random.below(4) {
+            0 | 1 => Record::Collected(Collected {
+                carrier,
+                source,
+                destination,
+                reference,
+                total,
+                number: u8::try_from(1 + self.random.below(3)).unwrap(),
+                alphabet: 0,
+                fingerprint,
+                known_until_ms,
+                until_ms: self.at.0 + 1_000,
+                octets: b"part",
+            }),
+            2 => Record::Discarded(Discarded {
+                carrier,
+                source,
+                destination,
+                reference,
+                total,
+                fingerprint,
+                known_until_ms,
+            }),
+            _ => {
+                self.received += 1;
+                Record::Received(Received {
+                    id: MessageId(1 << 100 | u128::from(self.received)),
+                    account: AccountId(u32::try_from(self.random.below(3)).unwrap()),
+                    carrier,
+                    source,
+                    destination,
+                    reference,
+                    parts: total,
+                    missing: 1,
+                    fingerprint,
+                    session: self.random.below(3),
+                    known_until_ms,
+                    text: b"YES",
                 })
             }
         };
@@ -146,7 +200,13 @@ fn apply(state: &mut PartitionState, records: &[u8]) -> Result<(), RecordError> 
 
 /// One run: some records, a snapshot of which pieces are taken between further records, and what it gives.
 fn run(seed: u64) -> Result<(), RestoreError> {
-    let author = Author { random: Random(seed), at: WallMs(1_795_402_975_120), accepted: 0, fates: [0; 3] };
+    let author = Author {
+        random: Random(seed),
+        at: WallMs(1_795_402_975_120),
+        accepted: 0,
+        received: 0,
+        fates: [0; 3],
+    };
     let mut author = author;
     let mut live = PartitionState::new(PARTITION, RETENTION);
     let (mut snapshot, mut behind) = (Vec::new(), Vec::new());
@@ -190,8 +250,13 @@ fn a_snapshot_and_what_came_behind_it_give_the_same_state() {
 /// One run of records, and every message at its end as its own records alone give it.
 fn run_aged(seed: u64) {
     let retention = Retention { finished_for: Duration::MAX, finished_max: usize::MAX };
-    let mut author =
-        Author { random: Random(seed), at: WallMs(1_795_402_975_120), accepted: 0, fates: [0; 3] };
+    let mut author = Author {
+        random: Random(seed),
+        at: WallMs(1_795_402_975_120),
+        accepted: 0,
+        received: 0,
+        fates: [0; 3],
+    };
     let mut live = PartitionState::new(PARTITION, retention);
     let mut log = Vec::new();
     for _ in 0..author.random.below(2_000) {

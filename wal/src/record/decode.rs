@@ -8,8 +8,8 @@ use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId};
 use wire::msisdn::Msisdn;
 
 use super::{
-    Accepted, Acknowledged, Answered, Attempted, Cancelled, Collected, Discarded, Doubted, Fated, Parked, Raw,
-    Received, Record, RecordError, Reported, Requeued, Strayed, Withdrawn, kinds_1, version_of,
+    Accepted, Acknowledged, Answered, Attempted, Cancelled, Collected, Discarded, Doubted, Fated, Parked,
+    Raw, Received, Record, RecordError, Reported, Requeued, Strayed, Withdrawn, kinds_1, version_of,
 };
 
 /// `shards` calls a carrier's receipt by this number among its reasons.

@@ -5,8 +5,8 @@ use wire::msisdn::Msisdn;
 use wire::time::WallMs;
 
 use super::{
-    AccountImage, CollectedImage, GenerationImage, Head, KeyImage, KnownImage, MessageImage, PartImage, Piece,
-    Pieces, ShareImage, SnapshotError, Writer,
+    AccountImage, CollectedImage, GenerationImage, Head, KeyImage, KnownImage, MessageImage, PartImage,
+    Piece, Pieces, ShareImage, SnapshotError, Writer,
 };
 use crate::frame::HardState;
 use crate::record::Parked;

@@ -14,11 +14,13 @@
 //! The room knows bytes and nothing of sessions: who may say what when is the engine's business.
 
 mod body;
+mod handset;
 mod hello;
 mod submit;
 mod trace;
 
 pub use body::{AnswerItem, Answers, FateItem, Fates, Position, Positions};
+pub use handset::{HandsetItem, HandsetItems, HandsetWriter};
 pub use hello::{Hello, Reject, Welcome};
 pub use submit::{Submit, SubmitItem, SubmitWriter};
 pub use trace::{TraceAnswer, TraceStep, TraceWriter};
@@ -68,10 +70,12 @@ pub enum Kind {
     Pong = 12,
     /// Server: I am stopping; what was submitted is answered, send nothing more.
     Goodbye = 13,
+    /// Server: messages of handsets, among the fates: sent only to accounts to which the node's operator routes some.
+    Handset = 14,
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Hello,
         Self::Welcome,
         Self::Reject,
@@ -85,6 +89,7 @@ impl Kind {
         Self::Ping,
         Self::Pong,
         Self::Goodbye,
+        Self::Handset,
     ];
 
     const fn from_byte(byte: u8) -> Option<Self> {

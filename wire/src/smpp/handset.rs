@@ -290,8 +290,7 @@ mod tests {
         put_tlv(&mut tlvs, Tag::MESSAGE_PAYLOAD, b"STOP");
         let plain = sm(b"");
         let tlvs = Tlvs::new(&tlvs).unwrap();
-        let data =
-            DataSm { source: plain.source, destination: plain.destination, tlvs, ..DataSm::default() };
+        let data = DataSm { source: plain.source, destination: plain.destination, tlvs, ..DataSm::default() };
         let read = HandsetSm::read_data(&data, Narrow::Gsm7).unwrap();
         assert_eq!((&*read.octets, read.part), (&b"STOP"[..], None));
         let letters = Sm { source: Address::alphanumeric(b"Acme"), ..sm(b"x") };

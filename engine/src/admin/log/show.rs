@@ -163,6 +163,46 @@ fn of_rare(record: &Record<'_>, shown: Shown, out: &mut dyn Write) -> io::Result
             writeln!(out, "acknowledged account=#{} sequence={}", it.account.0, it.sequence)
         }
         Record::Cancelled(it) => writeln!(out, "cancelled id={}", it.id),
+        _ => of_handset(record, shown, out),
+    }
+}
+
+/// The records of what came from handsets.
+fn of_handset(record: &Record<'_>, shown: Shown, out: &mut dyn Write) -> io::Result<()> {
+    match record {
+        Record::Collected(it) => writeln!(
+            out,
+            "collected carrier=#{} from={} to={} reference={} part={}/{} until_ms={} octets={}",
+            it.carrier.0,
+            number(it.source, shown),
+            number(it.destination, shown),
+            it.reference,
+            it.number,
+            it.total,
+            it.until_ms,
+            text(it.octets, shown)
+        ),
+        Record::Received(it) => writeln!(
+            out,
+            "received id={} account=#{} carrier=#{} from={} to={} parts={} missing={:#x} text={}",
+            it.id,
+            it.account.0,
+            it.carrier.0,
+            number(it.source, shown),
+            number(it.destination, shown),
+            it.parts,
+            it.missing,
+            text(it.text, shown)
+        ),
+        Record::Discarded(it) => writeln!(
+            out,
+            "discarded carrier=#{} from={} to={} reference={} parts={}",
+            it.carrier.0,
+            number(it.source, shown),
+            number(it.destination, shown),
+            it.reference,
+            it.total
+        ),
         // A kind that is newer than this page: its number, and none of what it holds.
         other => writeln!(out, "kind {}", other.kind()),
     }

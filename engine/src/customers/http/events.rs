@@ -4,8 +4,9 @@
 //! moment after the first, or the wait is over. What comes beyond the limit is let go: nobody acknowledged it, so the next
 //! request is told it again.
 
-use shards::api::{FateEvent, Subscription};
-use wire::id::AccountId;
+use shards::api::{FateEvent, HandsetMessage, Subscription};
+use shards::plan::Plan;
+use wire::id::{AccountId, Partition};
 use wire::time::Instant;
 
 use super::cursor::Cursor;
@@ -13,14 +14,41 @@ use super::problem::{Kind, Problem};
 use super::target::EventsQuery;
 use crate::customers::ask::Ask;
 use crate::customers::context::Context;
-use crate::customers::limits::EVENTS_LINGER;
+use crate::customers::limits::{EVENTS_LINGER, EVENTS_TEXT_BYTES_MAX};
 
-/// A poll that waits for fates.
+/// What an account is told.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// What became of a message.
+    Fate(FateEvent),
+    /// A message of a handset.
+    Handset(Box<HandsetMessage>),
+}
+
+impl Event {
+    const fn place(&self) -> (Partition, u64) {
+        match self {
+            Self::Fate(fate) => (fate.id.partition(), fate.sequence),
+            Self::Handset(message) => (message.id.partition(), message.sequence),
+        }
+    }
+
+    const fn text_bytes(&self) -> usize {
+        match self {
+            Self::Fate(_) => 0,
+            Self::Handset(message) => message.text.len(),
+        }
+    }
+}
+
+/// A poll that waits for fates and messages.
 #[derive(Debug)]
 pub(crate) struct Poll {
     account: AccountId,
     cursor: Cursor,
-    events: Vec<FateEvent>,
+    events: Vec<Event>,
+    /// Room for texts.
+    bytes_left: usize,
     limit: usize,
     until: Instant,
 }
@@ -51,19 +79,30 @@ impl Poll {
         let subscription = Subscription { account, credits, positions: cursor.positions().to_vec() };
         (cx.ask)(Ask::Subscribe { origin, subscription: &subscription });
         let until = cx.now.mono.plus(query.wait);
-        Ok(Self { account, cursor, events: Vec::new(), limit: usize::from(query.limit), until })
+        Ok(Self {
+            account,
+            cursor,
+            events: Vec::new(),
+            bytes_left: EVENTS_TEXT_BYTES_MAX,
+            limit: usize::from(query.limit),
+            until,
+        })
     }
 
-    /// Takes a fate in.
-    pub(crate) fn take(&mut self, event: FateEvent, now: Instant) {
-        if self.events.len() == self.limit || !self.cursor.advance(event.id.partition(), event.sequence) {
+    /// Takes an event in.
+    pub(crate) fn take(&mut self, event: Event, now: Instant) {
+        let (partition, sequence) = event.place();
+        if self.is_full() || !self.cursor.advance(partition, sequence) {
             return;
         }
+        self.bytes_left = self.bytes_left.saturating_sub(event.text_bytes());
         self.events.push(event);
-        self.until = match self.events.len() == self.limit {
-            true => now,
-            false => self.until.min(now.plus(EVENTS_LINGER)),
-        };
+        self.until = if self.is_full() { now } else { self.until.min(now.plus(EVENTS_LINGER)) };
+    }
+
+    /// What comes now is let go: it is told to the next request.
+    const fn is_full(&self) -> bool {
+        self.events.len() == self.limit || self.bytes_left == 0
     }
 
     /// Waits no longer.
@@ -77,8 +116,8 @@ impl Poll {
     }
 
     /// Appends the answer's body.
-    pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        super::view::put_events(&self.events, &self.cursor, self.account, out);
+    pub(crate) fn put(&self, plan: &Plan, out: &mut Vec<u8>) {
+        super::view::put_events(&self.events, &self.cursor, self.account, plan, out);
     }
 
     /// How many fates it has.

@@ -29,7 +29,7 @@ use wire::id::AccountId;
 use wire::time::Instant;
 
 use self::chunks::Chunks;
-use self::events::Poll;
+use self::events::{Event, Poll};
 use self::head::{After, Body, Framing, Head};
 use self::messages::{Message, Messages};
 use self::pipeline::{Exchange, Outcome, Pipeline};
@@ -123,7 +123,8 @@ impl HttpConnection {
             Reply::Answer { outcome, .. } => self.pipeline.answer(request, outcome),
             Reply::Message { view, .. } => self.pipeline.view(request, view),
             Reply::Cancelled { id, outcome, .. } => self.pipeline.cancelled(request, id, outcome),
-            Reply::Fate { event, .. } => self.pipeline.fate(request, event, now),
+            Reply::Fate { event, .. } => self.pipeline.event(request, Event::Fate(event), now),
+            Reply::Handset { message, .. } => self.pipeline.event(request, Event::Handset(message), now),
         }
     }
 

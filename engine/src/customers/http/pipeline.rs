@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 
-use shards::api::{Acceptance, FateEvent, MessageView, NotCancelled, Refusal};
+use shards::api::{Acceptance, MessageView, NotCancelled, Refusal};
 use wire::id::MessageId;
 use wire::time::Instant;
 
-use super::events::Poll;
+use super::events::{Event, Poll};
 use super::head::After;
 use super::problem::{Kind, Problem};
 use super::respond::{OpenResponse, ResponseHead, put_problem};
@@ -162,8 +162,8 @@ impl Pipeline {
         }
     }
 
-    /// A fate for a poll.
-    pub(crate) fn fate(&mut self, request: u64, event: FateEvent, now: Instant) {
+    /// A fate or a handset's message for a poll.
+    pub(crate) fn event(&mut self, request: u64, event: Event, now: Instant) {
         if let Some(Pending { exchange: Exchange::Events(poll), .. }) = self.of_request(request) {
             poll.take(event, now);
         }
@@ -281,7 +281,7 @@ impl Exchange {
                 out.extend_from_slice(b"\",\"state\":\"cancelled\"}");
             }),
             Self::Message(view) => put_json(200, after, cx, |out, cx| put_message(view, cx, out)),
-            Self::Events(poll) => put_json(200, after, cx, |out, _| poll.put(out)),
+            Self::Events(poll) => put_json(200, after, cx, |out, plan| poll.put(plan, out)),
             Self::Scrape(text) => {
                 let text = text.as_deref().unwrap_or_default();
                 put_body(200, openmetrics::CONTENT_TYPE, after, cx, |out, _| {

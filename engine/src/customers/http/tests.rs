@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use shards::api::Sender;
 use shards::api::{
-    Acceptance, Fate, FateEvent, MessageView, NotCancelled, Origin, Refusal, Reply, State, Step, StepKind,
-    Why,
+    Acceptance, Fate, FateEvent, HandsetMessage, MessageView, NotCancelled, Origin, Refusal, Reply, State,
+    Step, StepKind, Why,
 };
-use wire::id::{Class, Partition, ShardId};
+use wire::id::{CarrierId, Class, Partition, ShardId};
 use wire::time::WallMs;
 
-use super::super::limits::{ANSWER_WAIT, IDLE_WAIT, LAST_WORDS_WAIT, PIPELINE_REQUESTS_MAX, STALL_WAIT};
+use super::super::limits::{
+    ANSWER_WAIT, EVENTS_TEXT_BYTES_MAX, IDLE_WAIT, LAST_WORDS_WAIT, PIPELINE_REQUESTS_MAX, STALL_WAIT,
+};
 use super::super::probe::{Asked, CONNECTION, KEY, Probe, account, id};
 use super::super::{Ending, Protocol, Readiness};
 use super::cursor::Cursor;
@@ -65,7 +68,7 @@ fn event(n: u64, partition: u16) -> FateEvent {
         why: Why::Receipt,
         code: 0,
         recipient: "+4915112345678".parse().unwrap(),
-        sender: shards::api::Sender::new(b"Acme"),
+        sender: Sender::new(b"Acme"),
     }
 }
 
@@ -400,6 +403,44 @@ fn a_query_is_answered_with_state_and_trace() {
 }
 
 #[test]
+fn messages_of_handsets_come_among_the_fates_and_as_many_as_their_texts_allow() {
+    let mut probe = probe();
+    probe.send(get("/v1/events?wait_ms=1000").as_bytes());
+    let Some(Asked::Subscribe(subscriber, _)) = probe.asked.pop() else { panic!() };
+    let message = |sequence: u64, text: &str| Reply::Handset {
+        subscriber,
+        message: Box::new(HandsetMessage {
+            sequence,
+            id: id(sequence),
+            at: WallMs(1_795_402_976_000),
+            carrier: CarrierId(0xC0FFEE),
+            from: "+4915112345678".parse().unwrap(),
+            to: Sender::new(b"12345"),
+            parts: 3,
+            missing: 0b100,
+            text: text.into(),
+        }),
+    };
+    let partition = id(1).partition();
+    probe.reply(message(1, "STOP \"now\"[...]"));
+    let long = "x".repeat(EVENTS_TEXT_BYTES_MAX);
+    probe.reply(message(2, &long));
+    probe.reply(message(3, "it is for the next answer"));
+    probe.settle();
+    let text = probe.text();
+    let value: serde_json::Value = serde_json::from_str(split(&text).1).unwrap();
+    let events = value["events"].as_array().unwrap();
+    assert_eq!(events.len(), 2);
+    let expected = serde_json::json!({
+        "type": "message", "id": id(1).to_string(), "at": "2026-11-23T03:02:56.000Z", "from": "+4915112345678",
+        "to": "12345", "text": "STOP \"now\"[...]", "carrier": "00c0ffee", "parts": 3, "missing": [3]
+    });
+    assert_eq!(events[0], expected);
+    let cursor = Cursor::parse(value["cursor"].as_str().unwrap().as_bytes(), account()).unwrap();
+    assert_eq!(cursor.positions(), [(partition, 2)]);
+}
+
+#[test]
 fn events_come_in_batches_and_their_cursor_acknowledges_them() {
     let mut probe = probe();
     probe.send(get("/v1/events?limit=3&wait_ms=1000").as_bytes());
@@ -423,6 +464,7 @@ fn events_come_in_batches_and_their_cursor_acknowledges_them() {
     let events = value["events"].as_array().unwrap();
     assert_eq!(events.len(), 3, "one was told twice, one was too many");
     assert_eq!((&events[0]["fate"], &events[0]["why"]), (&"delivered".into(), &"receipt".into()));
+    assert_eq!(events[0]["type"], "fate");
     assert_eq!(probe.asked.pop(), Some(Asked::Unsubscribe(subscriber)));
 
     let cursor = value["cursor"].as_str().unwrap();

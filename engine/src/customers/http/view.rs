@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
-use shards::api::{FateEvent, MessageView, State, Step, StepKind};
+use shards::api::{FateEvent, HandsetMessage, MessageView, State, Step, StepKind};
 use shards::plan::Plan;
-use wire::id::AccountId;
+use wire::id::{AccountId, CarrierId};
 
 use super::cursor::Cursor;
+use super::events::Event;
 use crate::customers::limits::TRACE_STEPS_MAX;
 
 /// Appends a message's state and trace.
@@ -29,25 +30,61 @@ pub(crate) fn put_message(view: &MessageView, plan: &Plan, out: &mut Vec<u8>) {
     serde_json::to_writer(out, &body).expect("a Vec takes all, and these fields are JSON");
 }
 
-/// Appends fates and the cursor that stands behind the last of them.
-pub(crate) fn put_events(events: &[FateEvent], cursor: &Cursor, account: AccountId, out: &mut Vec<u8>) {
+/// Appends events and the cursor that stands behind the last of them.
+pub(crate) fn put_events(
+    events: &[Event],
+    cursor: &Cursor,
+    account: AccountId,
+    plan: &Plan,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(b"{\"events\":[");
     for (index, event) in events.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        let body = EventBody {
-            id: Shown(event.id),
-            fate: event.fate.name(),
-            at: Shown(event.at),
-            why: event.why.name(),
-            code: (event.code != 0).then_some(Code(event.code)),
-        };
-        serde_json::to_writer(&mut *out, &body).expect("a Vec takes all, and these fields are JSON");
+        match event {
+            Event::Fate(event) => serde_json::to_writer(&mut *out, &fate_body(event)),
+            Event::Handset(message) => serde_json::to_writer(&mut *out, &handset_body(message, plan)),
+        }
+        .expect("a Vec takes all, and these fields are JSON");
     }
     out.extend_from_slice(b"],\"cursor\":\"");
     cursor.write(account, out);
     out.extend_from_slice(b"\"}");
+}
+
+fn fate_body(event: &FateEvent) -> FateBody {
+    FateBody {
+        kind: "fate",
+        id: Shown(event.id),
+        fate: event.fate.name(),
+        at: Shown(event.at),
+        why: event.why.name(),
+        code: (event.code != 0).then_some(Code(event.code)),
+    }
+}
+
+fn handset_body<'a>(message: &'a HandsetMessage, plan: &'a Plan) -> HandsetBody<'a> {
+    HandsetBody {
+        kind: "message",
+        id: Shown(message.id),
+        at: Shown(message.at),
+        from: Shown(message.from),
+        to: core::str::from_utf8(message.to.as_bytes()).unwrap_or_default(),
+        text: &message.text,
+        carrier: carrier_name(message.carrier, plan),
+        parts: message.parts,
+        missing: message.missing_parts().collect(),
+    }
+}
+
+fn carrier_name(id: CarrierId, plan: &Plan) -> Cow<'_, str> {
+    let place = plan.carrier_place(id);
+    place.map_or_else(
+        || Cow::Owned(format!("{:08x}", id.0)),
+        |place| Cow::Borrowed(&*plan.carriers[place].name),
+    )
 }
 
 fn step_body<'a>(step: &'a Step, state: State, plan: &'a Plan) -> StepBody<'a> {
@@ -61,13 +98,7 @@ fn step_body<'a>(step: &'a Step, state: State, plan: &'a Plan) -> StepBody<'a> {
         what: step.kind.name(),
         attempt: step.attempt,
         part: step.part,
-        carrier: step.carrier.map(|id| {
-            let place = plan.carrier_place(id);
-            place.map_or_else(
-                || Cow::Owned(format!("{:08x}", id.0)),
-                |place| Cow::Borrowed(&*plan.carriers[place].name),
-            )
-        }),
+        carrier: step.carrier.map(|id| carrier_name(id, plan)),
         why: step.why.name(),
         code: (spoken || step.code != 0).then_some(Code(step.code)),
         fate: match (step.kind, state) {
@@ -110,7 +141,24 @@ struct StepBody<'a> {
 }
 
 #[derive(Serialize)]
-struct EventBody {
+struct HandsetBody<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: Shown<wire::id::MessageId>,
+    at: Shown<wire::time::WallMs>,
+    from: Shown<wire::msisdn::Msisdn>,
+    to: &'a str,
+    text: &'a str,
+    carrier: Cow<'a, str>,
+    parts: u8,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct FateBody {
+    #[serde(rename = "type")]
+    kind: &'static str,
     id: Shown<wire::id::MessageId>,
     fate: &'static str,
     at: Shown<wire::time::WallMs>,

@@ -16,12 +16,12 @@ mod trace;
 
 use std::time::Duration;
 
-use shards::api::{Acceptance, FateEvent, Refusal, Reply, Retry, Submission, Subscription};
+use shards::api::{Acceptance, FateEvent, HandsetMessage, Refusal, Reply, Retry, Submission, Subscription};
 use wire::id::AccountId;
-use wire::msisdn::Msisdn;
+use wire::msisdn::{DIGITS_MAX, Msisdn};
 use wire::native::{
-    AnswerItem, Answers, FateItem, Fates, Frame, FrameError, Hello, Kind, Positions, Reject, Submit,
-    SubmitItem, TraceAnswer, VERSION, Welcome,
+    AnswerItem, Answers, FateItem, Fates, Frame, FrameError, HandsetItem, HandsetWriter, Hello, Kind,
+    Positions, Reject, Submit, SubmitItem, TraceAnswer, VERSION, Welcome,
 };
 use wire::time::Instant;
 
@@ -51,6 +51,7 @@ pub(super) struct NativeSession {
     answers: Vec<AnswerItem>,
     /// What was told in this turn.
     fates: Vec<FateItem>,
+    messages: Vec<HandsetMessage>,
     subscribed: bool,
     /// Whether the customer has said that it sends nothing more.
     ended: bool,
@@ -108,6 +109,7 @@ impl NativeSession {
             queries: 0,
             answers: Vec::new(),
             fates: Vec::new(),
+            messages: Vec::new(),
             subscribed: false,
             ended: false,
             heard_at: now,
@@ -167,6 +169,10 @@ impl NativeSession {
                 cx.counts.fates += 1;
                 self.fates.push(fate_item(&event));
             }
+            Reply::Handset { message, .. } => {
+                cx.counts.fates += 1;
+                self.messages.push(*message);
+            }
         }
     }
 
@@ -186,8 +192,10 @@ impl NativeSession {
         if cx.out.len() < OUTPUT_BYTES_MAX {
             Answers::write(&self.answers, cx.out);
             Fates::write(&self.fates, cx.out);
+            put_messages(&self.messages, cx.out);
             self.answers.clear();
             self.fates.clear();
+            self.messages.clear();
         }
         let stopping = cx.readiness == Readiness::Stopping;
         if stopping && self.stage == Stage::New {
@@ -301,7 +309,8 @@ impl NativeSession {
             | Kind::Answer
             | Kind::Fate
             | Kind::QueryAnswer
-            | Kind::Goodbye => {
+            | Kind::Goodbye
+            | Kind::Handset => {
                 let words = format!("a {:?} frame came from a client whose session is open", frame.kind);
                 Err(Breach::new(Reject::FRAME, words))
             }
@@ -455,6 +464,27 @@ fn refusal_item(number: u64, status: u8, retry: Retry) -> AnswerItem {
         reserved: 0.into(),
         retry_after_ms: retry_after_ms.into(),
     }
+}
+
+fn put_messages(messages: &[HandsetMessage], out: &mut Vec<u8>) {
+    let mut writer = HandsetWriter::default();
+    for message in messages {
+        let mut digits = [0; DIGITS_MAX];
+        let from = message.from.write_digits(&mut digits);
+        let item = HandsetItem {
+            sequence: message.sequence,
+            id: message.id,
+            at: message.at,
+            partition: message.id.partition(),
+            parts: message.parts,
+            missing: message.missing,
+            from: core::str::from_utf8(from).expect("digits are ASCII"),
+            to: core::str::from_utf8(message.to.as_bytes()).expect("digits are ASCII"),
+            text: &message.text,
+        };
+        writer.push(&item, out);
+    }
+    writer.end(out);
 }
 
 fn fate_item(event: &FateEvent) -> FateItem {

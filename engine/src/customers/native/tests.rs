@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use shards::api::{
-    Acceptance, Fate, FateEvent, MessageView, Origin, Refusal, Reply, State, Step, StepKind, Why,
+    Acceptance, Fate, FateEvent, HandsetMessage, MessageView, Origin, Refusal, Reply, State, Step, StepKind,
+    Why,
 };
 use wire::id::{CarrierId, Class, MessageId, Partition};
 use wire::native::{
-    Answers, Fates, Frame, Hello, Kind, Position, Positions, Reject, Submit, SubmitItem, SubmitWriter,
-    TraceAnswer, Welcome,
+    Answers, Fates, Frame, HandsetItems, Hello, Kind, Position, Positions, Reject, Submit, SubmitItem,
+    SubmitWriter, TraceAnswer, Welcome,
 };
 use wire::time::WallMs;
 
@@ -187,6 +188,26 @@ fn fates_are_told_to_subscribers_until_they_are_gone() {
     let [fate] = Fates::read(only(&out)).unwrap() else { panic!() };
     assert_eq!((fate.sequence.get(), fate.id.get(), fate.at_ms.get()), (9, id(4).0, 5));
     assert_eq!((fate.partition.get(), fate.fate, fate.why, fate.code.get()), (3, 2, 4, 0x58));
+    let message = HandsetMessage {
+        sequence: 10,
+        id: id(5),
+        at: WallMs(6),
+        carrier: CarrierId(7),
+        from: "+4915112345678".parse().unwrap(),
+        to: shards::api::Sender::new(b"12345"),
+        parts: 2,
+        missing: 1,
+        text: "[...]stop".into(),
+    };
+    probe.reply(Reply::Handset { subscriber, message: Box::new(message) });
+    probe.settle();
+    let out = probe.output();
+    let mut items = HandsetItems::read(only(&out)).unwrap();
+    let item = items.next_item().unwrap().unwrap();
+    assert_eq!((item.sequence, item.id, item.at, item.partition), (10, id(5), WallMs(6), Partition(3)));
+    assert_eq!((item.parts, item.missing), (2, 1));
+    assert_eq!((item.from, item.to, item.text), ("4915112345678", "12345", "[...]stop"));
+    assert_eq!(items.next_item(), Ok(None));
     probe.close();
     assert_eq!(probe.asked.last(), Some(&Asked::Unsubscribe(subscriber)));
 }

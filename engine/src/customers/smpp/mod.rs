@@ -180,7 +180,7 @@ impl SmppSession {
                 };
                 self.session.answer_cancel(sequence, status);
             }
-            Reply::Fate { .. } => {}
+            Reply::Fate { .. } | Reply::Handset { .. } => {}
         }
     }
 
@@ -350,7 +350,21 @@ impl SmppSession {
         let (Stage::Bound(Receives::Yes), Some(place)) = (self.stage, self.place()) else { return };
         while !self.ended && self.session.is_open() && self.session.window_room() > 0 {
             let Some((token, event)) = cx.outlets.next(place) else { return };
-            if self.writer.deliver(&mut self.session, token, &event, cx.now.mono).is_err() {
+            let alphabet = cx.settings.smpp.account(place).default_alphabet;
+            let written = match &event {
+                outlets::Event::Fate(fate) => {
+                    self.writer.deliver(&mut self.session, token, fate, cx.now.mono)
+                }
+                outlets::Event::Handset(message) => {
+                    self.writer.hand_on(&mut self.session, token, (message, alphabet), cx.now.mono)
+                }
+            };
+            if written == Err(wire::smpp::Refused::NeedsTlvs) {
+                // A text that a peer of SMPP 3.3 cannot be sent: another bind may take it, and in time it is given up.
+                cx.outlets.heard(place, token, Heard::Later, cx.now.mono);
+                continue;
+            }
+            if written.is_err() {
                 // The customer does not read. Somebody else may have room; if not, its reading settles this again.
                 cx.outlets.put_back(place, token);
                 return;

@@ -1,4 +1,4 @@
-//! Fates on their way to SMPP customers: which are told on which bind, which are answered, and what is acknowledged.
+//! Fates, and messages of handsets, on their way to SMPP customers: which are told on which bind, which are answered, and what is acknowledged.
 //!
 //! ```text
 //!   subscription ─▶ told, by partition:  [done done SENT done ready ready]     acknowledged: up to here
@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use shards::api::{FateEvent, Origin, Subscription};
+use shards::api::{FateEvent, HandsetMessage, Origin, Subscription};
 use wire::id::{Partition, ShardId};
 use wire::time::Instant;
 
@@ -69,10 +69,35 @@ struct Told {
     is_listed: bool,
 }
 
-/// A fate that is not acknowledged.
+/// What an account is told over SMPP.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// What became of a message: a receipt.
+    Fate(FateEvent),
+    /// A message of a handset.
+    Handset(Arc<HandsetMessage>),
+}
+
+impl Event {
+    fn sequence(&self) -> u64 {
+        match self {
+            Self::Fate(fate) => fate.sequence,
+            Self::Handset(message) => message.sequence,
+        }
+    }
+
+    fn partition(&self) -> Partition {
+        match self {
+            Self::Fate(fate) => fate.id.partition(),
+            Self::Handset(message) => message.id.partition(),
+        }
+    }
+}
+
+/// Something that is not acknowledged.
 #[derive(Debug)]
 struct Telling {
-    event: FateEvent,
+    event: Event,
     stand: Stand,
     /// How often its customer did not take it.
     tries: u16,
@@ -164,24 +189,37 @@ impl Outlets {
     /// A fate of the subscription with this number.
     pub(in super::super) fn handle_fate(&mut self, number: u64, event: FateEvent) {
         let Some(place) = Place::of_number(number) else { return };
+        let is_wanted = self.open.contains_key(&place) && self.exchange.wants(place, event.id, event.fate);
+        self.tell(place, Event::Fate(event), if is_wanted { Stand::Ready } else { Stand::Done });
+    }
+
+    /// A message of a handset for the subscription with this number.
+    pub(in super::super) fn handle_handset(&mut self, number: u64, message: HandsetMessage) {
+        if let Some(place) = Place::of_number(number) {
+            self.tell(place, Event::Handset(Arc::new(message)), Stand::Ready);
+        }
+    }
+
+    fn tell(&mut self, place: Place, event: Event, stand: Stand) {
         // One that was on its way when the last bind went: it is told again to whoever comes.
         let Some(outlet) = self.open.get_mut(&place) else { return };
-        let Some(told) = outlet.told.get_mut(usize::from(event.id.partition().0)) else { return };
-        if told.fates.back().is_some_and(|last| last.event.sequence >= event.sequence) {
+        let (partition, sequence) = (event.partition(), event.sequence());
+        let Some(told) = outlet.told.get_mut(usize::from(partition.0)) else { return };
+        if told.fates.back().is_some_and(|last| last.event.sequence() >= sequence) {
             return;
         }
-        if self.exchange.wants(place, event.id, event.fate) {
-            told.fates.push_back(Telling { event, stand: Stand::Ready, tries: 0 });
-            outlet.ready.push_back(token_of(&event));
+        let token = token_of(&event);
+        told.fates.push_back(Telling { event, stand, tries: 0 });
+        if stand == Stand::Ready {
+            outlet.ready.push_back(token);
             list(&mut self.ready, place, &mut outlet.is_listed);
         } else {
-            told.fates.push_back(Telling { event, stand: Stand::Done, tries: 0 });
-            self.advance(place, event.id.partition());
+            self.advance(place, partition);
         }
     }
 
     /// The next fate for a bind of this account, and its token.
-    pub(super) fn next(&mut self, place: Place) -> Option<(u64, FateEvent)> {
+    pub(super) fn next(&mut self, place: Place) -> Option<(u64, Event)> {
         let outlet = self.open.get_mut(&place)?;
         loop {
             let token = outlet.ready.pop_front()?;
@@ -189,7 +227,7 @@ impl Outlets {
                 && telling.stand == Stand::Ready
             {
                 telling.stand = Stand::Sent;
-                return Some((token, telling.event));
+                return Some((token, telling.event.clone()));
             }
         }
     }
@@ -208,7 +246,7 @@ impl Outlets {
         let Some(outlet) = self.open.get_mut(&place) else { return GivenUp::No };
         // Its answer may be late: another bind has been answered for it since.
         let Some(telling) = outlet.telling_mut(token) else { return GivenUp::No };
-        let partition = telling.event.id.partition();
+        let partition = telling.event.partition();
         if heard == Heard::Done {
             telling.stand = Stand::Done;
             self.advance(place, partition);
@@ -321,7 +359,7 @@ impl Outlets {
         let told = &mut outlet.told[usize::from(partition.0)];
         let before = told.done;
         while let Some(telling) = told.fates.pop_front_if(|telling| telling.stand == Stand::Done) {
-            told.done = telling.event.sequence;
+            told.done = telling.event.sequence();
         }
         if told.done > before && !std::mem::replace(&mut told.is_listed, true) {
             if outlet.moved.is_empty() {
@@ -356,11 +394,11 @@ impl Outlet {
         let sequence = token & SEQUENCE_MASK;
         let fates = &mut self.told.get_mut(partition)?.fates;
         // Fates that were forgotten leave gaps; nearly always there are none.
-        let first = fates.front()?.event.sequence;
+        let first = fates.front()?.event.sequence();
         let near = usize::try_from(sequence.checked_sub(first)?).ok()?;
         let place = match fates.get(near) {
-            Some(telling) if telling.event.sequence == sequence => near,
-            _ => fates.binary_search_by_key(&sequence, |telling| telling.event.sequence).ok()?,
+            Some(telling) if telling.event.sequence() == sequence => near,
+            _ => fates.binary_search_by_key(&sequence, |telling| telling.event.sequence()).ok()?,
         };
         fates.get_mut(place)
     }
@@ -370,8 +408,8 @@ impl Outlet {
 const SEQUENCE_BITS: u32 = 48;
 const SEQUENCE_MASK: u64 = (1 << SEQUENCE_BITS) - 1;
 
-const fn token_of(event: &FateEvent) -> u64 {
-    (event.id.partition().0 as u64) << SEQUENCE_BITS | event.sequence & SEQUENCE_MASK
+fn token_of(event: &Event) -> u64 {
+    u64::from(event.partition().0) << SEQUENCE_BITS | event.sequence() & SEQUENCE_MASK
 }
 
 fn list(places: &mut Vec<Place>, place: Place, is_listed: &mut bool) {

@@ -6,7 +6,9 @@ mod taken;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shards::api::{Fate, FateEvent, MessageView, Origin, Refusal, Reply, Sender, State, Step, StepKind, Why};
+use shards::api::{
+    Fate, FateEvent, HandsetMessage, MessageView, Origin, Refusal, Reply, Sender, State, Step, StepKind, Why,
+};
 use wire::id::{Class, Partition, ShardId};
 use wire::smpp::query::{CancelSm, DataSm, QuerySm};
 use wire::smpp::unserved::SubmitMulti;
@@ -84,7 +86,7 @@ impl Esme {
                 }
                 Event::DeliverRequest { sequence, sm } => {
                     self.owed.push(sequence);
-                    receipt_words(&sm)
+                    if sm.esm_class.is_receipt() { receipt_words(&sm) } else { handset_words(&sm) }
                 }
                 Event::QueryAnswer { status, answer, .. } => {
                     let state = answer
@@ -131,6 +133,12 @@ fn receipt_words(sm: &Sm<'_>) -> String {
     format!("{word} {id} from {:?} to {:?}", sm.source, sm.destination)
 }
 
+/// A message of a handset in words.
+fn handset_words(sm: &Sm<'_>) -> String {
+    let text = sm.text().escape_ascii();
+    format!("{text} as {} from {:?} to {:?}", sm.data_coding.0, sm.source, sm.destination)
+}
+
 fn hello<'a>() -> Sm<'a> {
     Sm {
         source: Address::alphanumeric(b"Acme"),
@@ -162,12 +170,59 @@ fn fate(sequence: u64, n: u64, fate: Fate) -> Reply {
     Reply::Fate { subscriber, event }
 }
 
+/// What a handset sent, told as the `sequence`th of partition 3.
+fn handset(sequence: u64, text: &str) -> Reply {
+    let subscriber = Origin { shard: ShardId(0), connection: OUTLETS, request: 0 };
+    let message = HandsetMessage {
+        sequence,
+        id: id(sequence),
+        at: WallMs(1_795_402_976_000),
+        carrier: wire::id::CarrierId(7),
+        from: "+4915112345678".parse().unwrap(),
+        to: Sender::new(b"12345"),
+        parts: 1,
+        missing: 0,
+        text: text.into(),
+    };
+    Reply::Handset { subscriber, message: Box::new(message) }
+}
+
 fn acknowledged(probe: &Probe) -> Vec<u64> {
     let sequence = |asked: &Asked| match asked {
         Asked::Acknowledge(Partition(3), sequence) => Some(*sequence),
         _ => None,
     };
     probe.asked.iter().filter_map(sequence).collect()
+}
+
+#[test]
+fn what_a_handset_sent_stands_among_the_fates_and_is_told_until_it_is_answered() {
+    let mut probe = Probe::new();
+    let mut esme = Esme::bound(&mut probe, CONNECTION);
+    probe.reply(handset(1, "STOP @"));
+    probe.reply(fate(2, 2, Fate::Delivered));
+    probe.reply(handset(3, "ж"));
+    esme.exchange(&mut probe);
+    let between = "from 1/1 4915112345678 to 0/0 12345";
+    let told = esme.told();
+    assert_eq!(
+        (&told[0], &told[2]),
+        (&format!("STOP \\x00 as 0 {between}"), &format!("\\x046 as 8 {between}"))
+    );
+    esme.answer(&mut probe, 1, CommandStatus::ESME_ROK);
+    esme.answer(&mut probe, 1, CommandStatus::ESME_ROK);
+    assert_eq!(acknowledged(&probe), [0; 0], "the first is not answered");
+    esme.answer(&mut probe, 0, CommandStatus::ESME_RX_T_APPN);
+    assert_eq!(esme.told(), [""; 0]);
+    probe.wait(SMPP_RECEIPT_AGAIN);
+    esme.exchange(&mut probe);
+    assert_eq!(esme.told(), [format!("STOP \\x00 as 0 {between}")]);
+    esme.answer(&mut probe, 0, CommandStatus::ESME_ROK);
+    assert_eq!(acknowledged(&probe), [3]);
+    let long = "0123456789".repeat(30);
+    probe.reply(handset(4, &long));
+    esme.exchange(&mut probe);
+    assert_eq!(esme.told(), [format!("{long} as 0 {between}")], "in message_payload");
 }
 
 #[test]
