@@ -105,8 +105,7 @@ impl Shard {
         let part = HandsetPart { carrier, source, destination, part, coding, octets, fingerprint, session };
         let (owner, _) = self.owner_of(self.plan.partitions.partition_of(source));
         if owner == self.config.id {
-            self.handset(now, from, &part);
-            return None;
+            return self.handset(now, from, &part);
         }
         if !self.credits[usize::from(owner.0)].spend() {
             return Some(self.put_off());
@@ -148,14 +147,20 @@ impl Shard {
         }
     }
 
-    /// What a handset sent whose number's partition is this shard's.
-    pub(super) fn handset(&mut self, now: Now, from: ReceiptOrigin, part: &HandsetPart) {
+    /// What a handset sent whose number's partition is this shard's. The status to answer it with at once, or `None`.
+    pub(super) fn handset(
+        &mut self,
+        now: Now,
+        from: ReceiptOrigin,
+        part: &HandsetPart,
+    ) -> Option<CommandStatus> {
         let (_, place) = self.owner_of(self.plan.partitions.partition_of(part.source));
         match self.take_handset(now, place, part) {
-            Answer::Now(status) => self.receipt_taken(from, status),
+            Answer::Now(status) => Some(status),
             Answer::WhenDurable => {
                 let status = CommandStatus::ESME_ROK;
                 self.cells[place].after_decided(Output::ReceiptTaken { from, status });
+                None
             }
         }
     }

@@ -236,8 +236,16 @@ impl Shard {
             Cross::Acknowledge(origin, account, partition, sequence) => {
                 self.handle_acknowledge(now, origin, account, partition, sequence);
             }
-            Cross::Receipt(origin, receipt) => self.receipt(now, origin, &receipt),
-            Cross::Handset(origin, part) => self.handset(now, origin, &part),
+            Cross::Receipt(origin, receipt) => {
+                if let Some(status) = self.receipt(now, origin, &receipt) {
+                    self.receipt_taken(origin, status);
+                }
+            }
+            Cross::Handset(origin, part) => {
+                if let Some(status) = self.handset(now, origin, &part) {
+                    self.receipt_taken(origin, status);
+                }
+            }
             Cross::ReceiptTaken(origin, status) => {
                 self.credits[usize::from(from.0)].give_back();
                 self.answer_deliver(origin, status);

@@ -80,8 +80,7 @@ impl Shard {
         };
         let (owner, _) = self.owner_of(self.plan.partitions.partition_of(recipient));
         if owner == self.config.id {
-            self.receipt(now, from, &receipt);
-            return None;
+            return self.receipt(now, from, &receipt);
         }
         if !self.credits[usize::from(owner.0)].spend() {
             self.counters.receipts_put_off += 1;
@@ -91,12 +90,18 @@ impl Shard {
         None
     }
 
-    /// A receipt for a partition of this shard.
-    pub(super) fn receipt(&mut self, now: Now, from: ReceiptOrigin, receipt: &Receipt) {
+    /// A receipt for a partition of this shard. The status to answer it with at once, or `None`: whoever calls has the session
+    /// that brought it in hand, or hears of it from another shard.
+    pub(super) fn receipt(
+        &mut self,
+        now: Now,
+        from: ReceiptOrigin,
+        receipt: &Receipt,
+    ) -> Option<CommandStatus> {
         let (_, place) = self.owner_of(self.plan.partitions.partition_of(receipt.recipient));
         if self.phase == Phase::LogFailed || !self.cells[place].decides {
             self.counters.receipts_put_off += 1;
-            return self.receipt_taken(from, CommandStatus::ESME_RX_T_APPN);
+            return Some(CommandStatus::ESME_RX_T_APPN);
         }
         let at = self.clock.read(now);
         let messages = &self.cells[place].state.messages;
@@ -104,7 +109,7 @@ impl Shard {
             self.report(at, place, (slot, part), receipt);
         } else if self.cells[place].state.parked.len() >= PARKED_MAX {
             self.counters.receipts_put_off += 1;
-            return self.receipt_taken(from, CommandStatus::ESME_RX_T_APPN);
+            return Some(CommandStatus::ESME_RX_T_APPN);
         } else {
             self.counters.receipts_parked += 1;
             let parked = Parked {
@@ -119,6 +124,7 @@ impl Shard {
         }
         let status = CommandStatus::ESME_ROK;
         self.cells[place].after_decided(Output::ReceiptTaken { from, status });
+        None
     }
 
     /// Gives a receipt to its message.
