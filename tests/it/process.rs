@@ -30,6 +30,8 @@ mod disk;
 mod first;
 #[path = "process/golden.rs"]
 mod golden;
+#[path = "process/handset.rs"]
+mod handset;
 #[path = "process/held.rs"]
 mod held;
 #[path = "process/http.rs"]

@@ -87,6 +87,12 @@ pub(crate) enum Act {
     Receipt {
         job: u64,
     },
+    /// A part of a handset's text, from its carrier's store.
+    Handset {
+        part: u64,
+    },
+    /// Somebody writes.
+    Writes,
     Unbind {
         conn: usize,
     },

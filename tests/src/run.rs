@@ -142,6 +142,7 @@ impl Sights {
             virtual_ns: self.virtual_ns + other.virtual_ns,
             acknowledged: self.acknowledged + other.acknowledged,
             taken: self.taken + other.taken,
+            heard: self.heard + other.heard,
             fates,
             doubts: self.doubts + other.doubts,
             deaths: self.deaths + other.deaths,

@@ -6,6 +6,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use shards::inbound::{Inbound, InboundRule};
 use shards::plan::{Account, Binds, Carrier, ClassPolicy, Plan, Route};
 use shards::routes::Routes;
 use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount};
@@ -73,6 +74,8 @@ pub(crate) struct Swarm {
     /// Digits of recipients, few enough that they are used often.
     pub(crate) recipients: Vec<String>,
     pub(crate) intents_max: u64,
+    /// Texts that handsets send.
+    pub(crate) handset_texts_max: u64,
     /// Whether messages are forgotten while the run goes on.
     pub(crate) forgets: bool,
     /// Whether all texts are short: then rates can be judged to a few segments.
@@ -128,6 +131,9 @@ impl Swarm {
         let mut plan = plan(dice, calm, u16::try_from(shards).unwrap_or(1), forgets);
         let is_brief = share(&mut Dice::stream(seed, "sharing"), calm, &mut plan);
         dialects(&mut Dice::stream(seed, "dialects"), &mut plan);
+        let mut handsets = Dice::stream(seed, "handsets");
+        plan.inbound = inbound(&mut handsets, &plan.accounts);
+        let handset_texts_max = if handsets.chance(400) { 0 } else { handsets.skewed((1, 40)) };
         let habits = plan.carriers.iter().map(|_| habits(dice, calm)).collect();
         // Drawn apart, so that worlds without it are what they were before there was such a fault.
         let mut turns = Vec::new();
@@ -152,6 +158,7 @@ impl Swarm {
             customers,
             recipients: recipients(dice, plan.partitions),
             intents_max: dice.skewed((10, 120)),
+            handset_texts_max,
             forgets,
             is_brief,
             plan: Arc::new(plan),
@@ -217,7 +224,24 @@ fn plan(dice: &mut Dice, calm: bool, shards: u16, forgets: bool) -> Plan {
         keys_max: if tight { 64 } else { 100_000 },
         retention: Duration::from_secs(if forgets { dice.within((1, 8)) } else { 86_400 }),
         finished_max: if forgets { dice.pick(&[32, 1_000]) } else { 100_000 },
+        inbound: Inbound::default(),
     }
+}
+
+/// Whose the messages of handsets are: by number, by word, and one that is nobody's. Drawn apart, so that worlds without
+/// handsets are what they were.
+fn inbound(dice: &mut Dice, accounts: &[Account]) -> Inbound {
+    let rule = |to: &str, keyword: &str, account: usize| InboundRule {
+        to: to.parse().expect("digits"),
+        keyword: shards::inbound::words(keyword).collect(),
+        account: accounts[account].id,
+        carriers: Vec::new(),
+    };
+    let mut inbound =
+        Inbound::new(vec![rule("12345", "", 0), rule("12345", "stop", 1), rule("777", "join", 2)]);
+    inbound.parts_wait = Duration::from_millis(dice.within((1_000, 20_000)));
+    inbound.known_for = Duration::from_millis(dice.pick(&[0, 3_000, 60_000]));
+    inbound
 }
 
 /// Fewer binds than cores, so that shards lend each other links, and rates that are low for so many shards. Drawn apart, so

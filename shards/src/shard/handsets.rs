@@ -19,8 +19,8 @@ use wire::smpp::handset::{Coding, HandsetError, HandsetSm};
 use wire::smpp::query::DataSm;
 use wire::smpp::receipt;
 use wire::smpp::status::CommandStatus;
-use wire::text::limits::SEGMENTS_MAX;
 use wire::text::PartHeader;
+use wire::text::limits::SEGMENTS_MAX;
 use wire::time::{Now, WallMs};
 
 use super::cell::{Asked, Output, ReceiptOrigin};

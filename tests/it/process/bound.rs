@@ -13,7 +13,7 @@ use crate::daemon::{KEY, Setup, temporary_dir};
 use crate::http;
 use crate::pdu::{
     BIND_RECEIVER, BIND_TRANSCEIVER, BIND_TRANSMITTER, DELIVER_SM, ENQUIRE_LINK, Pdu, RESPONSE, SUBMIT_SM,
-    Submitted, UNBIND,
+    Submitted, UNBIND, from_handset,
 };
 
 /// A daemon that says nothing for so long is broken.
@@ -68,6 +68,42 @@ fn a_customer_that_was_away_is_told_when_it_comes_back_after_a_kill() {
     let mut customer = Customer::bind(daemon.smpp(), BIND_TRANSCEIVER);
     let next = customer.submit("and now", 1);
     assert_eq!(customer.receipt(), next, "what was acknowledged is not told again");
+    daemon.kill();
+}
+
+#[test]
+fn a_bound_customer_is_told_what_a_handset_sent_until_it_has_answered() {
+    let (place, carrier) = (temporary_dir(), Carrier::start());
+    let rules = "[[inbound]]\nto = \"12345\"\nkeyword = \"join\"\naccount = \"judge\"\n[[route]]";
+    let setup = Setup::new(place.path(), carrier.address()).with_smpp().with("[[route]]", rules);
+    let mut daemon = setup.start();
+    carrier.say(from_handset(TO, "12345", 0, b"Join us"));
+    daemon.until("the carrier has its answer", || carrier.is_rid_of_all().then_some(()));
+    for answered in [false, true] {
+        let mut customer = Customer::bind(daemon.smpp(), BIND_RECEIVER);
+        let pdu = loop {
+            let pdu = customer.read();
+            if pdu.command == DELIVER_SM {
+                break pdu;
+            }
+        };
+        let told = Submitted::read(&pdu.body).expect("its deliver_sm is whole");
+        assert_eq!((told.source.as_str(), told.destination.as_str()), (TO, "12345"));
+        assert_eq!(told.short_message, b"Join us");
+        // service_type, the two addresses with their types, and then esm_class: no receipt.
+        assert_eq!(pdu.body[1 + 2 + TO.len() + 1 + 2 + 5 + 1], 0, "{:?}", pdu.body);
+        if answered {
+            let mut bytes = Vec::new();
+            pdu.response(0, vec![0]).write(&mut bytes);
+            customer.stream.write_all(&bytes).expect("the daemon takes bytes");
+            customer.enquire();
+        }
+    }
+    let http = daemon.http;
+    daemon.until("the acknowledgement is there", || {
+        let answer = http::get(http, "/v1/events?wait_ms=0", Some(KEY)).expect("the daemon takes requests");
+        (answer.json()["events"] == json!([])).then_some(())
+    });
     daemon.kill();
 }
 

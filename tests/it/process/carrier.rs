@@ -33,6 +33,8 @@ struct Books {
     seen: BTreeMap<String, u32>,
     /// Receipts that no connection has taken.
     due: VecDeque<Vec<u8>>,
+    /// Texts of handsets that the daemon has not answered for.
+    owed: usize,
     /// The last id that was given to a message.
     last_id: u64,
 }
@@ -55,6 +57,18 @@ impl Carrier {
 
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A handset writes: the body of a `deliver_sm`, which goes out until the daemon has answered for it.
+    pub(crate) fn say(&self, body: Vec<u8>) {
+        let mut books = lock(&self.books);
+        books.due.push_back(body);
+        books.owed += 1;
+    }
+
+    /// Whether the daemon has answered for all that handsets wrote.
+    pub(crate) fn is_rid_of_all(&self) -> bool {
+        lock(&self.books).owed == 0
     }
 
     /// How often each text was submitted to this carrier.
@@ -158,8 +172,11 @@ impl Bind {
             response if response == pdu::DELIVER_SM | pdu::RESPONSE => {
                 let body = self.unacknowledged.remove(&pdu.sequence);
                 // A temporary refusal asks for the receipt again (§5.1.3).
-                if let (Some(body), true) = (body, pdu.status != 0) {
-                    lock(&self.books).due.push_back(body);
+                let mut books = lock(&self.books);
+                match body {
+                    Some(body) if pdu.status != 0 => books.due.push_back(body),
+                    Some(body) if !pdu::is_receipt(&body) => books.owed -= 1,
+                    _ => {}
                 }
             }
             response if response & pdu::RESPONSE != 0 => {}

@@ -112,6 +112,7 @@ fn plan(shards: u16, partitions: u16) -> Plan {
         keys_max: 1 << 20,
         retention: core::time::Duration::from_secs(24 * 3600),
         finished_max: 1 << 20,
+        inbound: shards::inbound::Inbound::default(),
     }
 }
 

@@ -90,6 +90,23 @@ fn text(rest: &mut &[u8]) -> Option<String> {
     Some(found)
 }
 
+/// The body of a `deliver_sm` from a handset (§4.6.1), its user data with a header where `esm_class` says so.
+pub(crate) fn from_handset(source: &str, destination: &str, esm_class: u8, user_data: &[u8]) -> Vec<u8> {
+    let mut body = b"\0\x01\x01".to_vec();
+    body.extend_from_slice(source.as_bytes());
+    body.extend_from_slice(b"\0\x03\0");
+    body.extend_from_slice(destination.as_bytes());
+    body.extend_from_slice(&[0, esm_class, 0, 0, 0, 0, 0, 0, 0, 0]);
+    body.push(u8::try_from(user_data.len()).expect("our texts are short"));
+    body.extend_from_slice(user_data);
+    body
+}
+
+/// Whether the body of a `deliver_sm` is a receipt, by its TLVs.
+pub(crate) fn is_receipt(body: &[u8]) -> bool {
+    body.ends_with(b"\x04\x27\0\x01\x02")
+}
+
 /// The body of a `deliver_sm` that reports a message as delivered (§4.6.1, Appendix B, §5.3.2.12, §5.3.2.35).
 pub(crate) fn delivered_receipt(submitted: &Submitted, carrier_id: &str) -> Vec<u8> {
     let report = format!(

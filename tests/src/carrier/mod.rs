@@ -26,12 +26,28 @@ pub(crate) struct Carrier {
     /// Receipts that were not acknowledged yet.
     pub(crate) jobs: BTreeMap<u64, Job>,
     next_job: u64,
+    /// What handsets sent and the engine has not answered for.
+    pub(crate) handsets: BTreeMap<u64, HandsetPart>,
     /// Its connections that are bound.
     pub(crate) bound: Vec<usize>,
 }
 
 /// A core and one of its binds, where ids are unique on one bind only.
 pub(crate) type Scope = Option<(usize, u16)>;
+
+/// A part of a handset's text, or a whole one.
+#[derive(Clone, Debug)]
+pub(crate) struct HandsetPart {
+    pub(crate) nonce: u64,
+    pub(crate) source: Msisdn,
+    pub(crate) destination: &'static str,
+    /// Which of how many, from 1.
+    pub(crate) number: u8,
+    pub(crate) total: u8,
+    pub(crate) text: String,
+    /// The connection on which it waits for its answer.
+    pub(crate) on: Option<usize>,
+}
 
 /// A receipt to be delivered.
 #[derive(Clone, Debug)]
@@ -56,6 +72,7 @@ impl Carrier {
             counts: BTreeMap::new(),
             jobs: BTreeMap::new(),
             next_job: 0,
+            handsets: BTreeMap::new(),
             bound: Vec::new(),
         }
     }
@@ -96,6 +113,13 @@ impl Carrier {
     pub(crate) fn receipt_ids(&self, number: u64) -> (Vec<u8>, Vec<u8>) {
         let ids = self.profile.ids;
         (written(ids.receipt_tlv, number, Side::Receipt), written(ids.receipt_text, number, Side::Receipt))
+    }
+
+    /// Keeps what a handset sent until the engine has it. Its number is none of a receipt's.
+    pub(crate) fn keep(&mut self, part: HandsetPart) -> u64 {
+        self.next_job += 1;
+        self.handsets.insert(self.next_job, part);
+        self.next_job
     }
 
     pub(crate) fn owe(&mut self, job: Job) -> u64 {

@@ -104,6 +104,8 @@ pub(crate) struct Chronicle {
     pub(crate) fates: BTreeMap<(AccountId, Partition), Vec<Lsn>>,
     /// Acknowledgements by customers: through which fate.
     pub(crate) acknowledged: Vec<(AccountId, Partition, u64)>,
+    /// Messages of handsets: their batches.
+    pub(crate) received: BTreeMap<MessageId, Lsn>,
     accounts: BTreeMap<MessageId, AccountId>,
 }
 
@@ -211,6 +213,10 @@ impl Chronicle {
                 if let Some(account) = self.accounts.get(&fated.id) {
                     self.fates.entry((*account, partition)).or_default().push(lsn);
                 }
+            }
+            Record::Received(received) => {
+                self.received.insert(received.id, lsn);
+                self.fates.entry((received.account, partition)).or_default().push(lsn);
             }
             Record::Acknowledged(acknowledged) => {
                 self.acknowledged.push((acknowledged.account, partition, acknowledged.sequence));

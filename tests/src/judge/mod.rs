@@ -5,6 +5,7 @@
 //! draining of everything (9) are looked at by the world, which has the shards.
 
 pub(crate) mod chronicle;
+mod handsets;
 mod intents;
 mod order;
 mod pace;
@@ -21,6 +22,7 @@ use wire::smpp::state::MessageState;
 use wire::time::WallMs;
 
 use crate::parcel::Parcel;
+pub(crate) use handsets::Spoken;
 use order::Seen;
 
 /// The promises, by their numbers in the contract.
@@ -116,6 +118,10 @@ pub(crate) struct Judge {
     fates_released: Vec<(MessageId, Lsn)>,
     /// Messages whose customers were told that they are taken back, and how far the log was durable then.
     cancels_released: Vec<(MessageId, Lsn)>,
+    /// What handsets sent, by nonce.
+    pub(crate) spoken: Vec<Spoken>,
+    /// Messages of handsets that left, and how far the log was durable then.
+    handsets_released: Vec<(MessageId, Lsn)>,
     /// Traces that left: how many steps they had, and how far the log was durable then.
     views_released: Vec<(MessageId, usize, Lsn)>,
 }
@@ -135,6 +141,8 @@ impl Judge {
             acknowledges: BTreeMap::new(),
             fates_released: Vec::new(),
             cancels_released: Vec::new(),
+            spoken: Vec::new(),
+            handsets_released: Vec::new(),
             views_released: Vec::new(),
         }
     }

@@ -24,6 +24,7 @@ impl Judge {
         self.check_told(at, chronicle);
         self.check_views(at, chronicle);
         self.check_cancels(at, chronicle);
+        self.check_handsets(at, chronicle);
         for (&id, life) in &chronicle.messages {
             self.is_named_so(at, id, &life.text);
             self.check_doubts(at, swarm, id, life);

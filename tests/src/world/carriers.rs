@@ -32,6 +32,7 @@ enum Heard {
     Strange(String),
     ReceiptTaken(u64, CommandStatus),
     ReceiptLost(u64),
+    Handset(u64, Option<CommandStatus>),
     Closed,
     Nothing,
 }
@@ -48,8 +49,14 @@ impl World {
                     Some(parcel) => Heard::Submit(sequence, parcel),
                     None => Heard::Strange(format!("{sm:?}")),
                 },
-                Told::DeliverAnswer { token, status } => Heard::ReceiptTaken(token, status),
-                Told::Timeout { token, .. } => Heard::ReceiptLost(token),
+                Told::DeliverAnswer { token, status } => match self.is_of_handset(conn, token) {
+                    true => Heard::Handset(token, Some(status)),
+                    false => Heard::ReceiptTaken(token, status),
+                },
+                Told::Timeout { token, .. } => match self.is_of_handset(conn, token) {
+                    true => Heard::Handset(token, None),
+                    false => Heard::ReceiptLost(token),
+                },
                 Told::Closed { .. } => Heard::Closed,
                 _ => Heard::Nothing,
             };
@@ -57,6 +64,10 @@ impl World {
         }
         self.flush_carrier(conn);
         self.arm_carrier_timer(conn);
+    }
+
+    fn is_of_handset(&self, conn: usize, token: u64) -> bool {
+        self.carriers[self.conns[conn].carrier].handsets.contains_key(&token)
     }
 
     fn heard(&mut self, conn: usize, heard: Heard) {
@@ -76,6 +87,7 @@ impl World {
                 }
             }
             Heard::ReceiptTaken(job, _) | Heard::ReceiptLost(job) => self.receipt_again(carrier, job),
+            Heard::Handset(part, status) => self.handset_answered(carrier, part, status),
             Heard::Closed => {
                 self.carriers[carrier].bound.retain(|&bound| bound != conn);
                 self.queue.at(self.now + 20 * MS, Event::Broken { conn, end: End::Carrier });
@@ -105,6 +117,7 @@ impl World {
         for job in waiting {
             self.plan_act(carrier, 50 * MS, Act::Receipt { job });
         }
+        self.handsets_go_on(carrier, 50 * MS);
     }
 
     pub(super) fn plan_act(&mut self, carrier: usize, after: u64, act: Act) {
@@ -187,7 +200,7 @@ impl World {
         let is_bad = match &act {
             Act::Unbind { .. } | Act::Break { .. } => true,
             Act::Nack { sequence, .. } => *sequence == Sequence(0),
-            Act::Answer { .. } | Act::Receipt { .. } => false,
+            Act::Answer { .. } | Act::Receipt { .. } | Act::Handset { .. } | Act::Writes => false,
         };
         if is_bad && self.is_healed() {
             return;
@@ -201,6 +214,8 @@ impl World {
             }
             Act::Nack { conn, sequence } => self.nack(conn, sequence),
             Act::Receipt { job } => self.send_receipt(carrier, job),
+            Act::Handset { part } => self.send_handset(carrier, part),
+            Act::Writes => self.handset_writes(carrier),
             Act::Unbind { conn } => {
                 if self.conns[conn].carrier_has_it {
                     self.conns[conn].session.unbind(Instant(self.now));
@@ -304,6 +319,7 @@ impl World {
         for number in lost {
             self.receipt_again(carrier, number);
         }
+        self.handsets_lost(conn);
     }
 
     /// The kernel takes what a carrier's session has to say.
@@ -347,6 +363,7 @@ impl World {
             for (place, job) in (0_u64..).zip(jobs) {
                 self.plan_act(carrier, place * MS + S / 10, Act::Receipt { job });
             }
+            self.handsets_go_on(carrier, S / 10);
         }
     }
 }

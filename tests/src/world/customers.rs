@@ -357,6 +357,11 @@ impl World {
                 let durable = self.node.durable(event.id.partition());
                 self.judge.fate_released(self.now, account, event, durable);
             }
+            Reply::Handset { message, .. } => {
+                let account = state.traits.account;
+                let durable = self.node.durable(message.id.partition());
+                self.judge.handset_released(self.now, account, message, durable);
+            }
         }
         let delay = self.dice.customers.skewed((10_000, 30 * MS));
         // A connection keeps its order: fates are told in theirs.
@@ -388,6 +393,15 @@ impl World {
                 let account = self.node.plan.accounts[state.traits.account].id;
                 self.judge.fate_told(event);
                 let sequence = event.sequence;
+                self.send_request(customer, Request::Acknowledge { account, partition, sequence });
+            }
+            Reply::Handset { message, .. } => {
+                let partition = message.id.partition();
+                let last = state.received.entry(partition).or_default();
+                *last = (*last).max(message.sequence);
+                let account = self.node.plan.accounts[state.traits.account].id;
+                let sequence = message.sequence;
+                self.sights.heard += u64::from(self.judge.handset_told(message));
                 self.send_request(customer, Request::Acknowledge { account, partition, sequence });
             }
         }

@@ -89,9 +89,11 @@ impl World {
             && self.node.cores.iter_mut().all(|core| {
                 let is_ready = core.brain.is_ready();
                 let counts = core.brain.observe();
-                is_ready && counts.open_messages == 0 && counts.links_up == counts.links
+                let nothing_waits = counts.open_messages == 0 && counts.handset_parts_waiting == 0;
+                is_ready && nothing_waits && counts.links_up == counts.links
             });
-        is_at_rest && self.customers.iter().all(super::Customer::is_idle)
+        let is_all_brought = self.carriers.iter().all(|carrier| carrier.handsets.is_empty());
+        is_at_rest && is_all_brought && self.customers.iter().all(super::Customer::is_idle)
     }
 
     fn what_is_open(&mut self) -> String {
@@ -100,12 +102,17 @@ impl World {
             let is_ready = core.brain.is_ready();
             let counts = core.brain.observe();
             what.push(format!(
-                "shard {shard}: ready {is_ready}, {} open, {} of {} links up",
-                counts.open_messages, counts.links_up, counts.links
+                "shard {shard}: ready {is_ready}, {} open, {} parts of handsets, {} of {} links up",
+                counts.open_messages, counts.handset_parts_waiting, counts.links_up, counts.links
             ));
         }
         let waiting = self.customers.iter().map(super::Customer::is_idle).collect::<Vec<_>>();
         what.push(format!("customers idle: {waiting:?}"));
+        for (place, carrier) in self.carriers.iter().enumerate() {
+            if let Some((number, part)) = carrier.handsets.first_key_value() {
+                what.push(format!("carrier {place} still has part {number} of a handset: {part:?}"));
+            }
+        }
         what.join("; ")
     }
 
@@ -214,6 +221,9 @@ impl World {
 
     /// An acknowledged message of a subscribing account whose fate was not told, if there is one.
     fn untold(&self) -> Option<String> {
+        if let Some(unheard) = self.unheard() {
+            return Some(unheard);
+        }
         if self.swarm.forgets {
             return None;
         }

@@ -14,6 +14,7 @@ mod by_hand;
 mod carriers;
 mod customers;
 mod ending;
+mod handsets;
 mod life;
 mod network;
 mod turn;
@@ -21,7 +22,7 @@ mod turn;
 use crate::carrier::Carrier;
 use crate::conn::Conn;
 use crate::dice::{Dice, Fold};
-use crate::event::{Event, Fault};
+use crate::event::{Act, Event, Fault};
 use crate::judge::{DECENCY, Judge, Violation};
 use crate::node::Node;
 use crate::queue::Queue;
@@ -36,6 +37,7 @@ struct Streams {
     disk: Dice,
     carriers: Dice,
     customers: Dice,
+    handsets: Dice,
     schedule: Dice,
     faults: Dice,
 }
@@ -48,6 +50,7 @@ impl Streams {
             disk: stream("disk"),
             carriers: stream("carriers"),
             customers: stream("customers"),
+            handsets: stream("handsets-at-work"),
             schedule: stream("schedule"),
             faults: stream("faults"),
         }
@@ -76,6 +79,8 @@ pub struct Sights {
     pub acknowledged: u64,
     /// Copies of segments that carriers took.
     pub taken: u64,
+    /// Texts of handsets that were told.
+    pub heard: u64,
     /// Messages by fate, in the order of [`shards::api::Fate::ALL`].
     pub fates: [u64; 5],
     /// Doubts in the logs.
@@ -125,7 +130,7 @@ impl World {
     pub(crate) fn new(seed: u64, swarm: Swarm, only: Option<u8>) -> Self {
         let mut dice = Streams::of(seed);
         let profiles = swarm.plan.carriers.iter().map(|carrier| carrier.profile.clone());
-        let carriers = profiles
+        let carriers: Vec<Carrier> = profiles
             .zip(&swarm.habits)
             .map(|(profile, habits)| Carrier::new(habits.clone(), profile))
             .collect();
@@ -134,6 +139,11 @@ impl World {
         queue.at(0, Event::Start);
         for customer in 0..customers.len() {
             queue.at(dice.customers.below(S), Event::Customer { customer });
+        }
+        for carrier in 0..carriers.len() {
+            if swarm.handset_texts_max > 0 {
+                queue.at(dice.handsets.below(2 * S), Event::Carrier { carrier, act: Act::Writes });
+            }
         }
         for &(fault, every) in &swarm.faults {
             queue.at(dice.faults.within((every / 4, every * 2)), Event::Fault(fault));

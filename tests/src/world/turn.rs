@@ -344,7 +344,7 @@ impl World {
             Reply::Answer { origin, .. }
             | Reply::Message { origin, .. }
             | Reply::Cancelled { origin, .. } => *origin,
-            Reply::Fate { subscriber, .. } => *subscriber,
+            Reply::Fate { subscriber, .. } | Reply::Handset { subscriber, .. } => *subscriber,
         };
         if usize::from(origin.shard.0) != core {
             let what = format!("shard {core} replies to a connection of shard {}", origin.shard.0);

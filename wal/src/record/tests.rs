@@ -94,19 +94,13 @@ fn samples() -> [(&'static str, Record<'static>); 15] {
         ("12-cancelled-1", Record::Cancelled(Cancelled { id })),
         ("13-collected-1", Record::Collected(collected(source, destination))),
         ("14-received-1", Record::Received(received(source, destination))),
-        (
-            "15-discarded-1",
-            Record::Discarded(Discarded {
-                carrier,
-                source,
-                destination,
-                reference: 0x0102,
-                total: 3,
-                fingerprint: 4,
-                known_until_ms: 5,
-            }),
-        ),
+        ("15-discarded-1", Record::Discarded(discarded(source, destination))),
     ]
+}
+
+fn discarded(source: Msisdn, destination: Msisdn) -> Discarded {
+    let carrier = CarrierId(0xC0FF_EE01);
+    Discarded { carrier, source, destination, reference: 0x0102, total: 3, fingerprint: 4, known_until_ms: 5 }
 }
 
 fn collected(source: Msisdn, destination: Msisdn) -> Collected<'static> {

@@ -365,7 +365,7 @@ fn a_query_is_answered_with_state_and_trace() {
         id: id(5),
         state: State::Final(Fate::Failed),
         recipient: "+4915112345678".parse().unwrap(),
-        sender: shards::api::Sender::new(b"Acme"),
+        sender: Sender::new(b"Acme"),
         class: Class::Otp,
         segments: 1,
         send_until: WallMs(1_795_402_999_000),
