@@ -1,5 +1,8 @@
 //! Seeds that once failed, as named stories.
 
+#[path = "scenario/zoo.rs"]
+mod zoo;
+
 use std::time::Duration;
 
 use shards::plan::{Binds, Doubt};

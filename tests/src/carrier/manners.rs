@@ -16,6 +16,17 @@ pub(crate) struct Treatment {
     pub(crate) answer_after: u64,
     pub(crate) receipts: Vec<PlannedReceipt>,
     pub(crate) then: Then,
+    pub(crate) echo: Echo,
+}
+
+/// What it says beside its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Echo {
+    Nothing,
+    /// The same answer once more, so much later.
+    Again(u64),
+    /// An answer to what was never asked, at once.
+    ToNothing,
 }
 
 /// What it says.
@@ -181,6 +192,12 @@ zoo! {
             t.answer = Answer::TakesNameless;
         }
     }
+    AnswersTwice(dice, t) "Answers, and answers once more." {
+        t.echo = Echo::Again(dice.within((0, S)));
+    }
+    AnswersToNothing(_dice, t) "Answers what it was never asked, too." {
+        t.echo = Echo::ToNothing;
+    }
     LosesMessages(dice, t) "Says that the message did not arrive." {
         let states =
             [MessageState::Undeliverable, MessageState::Rejected, MessageState::Expired, MessageState::Unknown];
@@ -202,5 +219,11 @@ pub(crate) fn honest(dice: &mut Dice) -> Treatment {
         state: MessageState::Delivered,
         about: About::This,
     };
-    Treatment { answer: Answer::Takes, answer_after, receipts: vec![receipt], then: Then::Nothing }
+    Treatment {
+        answer: Answer::Takes,
+        answer_after,
+        receipts: vec![receipt],
+        then: Then::Nothing,
+        echo: Echo::Nothing,
+    }
 }

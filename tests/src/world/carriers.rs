@@ -14,7 +14,7 @@ use wire::smpp::tlv::Tlvs;
 use wire::time::{Instant, WallMs};
 
 use super::World;
-use crate::carrier::manners::{About, Answer, Then};
+use crate::carrier::manners::{About, Answer, Echo, Then, Treatment};
 use crate::carrier::{Job, Scope};
 use crate::event::{Act, End, Event, Way};
 use crate::parcel::Parcel;
@@ -154,6 +154,7 @@ impl World {
             Answer::TakesSilently | Answer::Drops => None,
         };
         if let Some(act) = act {
+            self.plan_echo(carrier, &treatment, &act);
             self.plan_act(carrier, treatment.answer_after, act);
         }
         match treatment.then {
@@ -167,6 +168,20 @@ impl World {
             job.about = is_named.then_some(parcel);
             let job = self.carriers[carrier].owe(job);
             self.plan_act(carrier, receipt.after, Act::Receipt { job });
+        }
+    }
+
+    /// What is said beside an answer.
+    fn plan_echo(&mut self, carrier: usize, treatment: &Treatment, act: &Act) {
+        let Act::Answer { conn, sequence, status, id } = act.clone() else { return };
+        match treatment.echo {
+            Echo::Nothing => {}
+            Echo::Again(after) => self.plan_act(carrier, treatment.answer_after + after, act.clone()),
+            Echo::ToNothing => {
+                // Far beyond what a session of ours has drawn, and not the number of its bind.
+                let sequence = Sequence(sequence.0 + 1_000_000);
+                self.plan_act(carrier, 0, Act::Answer { conn, sequence, status, id });
+            }
         }
     }
 
