@@ -1,7 +1,7 @@
 //! The command line of `switchyard ctl`: what is asked of a daemon, and of its files.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,8 +27,24 @@ pub(crate) struct Ctl {
 enum What {
     /// How the node is: readiness, and each shard's messages, queues, log and times.
     Status,
-    /// Each link to a carrier: state, window, rate, times, counts, and what went wrong last.
+    /// Each SMPP session: links to carriers, and binds of customers: state, window, rate, times, counts, errors by code, what came
+    /// last, what went wrong last.
     Links,
+    /// What passes over the sessions of one carrier or one account, as it passes; until Ctrl-C.
+    Trace {
+        /// The carrier's name.
+        #[arg(long, value_name = "NAME", required_unless_present = "account", conflicts_with = "account")]
+        carrier: Option<String>,
+        /// The account's name.
+        #[arg(long, value_name = "NAME")]
+        account: Option<String>,
+        /// Shows texts and the values of optional parameters.
+        #[arg(long)]
+        texts: bool,
+        /// Shows whole numbers.
+        #[arg(long)]
+        numbers: bool,
+    },
     /// What waits, by carrier and class, and since when.
     Queue,
     /// What became of a message: its state and its trace, without its text.
@@ -83,9 +99,19 @@ fn parse_lsn(text: &str) -> Result<Lsn, String> {
 
 /// Does what was asked, and says how it went.
 pub(crate) fn run(options: Ctl) -> ExitCode {
-    let request = match options.what {
+    let Ctl { data, json, what } = options;
+    let request = match what {
         What::Status => Request::Status,
-        What::Links => Request::Links,
+        What::Links => return ended(links(&data, json)),
+        What::Trace { carrier, account, texts, numbers } => {
+            let request = Request::Trace { carrier, account, texts, numbers };
+            return ended(ctl::follow(&data, request, |response| {
+                let line = if json { ctl::to_json(response) } else { ctl::to_text(response, now_ms()) };
+                let mut out = io::stdout().lock();
+                out.write_all(line.as_bytes())?;
+                out.flush()
+            }));
+        }
         What::Queue => Request::Queue,
         What::Message { id, show_numbers } => Request::Message { id, show_numbers },
         What::Reload => Request::Reload,
@@ -97,12 +123,27 @@ pub(crate) fn run(options: Ctl) -> ExitCode {
             });
         }
     };
-    ended(ctl::ask(&options.data, request).map(|response| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let text = if options.json { ctl::to_json(&response) } else { ctl::to_text(&response, now_ms) };
+    ended(ctl::ask(&data, request).map(|response| {
+        let text = if json { ctl::to_json(&response) } else { ctl::to_text(&response, now_ms()) };
         super::say(&text);
     }))
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Sessions of both sides, which are two questions to the daemon.
+fn links(data: &Path, json: bool) -> Result<(), ctl::CtlError> {
+    let carriers = ctl::ask(data, Request::Links)?;
+    let customers = ctl::ask(data, Request::Customers)?;
+    let text = match json {
+        true => ctl::to_json_together(&carriers, &customers),
+        false => format!("{}\n{}", ctl::to_text(&carriers, now_ms()), ctl::to_text(&customers, now_ms())),
+    };
+    super::say(&text);
+    Ok(())
 }
 
 fn read_log(how: HowLog) -> Result<(), LogToolError> {

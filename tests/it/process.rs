@@ -58,3 +58,5 @@ mod tls;
 mod tunnel;
 #[path = "process/verdict.rs"]
 mod verdict;
+#[path = "process/watched.rs"]
+mod watched;

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::limits::{ANSWER_WAIT, RESPONSE_BYTES_MAX};
+use super::show;
 use super::socket_path;
-use super::words::{Answer, Link, Message, Question, Queue, Reload, Request, Response, Status, VERSION};
+use super::words::{Answer, Message, Question, Queue, Reload, Request, Response, Status, VERSION};
 use crate::config::show_duration;
 use crate::table::Table;
 
@@ -51,11 +52,7 @@ pub enum CtlError {
 /// # Errors
 /// [`CtlError`], whose text is for the operator.
 pub fn ask(data: &Path, request: Request) -> Result<Response, CtlError> {
-    let path = socket_path(data);
-    let mut stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => CtlError::NotAllowed { path, error },
-        _ => CtlError::Nobody { path, error },
-    })?;
+    let mut stream = connect(data)?;
     let text = exchange(&mut stream, request).map_err(CtlError::Broken)?;
     let answer: Answer = serde_json::from_str(&text).map_err(CtlError::Answer)?;
     match answer.response {
@@ -64,12 +61,56 @@ pub fn ask(data: &Path, request: Request) -> Result<Response, CtlError> {
     }
 }
 
-fn exchange(stream: &mut UnixStream, request: Request) -> io::Result<String> {
+fn connect(data: &Path) -> Result<UnixStream, CtlError> {
+    let path = socket_path(data);
+    UnixStream::connect(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => CtlError::NotAllowed { path, error },
+        _ => CtlError::Nobody { path, error },
+    })
+}
+
+/// Asks for a trace of the daemon of a data directory, and tells each line of it until the daemon or `tell` ends it.
+///
+/// # Errors
+/// [`CtlError`], whose text is for the operator.
+pub fn follow(
+    data: &Path,
+    request: Request,
+    mut tell: impl FnMut(&Response) -> io::Result<()>,
+) -> Result<(), CtlError> {
+    let mut stream = connect(data)?;
+    send(&mut stream, request).map_err(CtlError::Broken)?;
+    let mut reader = BufReader::new(&stream);
+    loop {
+        let mut line = String::new();
+        if (&mut reader).take(RESPONSE_BYTES_MAX).read_line(&mut line).map_err(CtlError::Broken)? == 0 {
+            return Ok(());
+        }
+        let answer: Answer = serde_json::from_str(&line).map_err(CtlError::Answer)?;
+        let begins = matches!(answer.response, Response::Tracing(_));
+        if let Response::Error(error) = answer.response {
+            return Err(CtlError::Refused(error));
+        }
+        if tell(&answer.response).is_err() {
+            return Ok(());
+        }
+        if begins {
+            // From now on it may be silent for as long as the peer is.
+            stream.set_read_timeout(None).map_err(CtlError::Broken)?;
+        }
+    }
+}
+
+fn send(stream: &mut UnixStream, request: Request) -> io::Result<()> {
     // The daemon serves one connection at a time, so another operator's question may come first.
     stream.set_read_timeout(Some(ANSWER_WAIT * 3))?;
     let mut line = serde_json::to_vec(&Question { version: VERSION, request })?;
     line.push(b'\n');
-    stream.write_all(&line)?;
+    stream.write_all(&line)
+}
+
+fn exchange(stream: &mut UnixStream, request: Request) -> io::Result<String> {
+    send(stream, request)?;
     stream.shutdown(Shutdown::Write)?;
     let mut text = String::new();
     BufReader::new(stream.take(RESPONSE_BYTES_MAX)).read_line(&mut text)?;
@@ -83,12 +124,29 @@ pub fn to_json(response: &Response) -> String {
     serde_json::to_string(&answer).expect("numbers and texts are JSON") + "\n"
 }
 
+/// Two responses as one line of JSON: the second's words beside the first's.
+#[must_use]
+pub fn to_json_together(one: &Response, other: &Response) -> String {
+    let value = |response: &Response| serde_json::to_value(response).expect("numbers and texts are JSON");
+    let mut all = serde_json::json!({"version": VERSION});
+    for response in [value(one), value(other)] {
+        if let (Some(all), serde_json::Value::Object(words)) = (all.as_object_mut(), response) {
+            all.extend(words);
+        }
+    }
+    all.to_string() + "\n"
+}
+
 /// A response for people, at this time (milliseconds since 1970).
 #[must_use]
 pub fn to_text(response: &Response, now_ms: u64) -> String {
     match response {
         Response::Status(status) => show_status(status, now_ms),
-        Response::Links(links) => show_links(links, now_ms),
+        Response::Links(links) => show::links(links, now_ms),
+        Response::Customers(customers) => show::customers(customers, now_ms),
+        Response::Tracing(what) => format!("looking at {what}; Ctrl-C ends it\n"),
+        Response::Traced(traced) => show::traced(traced),
+        Response::Dropped(count) => format!("... {count} PDUs passed faster than they could be shown\n"),
         Response::Queue(queues) => show_queues(queues, now_ms),
         Response::Message(message) => message.as_ref().map_or_else(
             || {
@@ -103,11 +161,11 @@ pub fn to_text(response: &Response, now_ms: u64) -> String {
 }
 
 /// How long ago, in whole seconds.
-fn ago(now_ms: u64, at_ms: u64) -> String {
+pub(super) fn ago(now_ms: u64, at_ms: u64) -> String {
     show_duration(Duration::from_secs(now_ms.saturating_sub(at_ms) / 1000))
 }
 
-fn us(us: u64) -> String {
+pub(super) fn us(us: u64) -> String {
     match us {
         0..10_000 => format!("{us} us"),
         10_000..10_000_000 => format!("{} ms", us / 1000),
@@ -116,7 +174,7 @@ fn us(us: u64) -> String {
 }
 
 /// `half, 99 of 100` of a histogram.
-fn bounds(bounds: Option<[u64; 2]>) -> String {
+pub(super) fn bounds(bounds: Option<[u64; 2]>) -> String {
     bounds.map_or_else(|| "-".to_owned(), |[half, most]| format!("{} / {}", us(half), us(most)))
 }
 
@@ -183,55 +241,6 @@ fn show_status(status: &Status, now_ms: u64) -> String {
     out + &table.to_string()
 }
 
-fn show_links(links: &[Link], now_ms: u64) -> String {
-    let heads = [
-        "carrier",
-        "shard",
-        "link",
-        "state",
-        "window",
-        "rate",
-        "segments",
-        "taken",
-        "later",
-        "never",
-        "throttled",
-        "late",
-        "lost",
-        "last",
-        "mean",
-        "last trouble",
-    ];
-    let mut table = Table::new(&heads);
-    for link in links {
-        let [accepted, for_now, for_good] = link.answers.map(|count| count.to_string());
-        let pause = if link.paused { ", pauses" } else { "" };
-        let trouble = match link.trouble.as_str() {
-            "" => "none".to_owned(),
-            trouble => format!("{trouble}, {} ago", ago(now_ms, link.trouble_ms)),
-        };
-        table.row([
-            format!("{} ({})", link.carrier, link.address),
-            link.shard.to_string(),
-            link.link.to_string(),
-            format!("{}{pause}", link.state),
-            format!("{}/{}", link.window_used, link.window),
-            link.rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate}/s")),
-            link.segments.to_string(),
-            accepted,
-            for_now,
-            for_good,
-            link.throttled.to_string(),
-            link.timeouts.to_string(),
-            link.lost.to_string(),
-            us(link.response_last_us),
-            us(link.response_mean_us),
-            trouble,
-        ]);
-    }
-    table.to_string()
-}
-
 fn show_queues(queues: &[Queue], now_ms: u64) -> String {
     let mut table = Table::new(&["carrier", "class", "waiting", "oldest"]);
     for queue in queues {
@@ -282,7 +291,7 @@ fn show_reload(reload: &Reload) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::{Shard, Step};
+    use super::super::words::{Link, Shard, Step};
     use super::*;
 
     #[test]

@@ -13,7 +13,10 @@
 pub mod ctl;
 pub(crate) mod limits;
 pub mod log;
+mod pdu;
 pub(crate) mod server;
+mod show;
+pub(crate) mod trace;
 pub mod words;
 
 use std::path::{Path, PathBuf};

@@ -5,12 +5,15 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use super::limits::{ANSWER_WAIT, ASKED_MAX, REQUEST_BYTES_MAX, SILENCE_MAX};
+use super::limits::{ANSWER_WAIT, ASKED_MAX, REQUEST_BYTES_MAX, SILENCE_MAX, TRACES_MAX};
+use super::pdu::Reveal;
 use super::socket_path;
+use super::trace::Reader;
 use super::words::{Answer, Question, Request, Response, VERSION};
 
 /// A request that waits for its response.
@@ -18,8 +21,8 @@ use super::words::{Answer, Question, Request, Response, VERSION};
 pub(crate) struct Asked {
     /// What is asked.
     pub(crate) request: Request,
-    /// Where the response goes.
-    pub(crate) answer: Sender<Response>,
+    /// Where the response goes, and the trace that begins with it.
+    pub(crate) answer: Sender<(Response, Option<Reader>)>,
 }
 
 /// The socket, as long as the value lives.
@@ -50,9 +53,10 @@ impl AdminSocket {
         fs::rename(&unfinished, &path)?;
         let (to_control, asked) = bounded(ASKED_MAX);
         thread::Builder::new().name("admin".to_owned()).spawn(move || {
+            let traces = Arc::<()>::default();
             for stream in listener.incoming().flatten() {
                 // Whoever hangs up has had its answer, or does not want it.
-                let _ = serve(&stream, &to_control);
+                let _ = serve(stream, &to_control, &traces);
             }
         })?;
         Ok(Self { path, asked })
@@ -65,8 +69,9 @@ impl Drop for AdminSocket {
     }
 }
 
-/// Answers the lines of one connection until it ends or falls silent.
-fn serve(stream: &UnixStream, to_control: &Sender<Asked>) -> io::Result<()> {
+/// Answers the lines of one connection until it ends, falls silent, or goes to a thread of its own, which has one of `traces`.
+fn serve(owned: UnixStream, to_control: &Sender<Asked>, traces: &Arc<()>) -> io::Result<()> {
+    let stream = &owned;
     stream.set_read_timeout(Some(SILENCE_MAX))?;
     stream.set_write_timeout(Some(SILENCE_MAX))?;
     let mut reader = BufReader::new(stream);
@@ -77,10 +82,22 @@ fn serve(stream: &UnixStream, to_control: &Sender<Asked>) -> io::Result<()> {
             return Ok(());
         }
         let whole = line.ends_with(b"\n");
-        let response = if whole { respond(&line, to_control) } else { too_long() };
+        let (response, begins) = match whole {
+            true => respond(&line, to_control, Arc::strong_count(traces) <= TRACES_MAX),
+            false => (too_long(), None),
+        };
         let mut text = serde_json::to_vec(&Answer { version: VERSION, response })?;
         text.push(b'\n');
         (&mut &*stream).write_all(&text)?;
+        if let Some((reader, reveal)) = begins {
+            let counted = Arc::clone(traces);
+            thread::Builder::new().name("trace".to_owned()).spawn(move || {
+                // It ends with its reader.
+                let _ = reader.serve(&owned, reveal);
+                drop(counted);
+            })?;
+            return Ok(());
+        }
         if !whole {
             return Ok(());
         }
@@ -91,23 +108,35 @@ fn too_long() -> Response {
     Response::Error(format!("expected a line of at most {REQUEST_BYTES_MAX} bytes"))
 }
 
-fn respond(line: &[u8], to_control: &Sender<Asked>) -> Response {
+fn respond(line: &[u8], to_control: &Sender<Asked>, has_room: bool) -> (Response, Option<(Reader, Reveal)>) {
     let question: Question = match serde_json::from_slice(line) {
         Ok(question) => question,
-        Err(error) => return Response::Error(format!("expected a request of the admin protocol: {error}")),
+        Err(error) => return refused(format!("expected a request of the admin protocol: {error}")),
     };
     if question.version != VERSION {
         let found = question.version;
-        return Response::Error(format!(
-            "this daemon speaks version {VERSION} of the admin protocol, not {found}"
-        ));
+        return refused(format!("this daemon speaks version {VERSION} of the admin protocol, not {found}"));
     }
+    let reveal = match question.request {
+        Request::Trace { .. } if !has_room => {
+            return refused(format!("there are {TRACES_MAX} traces already; end one"));
+        }
+        Request::Trace { texts, numbers, .. } => Reveal { texts, numbers },
+        _ => Reveal::default(),
+    };
     let (answer, answered) = bounded(1);
-    let stopping = || Response::Error("the daemon is stopping, and answers no more questions".to_owned());
+    let stopping = || refused("the daemon is stopping, and answers no more questions".to_owned());
     if to_control.send_timeout(Asked { request: question.request, answer }, ANSWER_WAIT).is_err() {
         return stopping();
     }
-    answered.recv_timeout(ANSWER_WAIT).unwrap_or_else(|_| stopping())
+    match answered.recv_timeout(ANSWER_WAIT) {
+        Ok((response, reader)) => (response, reader.map(|reader| (reader, reveal))),
+        Err(_) => stopping(),
+    }
+}
+
+fn refused(why: String) -> (Response, Option<(Reader, Reveal)>) {
+    (Response::Error(why), None)
 }
 
 #[cfg(test)]
@@ -131,7 +160,7 @@ mod tests {
         let control = thread::spawn(move || {
             let one = asked.recv().unwrap();
             assert_eq!(one.request, Request::Links);
-            one.answer.send(Response::Links(Vec::new())).unwrap();
+            one.answer.send((Response::Links(Vec::new()), None)).unwrap();
         });
         let lines = "{\"version\":1,\"request\":\"links\"}\n{\"version\":2,\"request\":\"links\"}\nhello\n";
         let answers = exchange(data.path(), lines);

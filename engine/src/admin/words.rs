@@ -26,6 +26,24 @@ pub enum Request {
     Status,
     /// Each link to a carrier.
     Links,
+    /// Each SMPP session of a customer.
+    Customers,
+    /// What passes over the sessions of one carrier or one account, until the connection ends: [`Response::Tracing`], then a line
+    /// with [`Response::Traced`] for each PDU.
+    Trace {
+        /// The carrier's name, or
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        carrier: Option<String>,
+        /// the account's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
+        /// Whether texts and the values of optional parameters are told.
+        #[serde(default)]
+        texts: bool,
+        /// Whether numbers are told whole.
+        #[serde(default)]
+        numbers: bool,
+    },
     /// What waits, by carrier and class.
     Queue,
     /// What became of a message.
@@ -58,6 +76,14 @@ pub enum Response {
     Status(Box<Status>),
     /// To [`Request::Links`].
     Links(Vec<Link>),
+    /// To [`Request::Customers`].
+    Customers(Vec<Customer>),
+    /// To [`Request::Trace`], when it begins: what is looked at.
+    Tracing(String),
+    /// A PDU that passed.
+    Traced(Traced),
+    /// PDUs that passed and could not be told.
+    Dropped(u64),
     /// To [`Request::Queue`].
     Queue(Vec<Queue>),
     /// To [`Request::Message`]; `None`: no such message is known here.
@@ -179,6 +205,82 @@ pub struct Link {
     pub trouble: String,
     /// When.
     pub trouble_ms: u64,
+    /// Bounds that half, and 99 of 100, responses did not exceed, in microseconds; `None` before the first.
+    #[serde(default)]
+    pub response_us: Option<[u64; 2]>,
+    /// What segments were refused with, the most frequent first.
+    #[serde(default)]
+    pub errors: Vec<ErrorCount>,
+    /// Refusals of further kinds.
+    #[serde(default)]
+    pub errors_other: u64,
+    /// The PDU that came last; empty: none yet.
+    #[serde(default)]
+    pub last_pdu: String,
+    /// When.
+    #[serde(default)]
+    pub last_pdu_ms: u64,
+}
+
+/// How often there was one kind of error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorCount {
+    /// The `command_status`.
+    pub code: u32,
+    /// Its name.
+    pub name: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// One SMPP session of a customer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    /// Its shard.
+    pub shard: u16,
+    /// Its number there.
+    pub connection: u64,
+    /// The account; empty before the bind.
+    pub account: String,
+    /// Where the session stands: `binding`, `transmitter`, `receiver`, `transceiver`, `unbinding`.
+    pub state: String,
+    /// The version that both ends know, as 0x34.
+    pub version: u8,
+    /// Submissions and queries without an answer.
+    pub window_used: u32,
+    /// Receipts without an answer.
+    pub receipts_used: u32,
+    /// How many there may be of each.
+    pub window: u32,
+    /// Segments a second of the account; `None`: no limit of its own.
+    pub rate: Option<u32>,
+    /// PDUs that came.
+    pub pdus_in: u64,
+    /// PDUs that were queued for it.
+    pub pdus_out: u64,
+    /// What its submissions were refused with, the most frequent first.
+    pub errors: Vec<ErrorCount>,
+    /// Refusals of further kinds.
+    pub errors_other: u64,
+    /// The PDU that came last; empty: none yet.
+    pub last_pdu: String,
+    /// When.
+    pub last_pdu_ms: u64,
+}
+
+/// A PDU that passed over a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traced {
+    /// When it was seen.
+    pub at_ms: u64,
+    /// Its shard.
+    pub shard: u16,
+    /// Its session there.
+    pub session: String,
+    /// Whether the daemon sent it.
+    pub is_ours: bool,
+    /// What it says.
+    pub pdu: String,
 }
 
 /// What waits for one carrier in one class, on all shards.

@@ -122,6 +122,8 @@ pub struct Customers {
     nudges: Vec<ShardId>,
     /// How full the shard is, in percent.
     fullness: u8,
+    /// Accounts whose SMPP sessions somebody looks at.
+    tapped: Vec<String>,
     date: DateText,
     /// The second that [`Customers::date`] says.
     date_s: u64,
@@ -147,6 +149,7 @@ impl Customers {
             checks: VecDeque::new(),
             nudges: Vec::new(),
             fullness: 0,
+            tapped: Vec::new(),
             date: date_text(wire::time::WallMs(0)),
             date_s: 0,
             counts: Counts::default(),
@@ -213,7 +216,9 @@ impl Customers {
             }
             Protocol::Smpp => {
                 self.counts.smpp_connections += 1;
-                Machine::Smpp(Box::new(SmppSession::new(now.mono, from)))
+                let mut session = SmppSession::new(now.mono, from);
+                session.set_tapped(&self.tapped, &self.settings.smpp);
+                Machine::Smpp(Box::new(session))
             }
         };
         let turn_away = self.connections.len() >= CONNECTIONS_MAX;

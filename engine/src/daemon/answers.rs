@@ -7,6 +7,7 @@ use wire::id::{MessageId, ShardId};
 
 use crate::admin::limits::SHARD_WAIT;
 use crate::admin::server::Asked;
+use crate::admin::trace::{self, Subject};
 use crate::admin::words::{self, Reload, Request, Response};
 use crate::config::{Config, Host};
 use crate::customers::smpp::exchange::Exchange;
@@ -72,11 +73,22 @@ impl<'a> Overseer<'a> {
 
     /// Answers one request.
     pub(super) fn answer(&mut self, asked: Asked) {
+        let mut begins = None;
         let response = match asked.request {
             Request::Status => self.status(),
             Request::Links => self.views().map_or_else(Response::Error, |views| {
                 Response::Links(views.into_iter().flat_map(|view| view.links).collect())
             }),
+            Request::Customers => self.views().map_or_else(Response::Error, |views| {
+                Response::Customers(views.into_iter().flat_map(|view| view.customers).collect())
+            }),
+            Request::Trace { carrier, account, .. } => match self.trace(carrier, account) {
+                Ok((what, reader)) => {
+                    begins = Some(reader);
+                    Response::Tracing(what)
+                }
+                Err(why) => Response::Error(why),
+            },
             Request::Queue => self.views().map_or_else(Response::Error, |views| {
                 Response::Queue(view::sum_queues(views.into_iter().map(|view| view.queues).collect()))
             }),
@@ -84,7 +96,7 @@ impl<'a> Overseer<'a> {
             Request::Reload => self.reload("admin"),
         };
         // Whoever asked may have hung up.
-        let _ = asked.answer.try_send(response);
+        let _ = asked.answer.try_send((response, begins));
     }
 
     /// Looks at what changes without anybody's doing.
@@ -100,6 +112,35 @@ impl<'a> Overseer<'a> {
             .zip(views)
             .map(|(shard, view)| view.ok_or_else(|| format!("shard {shard} does not answer")));
         all.collect()
+    }
+
+    /// Has every shard feed a trace.
+    fn trace(
+        &self,
+        carrier: Option<String>,
+        account: Option<String>,
+    ) -> Result<(String, trace::Reader), String> {
+        let (what, subject) = match (carrier, account) {
+            (Some(name), None) => {
+                let place = self.config.carriers.iter().position(|carrier| carrier.name == name);
+                let place = place.and_then(|place| u16::try_from(place).ok());
+                let place = place.ok_or_else(|| format!("there is no carrier {name:?}"))?;
+                (format!("carrier {name}"), Subject::Carrier(place))
+            }
+            (None, Some(name)) => {
+                let account = self.config.accounts.iter().find(|account| account.name == name);
+                account.ok_or_else(|| format!("there is no account {name:?}"))?;
+                (format!("account {name}"), Subject::Account(name))
+            }
+            _ => return Err("expected a carrier or an account, and not both".to_owned()),
+        };
+        let (feed, reader) = trace::trace(subject);
+        let begun = self.control.ask_all(|to| Command::Trace(feed.clone(), to), SHARD_WAIT);
+        if begun.iter().any(Option::is_none) {
+            return Err("a shard does not answer".to_owned());
+        }
+        tracing::info!(event = "trace", what);
+        Ok((what, reader))
     }
 
     fn status(&self) -> Response {

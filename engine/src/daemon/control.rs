@@ -20,6 +20,7 @@ use signal_hook::iterator::Signals;
 use wire::id::MessageId;
 
 use crate::admin::server::Asked;
+use crate::admin::trace::Feed;
 use crate::admin::words;
 use crate::customers::credentials::Credentials;
 use crate::customers::smpp::exchange::Exchange;
@@ -43,6 +44,8 @@ pub(super) enum Command {
     Show(Sender<ShardView>),
     /// Show a message, if it is there.
     Find(MessageId, Numbers, Sender<Option<Box<words::Message>>>),
+    /// Feed a trace, and say so.
+    Trace(Feed, Sender<()>),
     /// Work by another plan, and say so.
     Plan(Arc<Plan>, Sender<()>),
     /// Begin sessions of TLS with other certificates, and say so.

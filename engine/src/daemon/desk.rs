@@ -123,6 +123,11 @@ impl Desk {
         &self.customers
     }
 
+    /// The same, for whoever looks on.
+    pub(super) const fn customers_mut(&mut self) -> &mut Customers {
+        &mut self.customers
+    }
+
     /// The shard's end of the archive.
     pub(super) const fn archive(&self) -> &Client {
         &self.archive

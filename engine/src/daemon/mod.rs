@@ -32,6 +32,7 @@ mod rings;
 pub(crate) mod secure;
 mod shard;
 mod strangers;
+mod taps;
 mod view;
 
 use std::io::{self, Write};

@@ -47,6 +47,7 @@ use super::metrics::ShellCounts;
 use super::retained::Retention;
 use super::rings::Rings;
 use super::secure::Secure;
+use super::taps::Taps;
 use super::view;
 
 /// What all shards of a node are given.
@@ -115,6 +116,7 @@ struct ShardLoop {
     brain: Shard,
     desk: Desk,
     rings: Rings,
+    taps: Taps,
     counts: ShellCounts,
     syncs: Histogram,
     /// The end of what is durable.
@@ -223,6 +225,7 @@ impl ShardLoop {
             brain,
             desk,
             rings,
+            taps: Taps::default(),
             counts: ShellCounts::default(),
             syncs: Histogram::new(&FAST_US),
             durable,
@@ -264,6 +267,7 @@ impl ShardLoop {
         self.rings.send(&mut self.brain, &self.seat.wakers);
         self.log.tend(&mut self.io, &mut self.brain, now);
         self.snapshot();
+        self.taps.carry(self.seat.shard, now, &mut self.brain, self.desk.customers_mut());
         self.show(now);
         self.say_when_drained()?;
         let timeouts = self.brain.timeout().into_iter().chain(self.desk.timeout()).chain(self.log.timeout());
@@ -294,6 +298,11 @@ impl ShardLoop {
                 let shown =
                     found.map(|(account, view)| view::message(account, &view, &self.common.plan, numbers));
                 let _ = to.try_send(shown.map(Box::new));
+                Turn::Busy
+            }
+            Ok(Command::Trace(feed, to)) => {
+                self.taps.begin(feed, &mut self.brain, self.desk.customers_mut());
+                let _ = to.try_send(());
                 Turn::Busy
             }
             Ok(Command::Plan(plan, to)) => {
@@ -410,6 +419,8 @@ impl ShardLoop {
             plan: &self.common.plan,
             carriers: &self.common.carriers,
             troubles: self.desk.troubles(),
+            customers: self.desk.customers(),
+            now: clock::now(),
             counts: &self.counts,
             syncs: &self.syncs,
             durable: self.durable,

@@ -6,9 +6,12 @@ use shards::plan::Plan;
 use shards::{LinkView, Shard, Trouble};
 use wal::{Layout, Lsn};
 use wire::id::AccountId;
-use wire::time::WallMs;
+use wire::smpp::{CommandStatus, Statuses};
+use wire::time::{Instant, Now, WallMs};
 
 use crate::admin::words;
+use crate::customers::Customers;
+use crate::customers::smpp::view::SmppView;
 
 use super::desk::Dial;
 use super::metrics::ShellCounts;
@@ -22,6 +25,8 @@ pub(super) struct ShardView {
     pub(super) links: Vec<words::Link>,
     /// Its queues, carrier by carrier and class by class.
     pub(super) queues: Vec<words::Queue>,
+    /// SMPP sessions of its customers.
+    pub(super) customers: Vec<words::Customer>,
 }
 
 /// What a view is made of.
@@ -34,6 +39,8 @@ pub(super) struct Parts<'a> {
     pub(super) carriers: &'a [Dial],
     /// Why the last dial of each link failed.
     pub(super) troubles: &'a [Option<String>],
+    pub(super) customers: &'a Customers,
+    pub(super) now: Now,
     pub(super) counts: &'a ShellCounts,
     pub(super) syncs: &'a Histogram,
     /// The end of what is durable.
@@ -43,7 +50,8 @@ pub(super) struct Parts<'a> {
 
 /// A shard as it is now.
 pub(super) fn of_shard(parts: Parts<'_>) -> ShardView {
-    let Parts { shard, core, brain, plan, carriers, troubles, counts, syncs, durable, layout } = parts;
+    let Parts { shard, core, brain, plan, carriers, troubles, customers, now, .. } = parts;
+    let Parts { counts, syncs, durable, layout, .. } = parts;
     let ready = brain.is_ready();
     let numbers = *brain.observe();
     let latencies = brain.latencies();
@@ -81,7 +89,8 @@ pub(super) fn of_shard(parts: Parts<'_>) -> ShardView {
         waiting: queue.waiting as u64,
         oldest_ms: queue.oldest.map(|oldest| oldest.0),
     });
-    ShardView { shard: shown, links, queues: queues.collect() }
+    let customers = customers.smpp_views().map(|view| customer(shard, &view, plan, now)).collect();
+    ShardView { shard: shown, links, queues: queues.collect(), customers }
 }
 
 /// The bounds that half and 99 of 100 did not exceed.
@@ -127,6 +136,42 @@ fn link(
         response_mean_us: us(counts.response_time).checked_div(counts.responses).unwrap_or(0),
         trouble,
         trouble_ms,
+        response_us: percentiles(&view.responses),
+        errors: errors(&counts.statuses),
+        errors_other: counts.statuses.others(),
+        last_pdu: view.last_pdu.map_or_else(String::new, |(command, _)| command.to_string()),
+        last_pdu_ms: view.last_pdu.map_or(0, |(_, at)| at.0),
+    }
+}
+
+fn errors(statuses: &Statuses) -> Vec<words::ErrorCount> {
+    let count = |(status, count): (CommandStatus, u64)| words::ErrorCount {
+        code: status.0,
+        name: status.to_string(),
+        count,
+    };
+    statuses.kinds().into_iter().map(count).collect()
+}
+
+fn customer(shard: u16, view: &SmppView<'_>, plan: &Plan, now: Now) -> words::Customer {
+    let Now { mono, wall } = now;
+    let ago = |at: Instant| u64::try_from(mono.since(at).as_millis()).unwrap_or(u64::MAX);
+    words::Customer {
+        shard,
+        connection: view.connection,
+        account: view.account.unwrap_or_default().to_owned(),
+        state: view.state.to_owned(),
+        version: view.version,
+        window_used: view.unanswered,
+        receipts_used: view.in_flight,
+        window: view.window,
+        rate: view.account.and_then(|name| plan.accounts.iter().find(|a| a.name == name)?.rate),
+        pdus_in: view.pdus.0,
+        pdus_out: view.pdus.1,
+        errors: errors(view.refused_with),
+        errors_other: view.refused_with.others(),
+        last_pdu: view.last_pdu.map_or_else(String::new, |(command, _)| command.to_string()),
+        last_pdu_ms: view.last_pdu.map_or(0, |(_, at)| wall.0.saturating_sub(ago(at))),
     }
 }
 

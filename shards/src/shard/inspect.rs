@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 
 use wire::id::{AccountId, Class, MessageId};
 use wire::smpp::bind::BindKind;
-use wire::smpp::session::CloseReason;
+use wire::smpp::session::{CloseReason, Tapped};
 use wire::smpp::status::CommandStatus;
+use wire::smpp::{CommandId, Statuses};
 use wire::time::WallMs;
 
 use super::Shard;
@@ -124,6 +125,8 @@ pub struct LinkCounts {
     pub response_time: Duration,
     /// How many responses that was.
     pub responses: u64,
+    /// What segments were refused with.
+    pub statuses: Statuses,
 }
 
 /// One link as it is now.
@@ -147,6 +150,10 @@ pub struct LinkView {
     pub counts: LinkCounts,
     /// How long the last response took.
     pub response_last: Duration,
+    /// How long responses took.
+    pub responses: Histogram,
+    /// What the carrier has sent last, and when.
+    pub last_pdu: Option<(CommandId, WallMs)>,
     /// What went wrong last, and when.
     pub trouble: Option<(WallMs, Trouble)>,
 }
@@ -189,8 +196,21 @@ impl Shard {
 
     /// All links, in their order.
     pub fn link_views(&self) -> impl Iterator<Item = LinkView> + '_ {
-        let now = self.clock.last().mono;
+        let now = self.clock.last();
         (0_u16..).zip(&self.links).map(move |(place, link)| link.view(LinkId(place), now))
+    }
+
+    /// Has the links of these carriers (places in the plan) keep what passes over them, and those of all others not.
+    pub fn handle_tap(&mut self, carriers: &[u16]) {
+        for link in &mut self.links {
+            link.set_tapped(carriers.contains(&link.carrier));
+        }
+    }
+
+    /// What has passed over a tapped link since the last time: the link, its carrier, the PDUs. Until `None`.
+    pub fn poll_tapped(&mut self) -> Option<(LinkId, u16, Tapped)> {
+        let mut links = (0_u16..).zip(&mut self.links);
+        links.find_map(|(place, link)| Some((LinkId(place), link.carrier, link.take_tapped()?)))
     }
 
     /// All queues: carrier by carrier in the order of the plan, and class by class.

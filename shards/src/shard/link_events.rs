@@ -153,6 +153,7 @@ impl Shard {
     /// The connection is gone: what was written is in doubt, what was not goes back.
     fn link_closed(&mut self, now: Now, place: usize) {
         self.counters.link_losses += 1;
+        self.links[place].outlive_session();
         self.links[place].connection_ended(now.wall);
         self.link_not_up(place);
         let at = self.clock.read(now);

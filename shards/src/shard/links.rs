@@ -9,12 +9,14 @@ use std::collections::VecDeque;
 
 use wire::id::ShardId;
 use wire::smpp::bind::{Bind, BindKind, knows_tlvs};
+use wire::smpp::command::CommandId;
 use wire::smpp::fields::Address;
 use wire::smpp::profile::{Binds, IdScope, Profile};
-use wire::smpp::session::Session;
+use wire::smpp::session::{Session, Tapped};
 use wire::smpp::status::{CommandStatus, Verdict};
-use wire::time::{Instant, WallMs};
+use wire::time::{Instant, Now, WallMs};
 
+use crate::histogram::{FAST_US, Histogram};
 use crate::jitter::Jitter;
 use crate::limits::{RECONNECT, THROTTLE_PAUSE};
 use crate::plan::Carrier;
@@ -104,6 +106,13 @@ pub(crate) struct Link {
     closing: bool,
     pub(crate) counts: LinkCounts,
     response_last: Duration,
+    responses: Histogram,
+    /// Of the session before this one.
+    last_pdu: Option<(CommandId, Instant)>,
+    /// Whether somebody looks on.
+    is_tapped: bool,
+    /// What passed at the end of the session before this one.
+    last_tapped: Option<Tapped>,
     last_trouble: Option<(WallMs, Trouble)>,
 }
 
@@ -128,6 +137,10 @@ impl Link {
             closing: false,
             counts: LinkCounts::default(),
             response_last: Duration::ZERO,
+            responses: Histogram::new(&FAST_US),
+            last_pdu: None,
+            is_tapped: false,
+            last_tapped: None,
             last_trouble: None,
         }
     }
@@ -151,7 +164,11 @@ impl Link {
             interface_version: config.profile.interface_version,
             address_range: Address::default(),
         };
-        self.session = Some(Box::new(Session::esme(&bind, &config.profile.options(), now)));
+        let mut session = Session::esme(&bind, &config.profile.options(), now);
+        if self.is_tapped {
+            session.tap();
+        }
+        self.session = Some(Box::new(session));
         self.bind += 1;
         self.taken = 0;
         self.closing = false;
@@ -287,6 +304,7 @@ impl Link {
 
     /// The carrier has answered for a segment.
     pub(crate) fn counted(&mut self, at: WallMs, status: CommandStatus, verdict: Verdict) {
+        self.counts.statuses.count(status);
         match verdict {
             Verdict::Ok => self.counts.accepted += 1,
             Verdict::Permanent => self.counts.refused_for_good += 1,
@@ -304,13 +322,41 @@ impl Link {
     /// A response came in time, after so long.
     pub(crate) fn responded(&mut self, took: Duration) {
         self.response_last = took;
+        self.responses.record(took);
         self.counts.response_time = self.counts.response_time.saturating_add(took);
         self.counts.responses += 1;
     }
 
+    /// Keeps what passes over this link's sessions, or does so no more.
+    pub(crate) fn set_tapped(&mut self, is_tapped: bool) {
+        self.is_tapped = is_tapped;
+        self.last_tapped = None;
+        if let Some(session) = &mut self.session {
+            if is_tapped { session.tap() } else { session.untap() }
+        }
+    }
+
+    /// Takes what has passed since the last time.
+    pub(crate) fn take_tapped(&mut self) -> Option<Tapped> {
+        let last = self.last_tapped.take();
+        last.or_else(|| self.session.as_mut()?.take_tapped())
+    }
+
+    /// The session is about to go: what an operator may still want of it stays.
+    pub(crate) fn outlive_session(&mut self) {
+        if let Some(session) = &mut self.session {
+            self.last_pdu = session.last_pdu();
+            self.last_tapped = session.take_tapped();
+        }
+    }
+
     /// What an operator is shown.
-    pub(crate) fn view(&self, link: LinkId, now: Instant) -> LinkView {
+    pub(crate) fn view(&self, link: LinkId, Now { mono: now, wall }: Now) -> LinkView {
         let session = self.session.as_ref();
+        let last_pdu = session.and_then(|session| session.last_pdu()).or(self.last_pdu);
+        let wall_of = |at: Instant| {
+            WallMs(wall.0.saturating_sub(u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)))
+        };
         let state = match self.phase {
             Phase::Down { .. } => LinkState::Down,
             Phase::Dialling => LinkState::Dialling,
@@ -333,6 +379,8 @@ impl Link {
             is_paused: self.paused_until > now,
             counts: self.counts,
             response_last: self.response_last,
+            responses: self.responses,
+            last_pdu: last_pdu.map(|(command, at)| (command, wall_of(at))),
             trouble: self.last_trouble,
         }
     }

@@ -165,6 +165,14 @@ impl Customer {
         id_of(&answer)
     }
 
+    /// Submits to a number of no country, and gives the status that refuses it.
+    pub(crate) fn refused(&mut self) -> u32 {
+        let mut body = submission(0, 1, b"to nobody");
+        let at = body.windows(TO.len()).position(|octets| octets == TO.as_bytes()).expect("the recipient");
+        body[at] = b'0';
+        self.ask(SUBMIT_SM, body).status
+    }
+
     /// Submits a text in parts and gives the id that all have.
     fn submit_parts(&mut self, parts: &[&str]) -> String {
         let total = u8::try_from(parts.len()).expect("a few parts");

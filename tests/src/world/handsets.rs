@@ -1,7 +1,7 @@
 //! Handsets: they send texts to numbers of ours, whole and in parts, and carriers repeat what was not answered.
 
 use wire::smpp::command::CommandId;
-use wire::smpp::fields::{Address, EsmClass};
+use wire::smpp::fields::{Address, DataCoding, EsmClass};
 use wire::smpp::sm::Sm;
 use wire::smpp::status::CommandStatus;
 use wire::text::{Concatenation, PartHeader};
@@ -73,6 +73,8 @@ impl World {
             source: Address::international(part.source.write_digits(&mut digits)),
             destination: Address { octets: part.destination.as_bytes(), ..Address::default() },
             esm_class: if has_udh { EsmClass::UDHI } else { EsmClass::DEFAULT },
+            // Of all carriers' alphabets the one that needs no packing.
+            data_coding: DataCoding::ASCII,
             short_message: &text,
             ..Sm::default()
         };

@@ -58,6 +58,13 @@ pub const WIDE_RECEIPT_CHARS_MAX: usize = 256;
 /// into `message_payload` instead of them.
 pub const HANDSET_OCTETS_MAX: usize = 32 * SHORT_MESSAGE_BYTES_MAX;
 
+/// Kinds of errors that are counted by their codes for each session and link: what carriers answer within a day has fewer.
+pub const STATUSES_KEPT: usize = 12;
+
+/// Bytes of PDUs that a session keeps in each direction for whoever looks on, until they are taken: 300 of 200 octets. They are
+/// taken at each turn of a shard, which reads less at once.
+pub const TAP_BYTES_MAX: usize = 64 * 1024;
+
 /// From the connection to the bind (§7.2, session_init_timer).
 pub const SESSION_INIT: Duration = Duration::from_secs(5);
 

@@ -32,6 +32,7 @@ pub mod session;
 pub mod sm;
 pub mod state;
 pub mod status;
+pub mod tally;
 pub mod tlv;
 pub mod unserved;
 pub mod validity;
@@ -48,4 +49,5 @@ pub use session::{CloseReason, Event, Options, Refused, RequestKind, Session, Ti
 pub use sm::Sm;
 pub use state::MessageState;
 pub use status::{CommandStatus, Verdict};
+pub use tally::Statuses;
 pub use tlv::{Tag, Tlvs, put_tlv};

@@ -21,6 +21,7 @@ mod receipts;
 mod submit;
 #[cfg(test)]
 mod tests;
+pub mod view;
 
 use std::net::IpAddr;
 use std::sync::Arc;

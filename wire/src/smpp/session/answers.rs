@@ -87,6 +87,7 @@ impl Session {
     #[inline]
     fn answer_sm(&mut self, header: Header, message_id: &[u8]) {
         if self.state != State::Closed {
+            self.refused_with.count(header.status);
             let start = self.output.writer().len();
             SmResp { message_id, tlvs: Tlvs::NONE }.encode(header, self.output.writer());
             if let Some(state) = self.congestion_state

@@ -4,12 +4,17 @@ use core::ops::Range;
 
 use super::super::header::{FrameError, Header, split_pdu};
 use super::super::limits::{HEADER_BYTES, INPUT_BYTES_HIGH, INPUT_BYTES_MAX, REQUEST_OUTPUT_BYTES_MAX};
+use super::tap::Tap;
+
+/// Somebody looks on, and has seen what comes before this place, at which a PDU begins.
+type Onlooker<Place> = Option<Box<(Tap, Place)>>;
 
 /// Bytes that came and were not polled. Those of the PDU polled last stay until the next bytes come.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     bytes: Vec<u8>,
     start: usize,
+    onlooker: Onlooker<usize>,
 }
 
 /// A whole PDU, and where its body lies in the input.
@@ -23,8 +28,12 @@ impl Input {
     /// Appends; `false` when that would be more than [`INPUT_BYTES_MAX`].
     pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
         if self.start > 0 {
+            self.show();
             self.bytes.drain(..self.start);
             self.start = 0;
+            if let Some(onlooker) = &mut self.onlooker {
+                onlooker.1 = 0;
+            }
             if self.bytes.is_empty() {
                 self.bytes.shrink_to(INPUT_BYTES_HIGH);
             }
@@ -55,6 +64,29 @@ impl Input {
     pub(super) fn bytes_waiting(&self) -> usize {
         self.bytes.len() - self.start
     }
+
+    pub(super) fn tap(&mut self) {
+        let start = self.start;
+        self.onlooker.get_or_insert_with(|| Box::new((Tap::default(), start)));
+    }
+
+    pub(super) fn untap(&mut self) {
+        self.onlooker = None;
+    }
+
+    /// The tap, with all that was framed.
+    pub(super) fn tapped(&mut self) -> Option<&mut Tap> {
+        self.show();
+        self.onlooker.as_mut().map(|onlooker| &mut onlooker.0)
+    }
+
+    fn show(&mut self) {
+        if let Some(onlooker) = &mut self.onlooker {
+            let (tap, seen) = &mut **onlooker;
+            tap.keep(&self.bytes[*seen..self.start]);
+            *seen = self.start;
+        }
+    }
 }
 
 /// Bytes that were queued and not handed to the kernel.
@@ -64,6 +96,7 @@ pub(super) struct Output {
     start: usize,
     /// The stream offset of `bytes[0]`.
     base: u64,
+    onlooker: Onlooker<u64>,
 }
 
 impl Output {
@@ -84,6 +117,7 @@ impl Output {
 
     pub(super) fn consume(&mut self, bytes: usize) {
         assert!(bytes <= self.bytes.len() - self.start, "no more is consumed than was pending");
+        self.show();
         self.start += bytes;
         if self.start == self.bytes.len() {
             self.base += self.start as u64;
@@ -103,6 +137,33 @@ impl Output {
             self.start = 0;
         }
         &mut self.bytes
+    }
+
+    pub(super) fn tap(&mut self) {
+        // A bind is queued by who makes the session.
+        let seen = if self.consumed() == 0 { 0 } else { self.end() };
+        self.onlooker.get_or_insert_with(|| Box::new((Tap::default(), seen)));
+    }
+
+    pub(super) fn untap(&mut self) {
+        self.onlooker = None;
+    }
+
+    /// The tap, with all that was queued.
+    pub(super) fn tapped(&mut self) -> Option<&mut Tap> {
+        self.show();
+        self.onlooker.as_mut().map(|onlooker| &mut onlooker.0)
+    }
+
+    /// Shows what was queued, before any of it is dropped.
+    fn show(&mut self) {
+        let end = self.end();
+        if let Some(onlooker) = &mut self.onlooker {
+            let (tap, seen) = &mut **onlooker;
+            let unseen = usize::try_from(*seen - self.base).expect("what is not shown is not dropped");
+            tap.keep(&self.bytes[unseen..]);
+            *seen = end;
+        }
     }
 
     #[inline]

@@ -57,6 +57,7 @@ impl Session {
                 }
             };
             self.counters.pdus_in += 1;
+            self.last_pdu = Some((frame.header.command, now));
             if let Some(step) = self.sort(frame, now) {
                 return Some(step);
             }

@@ -23,6 +23,7 @@ mod inbound;
 #[cfg(test)]
 mod random;
 mod table;
+mod tap;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -38,9 +39,12 @@ use super::command::{CommandId, Sequence};
 use super::limits;
 use super::query::{CancelSm, DataSm, QuerySm};
 use super::sm::Sm;
+use super::tally::Statuses;
 use super::tlv::Tlvs;
 use buffers::{Input, Output};
 use table::{Control, Request, Table};
+
+pub use tap::Tapped;
 
 pub use event::{CloseReason, Counters, Event, Handed, InFlight, Options, Refused, RequestKind, Timers};
 
@@ -102,6 +106,10 @@ pub struct Session {
     /// Requests of the peer that the caller has not answered.
     owed: u32,
     last_inbound: Instant,
+    /// What was read last, and when.
+    last_pdu: Option<(CommandId, Instant)>,
+    /// What requests of the peer were refused with.
+    refused_with: Statuses,
     /// When the `enquire_link` in flight was queued.
     enquired_at: Option<Instant>,
     /// Requests due until then are told as timed out.
@@ -173,6 +181,8 @@ impl Session {
             table: Table::new(options.window_pdus_max, options.first_sequence),
             owed: 0,
             last_inbound: now,
+            last_pdu: None,
+            refused_with: Statuses::default(),
             enquired_at: None,
             expire_until: Instant(0),
             closed: None,
@@ -269,6 +279,18 @@ impl Session {
     #[must_use]
     pub const fn version(&self) -> u8 {
         self.version
+    }
+
+    /// The PDU of the peer that was read last, and when; `None` before the first.
+    #[must_use]
+    pub const fn last_pdu(&self) -> Option<(CommandId, Instant)> {
+        self.last_pdu
+    }
+
+    /// What the peer's `submit_sm`, `deliver_sm` and `data_sm` were refused with.
+    #[must_use]
+    pub const fn refused_with(&self) -> &Statuses {
+        &self.refused_with
     }
 
     /// What was counted.

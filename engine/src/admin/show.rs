@@ -1,0 +1,160 @@
+//! Sessions and what passes over them, for people: links to carriers, customers' binds, the lines of a trace.
+
+use super::ctl::{ago, bounds, us};
+use super::words::{Customer, ErrorCount, Link, Traced};
+use crate::table::Table;
+
+/// All links: a table, and below it what cannot be put in columns.
+pub(super) fn links(links: &[Link], now_ms: u64) -> String {
+    let heads = [
+        "carrier",
+        "shard",
+        "link",
+        "state",
+        "window",
+        "rate",
+        "segments",
+        "taken",
+        "later",
+        "never",
+        "throttled",
+        "late",
+        "lost",
+        "half / 99 of 100",
+        "mean",
+        "heard",
+        "last trouble",
+    ];
+    let mut table = Table::new(&heads);
+    for link in links {
+        let [accepted, for_now, for_good] = link.answers.map(|count| count.to_string());
+        let pause = if link.paused { ", pauses" } else { "" };
+        let trouble = match link.trouble.as_str() {
+            "" => "none".to_owned(),
+            trouble => format!("{trouble}, {} ago", ago(now_ms, link.trouble_ms)),
+        };
+        table.row([
+            format!("{} ({})", link.carrier, link.address),
+            link.shard.to_string(),
+            link.link.to_string(),
+            format!("{}{pause}", link.state),
+            format!("{}/{}", link.window_used, link.window),
+            link.rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate}/s")),
+            link.segments.to_string(),
+            accepted,
+            for_now,
+            for_good,
+            link.throttled.to_string(),
+            link.timeouts.to_string(),
+            link.lost.to_string(),
+            bounds(link.response_us),
+            us(link.response_mean_us),
+            heard(&link.last_pdu, link.last_pdu_ms, now_ms),
+            trouble,
+        ]);
+    }
+    let mut out = table.to_string();
+    for link in links.iter().filter(|link| !link.errors.is_empty()) {
+        let errors = errors(&link.errors, link.errors_other);
+        out += &format!("{} shard {} link {} refused with: {errors}\n", link.carrier, link.shard, link.link);
+    }
+    out
+}
+
+/// All SMPP sessions of customers.
+pub(super) fn customers(customers: &[Customer], now_ms: u64) -> String {
+    if customers.is_empty() {
+        return "no SMPP sessions of customers\n".to_owned();
+    }
+    let heads = [
+        "account",
+        "shard",
+        "connection",
+        "state",
+        "version",
+        "submits",
+        "receipts",
+        "window",
+        "rate",
+        "in",
+        "out",
+        "heard",
+        "refused with",
+    ];
+    let mut table = Table::new(&heads);
+    for session in customers {
+        let errors = match session.errors.as_slice() {
+            [] => "nothing".to_owned(),
+            kinds => errors(kinds, session.errors_other),
+        };
+        table.row([
+            if session.account.is_empty() { "-".to_owned() } else { session.account.clone() },
+            session.shard.to_string(),
+            session.connection.to_string(),
+            session.state.clone(),
+            format!("{:#04x}", session.version),
+            session.window_used.to_string(),
+            session.receipts_used.to_string(),
+            session.window.to_string(),
+            session.rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate}/s")),
+            session.pdus_in.to_string(),
+            session.pdus_out.to_string(),
+            heard(&session.last_pdu, session.last_pdu_ms, now_ms),
+            errors,
+        ]);
+    }
+    table.to_string()
+}
+
+fn heard(pdu: &str, at_ms: u64, now_ms: u64) -> String {
+    if pdu.is_empty() { "nothing".to_owned() } else { format!("{pdu}, {} ago", ago(now_ms, at_ms)) }
+}
+
+fn errors(kinds: &[ErrorCount], others: u64) -> String {
+    let mut words: Vec<String> = kinds.iter().map(|kind| format!("{} {}x", kind.name, kind.count)).collect();
+    if others > 0 {
+        words.push(format!("others {others}x"));
+    }
+    words.join(", ")
+}
+
+/// One PDU: the time of day in UTC, who sent it, over which session, what.
+pub(super) fn traced(traced: &Traced) -> String {
+    let (of_day, who) = (traced.at_ms % 86_400_000, if traced.is_ours { "we " } else { "they" });
+    let (h, m, s, ms) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60, of_day % 1000);
+    format!("{h:02}:{m:02}:{s:02}.{ms:03} shard {} {} {who} {}\n", traced.shard, traced.session, traced.pdu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_and_what_was_heard_last_are_told() {
+        let kind = ErrorCount { code: 0x58, name: "ESME_RTHROTTLED (0x58)".into(), count: 3 };
+        let link = Link {
+            carrier: "c".into(),
+            errors: vec![kind.clone()],
+            errors_other: 2,
+            response_us: Some([500, 2_000]),
+            last_pdu: "enquire_link".into(),
+            last_pdu_ms: 1_000,
+            ..Link::default()
+        };
+        let text = links(&[link], 4_000);
+        assert!(text.contains("500 us / 2000 us") && text.contains("enquire_link, 3s ago"), "{text}");
+        assert!(text.ends_with("refused with: ESME_RTHROTTLED (0x58) 3x, others 2x\n"), "{text}");
+        let session = Customer { account: "acme".into(), errors: vec![kind], ..Customer::default() };
+        let text = customers(&[session, Customer::default()], 0);
+        assert!(text.contains("ESME_RTHROTTLED (0x58) 3x\n") && text.contains("nothing"), "{text}");
+        assert_eq!(customers(&[], 0).lines().count(), 1);
+    }
+
+    #[test]
+    fn a_line_of_a_trace_begins_with_the_time_of_day() {
+        let at_ms = 3 * 86_400_000 + 3_661_007;
+        let pdu =
+            Traced { at_ms, session: "link 0".into(), is_ours: true, pdu: "unbind #3".into(), shard: 1 };
+        assert_eq!(traced(&pdu), "01:01:01.007 shard 1 link 0 we  unbind #3\n");
+    }
+}
