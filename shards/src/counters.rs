@@ -59,6 +59,7 @@ counters! {
     answers_refused_for_good: Counter "switchyard_carrier_answers" ("outcome", "refused-for-good") "Answers of carriers to segments.";
     answers_stale: Counter "switchyard_carrier_answers" ("outcome", "stale") "Answers of carriers to segments.";
     throttled: Counter "switchyard_carrier_throttled" ("", "") "Answers that asked us to slow down.";
+    paces_cut: Counter "switchyard_carrier_paces_cut" ("", "") "Times when a carrier's rate or windows were cut for what it answered.";
     withdrawn: Counter "switchyard_attempts_withdrawn" ("", "") "Attempts that were taken back before they were written.";
     doubted: Counter "switchyard_attempts_doubted" ("", "") "Attempts whose outcome is not known.";
     sent_again: Counter "switchyard_doubts_sent_again" ("", "") "Doubtful messages that were sent again, as their class allows.";

@@ -10,6 +10,7 @@
 //! drives it with real ones, the simulator with invented ones.
 
 mod accounts;
+mod adaptive;
 mod aged;
 pub mod api;
 mod clock;
@@ -29,6 +30,7 @@ mod state;
 mod token;
 mod wheel;
 
+pub use adaptive::{Felt, Paced};
 pub use aged::Aged;
 pub use rates::RateId;
 pub use shard::cell::{Asked, ReceiptOrigin};

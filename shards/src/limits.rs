@@ -88,7 +88,7 @@ pub const RETRY_LONGEST: Duration = Duration::from_secs(60);
 /// How long a message waits when it was throttled. The link that was throttled pauses as well.
 pub const RETRY_THROTTLED: Duration = Duration::from_millis(200);
 /// The shortest and the longest pause of a link that was throttled; it doubles while throttling goes on.
-pub const THROTTLE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+pub const THROTTLE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// The shortest and the longest wait before a link that was lost is dialled again.
 pub const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
@@ -101,6 +101,23 @@ pub const SLICES_PER_SECOND: u32 = 50;
 pub const AWAITING_RATE_MAX: usize = 4_096;
 /// The most segments that are lent to another shard at a time: some PDUs to a write, and not the window of everybody.
 pub const LOAN_SEGMENTS_MAX: u32 = 64;
+
+/// How often a shard tells the owner of a carrier's rate what its links felt: often enough to know what was taken in the last
+/// second to a tenth, seldom enough to cost nothing.
+pub const FELT_EVERY: Duration = Duration::from_millis(100);
+/// The same when the carrier asked us to slow down: a fifth of what a slice of a rate lasts would be no sooner felt.
+pub const FELT_URGENT: Duration = Duration::from_millis(20);
+/// How long after a cut answers to what was sent before it are no reason for another, at least.
+pub const PACE_HOLD: Duration = Duration::from_millis(500);
+/// How often what was cut grows, while nothing is heard that speaks against it.
+pub const PACE_STEP: Duration = Duration::from_secs(1);
+/// A ceiling is forgotten when nothing was throttled for so long. A carrier that is asked for more than it takes says so within
+/// a few seconds of growing.
+pub const PACE_RECOVERED: Duration = Duration::from_secs(30);
+/// Responses are slow when they take four times what they took at best, and this: below half a second nobody waits for them.
+pub const PACE_SLOW: Duration = Duration::from_millis(500);
+/// The least share of a window that is used, of 256: an eighth, so that a carrier which is slow by nature is not starved.
+pub const PACE_WINDOW_LEAST: u16 = 32;
 
 /// Every which pick of a link goes to the least urgent class that waits: the guaranteed share, one in sixteen.
 pub const LEAST_URGENT_EVERY: u32 = 16;

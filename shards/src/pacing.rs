@@ -23,6 +23,17 @@ impl Bucket {
         Self { per_second, level: per_second.map_or(0, Self::full), filled_at: now }
     }
 
+    /// Goes on at another rate. What was saved up beyond the new one's burst is lost, and a debt stays; a bucket that begins
+    /// begins empty.
+    pub(crate) fn set(&mut self, now: Instant, per_second: Option<u32>) {
+        self.admits(now, 1);
+        self.level = match (self.per_second, per_second) {
+            (Some(_), Some(rate)) => self.level.min(Self::full(rate)),
+            _ => 0,
+        };
+        (self.per_second, self.filled_at) = (per_second, self.filled_at.max(now));
+    }
+
     fn full(per_second: u32) -> i64 {
         i64::from((per_second / BURST_PARTS).max(1)) * NANOS
     }
@@ -116,6 +127,22 @@ mod tests {
         bucket.give_back(100);
         assert_eq!(bucket.draw(Instant(0), 9, 9), 9);
         assert!(!bucket.admits(Instant(39_000_000), 1));
+    }
+
+    #[test]
+    fn another_rate_takes_effect_at_once_and_grants_no_burst() {
+        let mut bucket = Bucket::new(None, Instant(0));
+        let second = 1_000_000_000;
+        bucket.set(Instant(second), Some(10));
+        assert!(!bucket.admits(Instant(second), 1) && bucket.admits(Instant(second + second / 10), 1));
+        bucket.set(Instant(9 * second), Some(1_000));
+        assert_eq!(
+            bucket.draw(Instant(9 * second), 1, 1_000),
+            1,
+            "no more than the slower rate had saved up"
+        );
+        bucket.set(Instant(9 * second), None);
+        assert!(bucket.admits(Instant(9 * second), 32));
     }
 
     #[test]

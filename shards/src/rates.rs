@@ -88,6 +88,19 @@ impl SharedRate {
         self.per_second
     }
 
+    /// Goes on at another rate.
+    pub(crate) fn set(&mut self, now: Instant, per_second: Option<u32>) {
+        if per_second == self.per_second {
+            return;
+        }
+        self.per_second = per_second;
+        if let Place::Here(bucket) | Place::Owned(bucket, _) = &mut self.place {
+            bucket.set(now, per_second);
+        }
+        // A slice of a rate that was faster is not to be used up at the one that is slower.
+        self.left = self.left.min(self.slice_max());
+    }
+
     /// The most that one slice holds.
     fn slice_max(&self) -> u32 {
         (self.per_second.unwrap_or(u32::MAX) / SLICES_PER_SECOND).max(1)

@@ -94,6 +94,7 @@ impl Story {
     #[must_use]
     pub fn carriers(mut self, count: u16) -> Self {
         self.swarm.habits = vec![Vec::new(); usize::from(count)];
+        self.swarm.capacities = Vec::new();
         self.plan(|plan| {
             let model = plan.carriers[0].clone();
             let named = |place: u16| {

@@ -70,6 +70,8 @@ pub(crate) struct Swarm {
     /// How long a process is down.
     pub(crate) down: (u64, u64),
     pub(crate) habits: Vec<Vec<Habit>>,
+    /// What carriers can take in a second, where they cannot take anything.
+    pub(crate) capacities: Vec<Option<u64>>,
     pub(crate) customers: Vec<CustomerTraits>,
     /// Digits of recipients, few enough that they are used often.
     pub(crate) recipients: Vec<String>,
@@ -141,9 +143,10 @@ impl Swarm {
         if !calm && replans.chance(250) {
             turns.push((Fault::Replan, replans.pick(&[300 * MS, S, 4 * S])));
         }
+        let mut presses = Dice::stream(seed, "press");
         let subscribers = dice.within((2, 4));
         let customers = (0..subscribers).map(|_| customer(dice, calm, plan.accounts.len())).collect();
-        Self {
+        let mut swarm = Self {
             mode,
             honesty: Honesty::Honest,
             drops: 0,
@@ -161,7 +164,32 @@ impl Swarm {
             handset_texts_max,
             forgets,
             is_brief,
+            capacities: Vec::new(),
             plan: Arc::new(plan),
+        };
+        swarm.press(&mut presses);
+        swarm
+    }
+
+    /// Carriers that take less than they are given, and say so. Drawn apart, so that worlds of before are what they were.
+    fn press(&mut self, dice: &mut Dice) {
+        let calm = self.mode == Mode::Calm;
+        if !dice.chance(if calm { 300 } else { 150 }) {
+            return;
+        }
+        let least = if calm { 20 } else { 2 };
+        self.capacities = self.plan.carriers.iter().map(|_| Some(dice.within((least, 60)))).collect();
+        if calm {
+            // Nothing else is what holds them up.
+            (self.net.chunk_bytes, self.net.kernel_bytes) = (1_460, 65_536);
+            for carrier in &mut Arc::make_mut(&mut self.plan).carriers {
+                carrier.profile.window_pdus = carrier.profile.window_pdus.max(30);
+                carrier.profile.rate_per_s = None;
+            }
+            self.intents_max = dice.within((200, 400));
+            for customer in &mut self.customers {
+                (customer.gap, customer.burst) = ((MS, 4 * MS), 8);
+            }
         }
     }
 

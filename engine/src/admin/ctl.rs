@@ -314,10 +314,12 @@ mod tests {
             state: "up".into(),
             trouble: "gone".into(),
             trouble_ms: 1000,
+            rate: Some(100),
+            learnt_rate: Some(42),
             ..Link::default()
         };
         let text = to_text(&Response::Links(vec![link]), 3000);
-        assert!(text.contains("gone, 2s ago"), "{text}");
+        assert!(text.contains("gone, 2s ago") && text.contains("42/s learnt"), "{text}");
         let queue = Queue { carrier: "c".into(), class: "otp".into(), waiting: 5, oldest_ms: Some(1000) };
         let text = to_text(&Response::Queue(vec![queue]), 11_000);
         assert!(text.ends_with("c        otp    5        10s\n"), "{text}");

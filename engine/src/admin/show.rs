@@ -39,7 +39,11 @@ pub(super) fn links(links: &[Link], now_ms: u64) -> String {
             link.link.to_string(),
             format!("{}{pause}", link.state),
             format!("{}/{}", link.window_used, link.window),
-            link.rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate}/s")),
+            match (link.learnt_rate, link.rate) {
+                (Some(learnt), _) => format!("{learnt}/s learnt"),
+                (None, Some(rate)) => format!("{rate}/s"),
+                (None, None) => "-".to_owned(),
+            },
             link.segments.to_string(),
             accepted,
             for_now,

@@ -183,8 +183,11 @@ pub struct Link {
     pub window_used: u32,
     /// How many there may be.
     pub window: u32,
-    /// Segments a second; `None`: as many as the window lets through.
+    /// Segments a second, as configured; `None`: as many as the window lets through.
     pub rate: Option<u32>,
+    /// Segments a second that the carrier was found to take; `None`: nothing was learnt.
+    #[serde(default)]
+    pub learnt_rate: Option<u32>,
     /// Segments that were queued.
     pub segments: u64,
     /// Responses that took one, refused one for now, refused one for good.

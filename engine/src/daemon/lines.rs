@@ -167,7 +167,13 @@ fn describe_links(plan: &Plan, shard: ShardId, lines: &mut Vec<Line>) {
         push("switchyard_link_up", "Whether the link is bound.", SampleKind::Gauge, labels());
         push(
             "switchyard_link_window",
-            "Segments that may be without a response.",
+            "Segments that may be without a response now: the window, or less while the carrier is slow.",
+            SampleKind::Gauge,
+            labels(),
+        );
+        push(
+            "switchyard_link_rate_learnt",
+            "Segments a second that the carrier was found to take on all links; 0: nothing was learnt.",
             SampleKind::Gauge,
             labels(),
         );
@@ -226,6 +232,7 @@ fn link_values(view: &LinkView, put: &mut impl FnMut(u64)) {
     [
         u64::from(view.state == LinkState::Up),
         u64::from(view.window),
+        u64::from(view.learnt_rate.unwrap_or(0)),
         u64::from(view.window_used),
         u64::from(view.is_paused),
         counts.segments,

@@ -126,6 +126,7 @@ fn link(
         window_used: view.window_used,
         window: view.window,
         rate: plan.carriers[place].profile.rate_per_s,
+        learnt_rate: view.learnt_rate,
         segments: counts.segments,
         answers: [counts.accepted, counts.refused_for_now, counts.refused_for_good],
         throttled: counts.throttled,

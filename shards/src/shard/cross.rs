@@ -8,6 +8,7 @@ use wire::id::{AccountId, CarrierId, Class, MessageId, Partition};
 use wire::msisdn::Msisdn;
 use wire::smpp::status::CommandStatus;
 
+use crate::adaptive::{Felt, Paced};
 use crate::api::{Cancellation, Origin, Reply, Submission, Subscription, Why};
 use crate::limits::CROSS_CREDITS;
 use crate::rates::RateId;
@@ -81,6 +82,20 @@ pub enum Cross {
     },
     /// A slice of a rate: so many segments; 0 when an account's is used up.
     Slice(RateId, u32),
+    /// What the links of a shard felt of a carrier, for the owner of its rate.
+    Felt {
+        /// A place in the plan's carriers.
+        carrier: u16,
+        /// What was felt.
+        felt: Felt,
+    },
+    /// What all links of a carrier keep to from now on.
+    Paced {
+        /// A place in the plan's carriers.
+        carrier: u16,
+        /// What was learnt.
+        paced: Paced,
+    },
     /// Of a slice, what was not used in its time.
     SliceBack(RateId, u32),
 }

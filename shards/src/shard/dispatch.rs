@@ -102,6 +102,8 @@ impl Shard {
                 self.fill_link(now, at, carrier, link, &mut left);
             }
             self.carriers[place].next_link += 1;
+            // An own message may have been before them.
+            self.serve_borrowers(now, carrier);
             self.dispatch_on_loan(at, carrier, &mut left);
         }
     }
@@ -124,6 +126,7 @@ impl Shard {
             if self.attempt(at, (carrier, self.config.id, link, bind), waiting, parts) {
                 self.links[usize::from(link.0)].reserve(u32::from(segments));
                 self.carriers[place].rate.take(segments);
+                self.carriers[place].own_turn = false;
             }
         }
     }

@@ -142,8 +142,10 @@ pub struct LinkView {
     pub state: LinkState,
     /// Segments without a response, and those whose attempt is decided.
     pub window_used: u32,
-    /// The window.
+    /// What of the window may be used now.
     pub window: u32,
+    /// How many segments a second the carrier was found to take, on all links of the node; `None`: nothing was learnt.
+    pub learnt_rate: Option<u32>,
     /// Whether it pauses since the carrier asked for that.
     pub is_paused: bool,
     /// What was counted.
@@ -197,7 +199,10 @@ impl Shard {
     /// All links, in their order.
     pub fn link_views(&self) -> impl Iterator<Item = LinkView> + '_ {
         let now = self.clock.last();
-        (0_u16..).zip(&self.links).map(move |(place, link)| link.view(LinkId(place), now))
+        (0_u16..).zip(&self.links).map(move |(place, link)| {
+            let learnt_rate = self.carriers[usize::from(link.carrier)].pacing.learnt_rate();
+            LinkView { learnt_rate, ..link.view(LinkId(place), now) }
+        })
     }
 
     /// Has the links of these carriers (places in the plan) keep what passes over them, and those of all others not.

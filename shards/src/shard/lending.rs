@@ -223,6 +223,10 @@ impl Shard {
     pub(super) fn serve_borrowers(&mut self, now: Now, carrier: u16) {
         let place = usize::from(carrier);
         while let Some(&(borrower, need, want)) = self.carriers[place].lending.borrowers.front() {
+            let state = &self.carriers[place];
+            if state.own_turn && !state.queue.is_empty() && self.phase == Phase::Running {
+                return;
+            }
             if !self.admits(now, carrier, need) {
                 return;
             }
@@ -240,6 +244,7 @@ impl Shard {
             let loan = Loan { carrier, link, bind: state.bind, segments };
             self.counters.segments_lent += u64::from(segments);
             self.carriers[place].lending.borrowers.pop_front();
+            self.carriers[place].own_turn = true;
             self.crosses.push_back((borrower, Cross::Room(loan)));
         }
     }
@@ -368,7 +373,7 @@ impl Shard {
     }
 
     /// Gives out slices of a carrier's rate that this shard owns.
-    fn serve_rate(&mut self, now: Now, carrier: u16) {
+    pub(super) fn serve_rate(&mut self, now: Now, carrier: u16) {
         while let Some((shard, segments)) = self.carriers[usize::from(carrier)].rate.serve(now.mono) {
             if shard == self.config.id {
                 self.carriers[usize::from(carrier)].rate.handle_slice(now.mono, segments);

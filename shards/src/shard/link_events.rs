@@ -8,6 +8,7 @@ use super::cross::LentOutcome;
 use super::inspect::Trouble;
 use super::lending::Queued;
 use super::links::{Link, LinkAction, LinkId, LinkInput, can_carry};
+use super::pace::congestion_of;
 use super::{Phase, Shard};
 use crate::api::Why;
 use crate::token::{Token, unpack_lent};
@@ -57,6 +58,7 @@ impl Shard {
         // The session is lent out while its events are told, since they borrow it.
         let Some(mut session) = self.links[place].session.take() else { return };
         while self.take_event(now, place, &mut session) {}
+        self.handle_pacing_due(now);
         self.links[place].session = Some(session);
         self.flush_backlogs(now);
     }
@@ -74,14 +76,17 @@ impl Shard {
                     session.unbind(now.mono);
                 }
             }
-            Event::SubmitAnswer { token, status, message_id, .. } => {
-                self.segment_answered(now, place, token, (status, message_id), false);
+            Event::SubmitAnswer { token, status, message_id, tlvs } => {
+                let congestion = congestion_of(tlvs);
+                let verdict = self.segment_answered(now, place, token, (status, message_id), false);
                 let took = session.answer_took();
+                self.feel(self.links[place].carrier, verdict, Some(took), congestion);
                 self.latencies.response.record(took);
                 self.links[place].responded(took);
             }
             Event::LateAnswer { token, kind: RequestKind::Submit, status, message_id } => {
-                self.segment_answered(now, place, token, (status, message_id), true);
+                let verdict = self.segment_answered(now, place, token, (status, message_id), true);
+                self.feel(self.links[place].carrier, verdict, None, 0);
             }
             Event::Timeout { token, kind: RequestKind::Submit } => {
                 let at = self.clock.read(now);
@@ -127,7 +132,7 @@ impl Shard {
         token: u64,
         (status, carrier_id): (CommandStatus, &[u8]),
         is_late: bool,
-    ) {
+    ) -> Verdict {
         let verdict = self.plan.carriers[usize::from(self.links[place].carrier)].profile.verdict(status);
         self.links[place].counted(now.wall, status, verdict);
         match verdict {
@@ -142,6 +147,7 @@ impl Shard {
                 self.answered(now, (carrier, scope), Token::unpack(token), status, carrier_id);
             }
         }
+        verdict
     }
 
     fn link_not_up(&mut self, place: usize) {

@@ -16,6 +16,7 @@ use wire::smpp::session::{Session, Tapped};
 use wire::smpp::status::{CommandStatus, Verdict};
 use wire::time::{Instant, Now, WallMs};
 
+use crate::adaptive::Paced;
 use crate::histogram::{FAST_US, Histogram};
 use crate::jitter::Jitter;
 use crate::limits::{RECONNECT, THROTTLE_PAUSE};
@@ -102,6 +103,9 @@ pub(crate) struct Link {
     failures: u32,
     /// Bytes that the shell has copied, from the start of the connection.
     taken: u64,
+    /// The profile's.
+    window_whole: u32,
+    /// What of it may be used now.
     window: u32,
     closing: bool,
     pub(crate) counts: LinkCounts,
@@ -133,6 +137,7 @@ impl Link {
             throttles: 0,
             failures: 0,
             taken: 0,
+            window_whole: u32::from(profile.window_pdus),
             window: u32::from(profile.window_pdus),
             closing: false,
             counts: LinkCounts::default(),
@@ -238,6 +243,11 @@ impl Link {
             () if open == 0 => need,
             () => 0,
         }
+    }
+
+    /// Uses this share of the window from now on.
+    pub(crate) fn keep_to(&mut self, paced: Paced) {
+        self.window = paced.window(self.window_whole);
     }
 
     /// Takes room for so many segments.
@@ -376,6 +386,7 @@ impl Link {
             state,
             window_used: session.map_or(0, |session| session.in_flight()) + self.reserved,
             window: self.window,
+            learnt_rate: None,
             is_paused: self.paused_until > now,
             counts: self.counts,
             response_last: self.response_last,

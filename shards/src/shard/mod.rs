@@ -29,6 +29,7 @@ mod link_events;
 pub(crate) mod links;
 mod observe;
 mod outcome;
+mod pace;
 mod receipts;
 mod replan;
 pub(crate) mod snapshots;
@@ -58,6 +59,7 @@ use fates::Subscriber;
 use inspect::Latencies;
 use lending::Lending;
 use links::{Link, LinkAction, LinkId};
+use pace::Pacing;
 use snapshots::Snapshots;
 use transmit::Encoder;
 
@@ -92,8 +94,11 @@ struct CarrierState {
     links_up: usize,
     /// The link that is asked first next time.
     next_link: usize,
+    /// Room was lent since an own message went: one of them is next, so that who borrows does not take every token of a low rate.
+    own_turn: bool,
     /// How fast it may go on all shards together.
     rate: SharedRate,
+    pacing: Pacing,
     lending: Lending,
 }
 
@@ -260,6 +265,8 @@ impl Shard {
             }
             Cross::AskRate { rate, need, want } => self.handle_ask_rate(now, from, rate, need, want),
             Cross::Slice(rate, segments) => self.handle_slice(now, rate, segments),
+            Cross::Felt { carrier, felt } => self.handle_felt(now, carrier, &felt),
+            Cross::Paced { carrier, paced } => self.handle_paced(now, carrier, paced),
             Cross::SliceBack(rate, segments) => self.handle_slice_back(now, rate, segments),
         }
         self.release();
@@ -351,7 +358,7 @@ impl Shard {
         let rates = self.carriers.iter().map(|carrier| {
             let waits = carrier.links_up > 0 && !carrier.queue.is_empty();
             let ready = carrier.rate.ready_at().filter(|&at| waits && at > now);
-            ready.into_iter().chain(carrier.rate.timeout()).min()
+            ready.into_iter().chain(carrier.rate.timeout()).chain(carrier.pacing.timeout()).min()
         });
         let rates = rates.chain([self.accounts.timeout()]);
         links.chain(rates).chain([messages, Some(self.next_tick)]).flatten().min()
@@ -373,6 +380,7 @@ impl Shard {
             }
         }
         self.handle_rates_due(now);
+        self.handle_pacing_due(now);
         self.handle_link_timeouts(now);
         self.release();
     }
@@ -453,6 +461,7 @@ fn carriers(plan: &Plan, own: ShardId) -> Vec<CarrierState> {
         links: Vec::new(),
         links_up: 0,
         next_link: 0,
+        own_turn: false,
         rate: SharedRate::new(
             carrier.profile.rate_per_s,
             plan.first_shard_of(place),
@@ -461,6 +470,7 @@ fn carriers(plan: &Plan, own: ShardId) -> Vec<CarrierState> {
             Instant(0),
         ),
         lending: Lending::default(),
+        pacing: Pacing::new(carrier.profile.rate_per_s, plan.first_shard_of(place) == own),
     };
     (0_u16..).zip(&plan.carriers).map(state).collect()
 }

@@ -3,6 +3,7 @@
 //! Ids are counted for each recipient, so two recipients' messages have the same id all the time: an engine that looks at
 //! the id alone gives receipts to the wrong message.
 
+pub(crate) mod capacity;
 pub(crate) mod manners;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use wire::smpp::carrier_id::IdForm;
 use wire::smpp::profile::{IdScope, Profile};
 use wire::smpp::state::MessageState;
 
+use capacity::Capacity;
 use manners::{Habit, Kind, Manner as _, Treatment};
 
 use crate::dice::Dice;
@@ -28,6 +30,8 @@ pub(crate) struct Carrier {
     next_job: u64,
     /// What handsets sent and the engine has not answered for.
     pub(crate) handsets: BTreeMap<u64, HandsetPart>,
+    /// What it can take in a second; `None`: anything.
+    pub(crate) capacity: Option<Capacity>,
     /// Its connections that are bound.
     pub(crate) bound: Vec<usize>,
 }
@@ -65,7 +69,8 @@ pub(crate) struct Job {
 }
 
 impl Carrier {
-    pub(crate) fn new(habits: Vec<Habit>, profile: Profile) -> Self {
+    pub(crate) fn new(habits: Vec<Habit>, profile: Profile, capacity: Option<u64>) -> Self {
+        let capacity = capacity.map(Capacity::new);
         Self {
             habits,
             profile,
@@ -73,6 +78,7 @@ impl Carrier {
             jobs: BTreeMap::new(),
             next_job: 0,
             handsets: BTreeMap::new(),
+            capacity,
             bound: Vec::new(),
         }
     }

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use shards::plan::Binds;
 use wire::id::{AccountId, CarrierId, ShardId};
 use wire::time::WallMs;
 
 use super::chronicle::Chronicle;
 use super::{DECENCY, Judge};
-use crate::swarm::Swarm;
+use crate::carrier::capacity::{Capacity, Seen};
+use crate::swarm::{MS, S, Swarm};
 
 impl Judge {
     /// No rate of a carrier or an account was exceeded, whatever the shards; the process began `lives` times.
@@ -86,6 +88,38 @@ impl Judge {
                 );
                 self.fail(at, DECENCY, what);
             }
+        }
+    }
+}
+
+impl Judge {
+    /// In a calm world, a carrier that can take so much a second gets about that, and not much more than it can take.
+    pub(crate) fn check_capacity(&mut self, at: u64, swarm: &Swarm, lives: u64, place: usize, of: &Capacity) {
+        let Seen { taken, throttled, first_throttled, last_taken, taken_after } = of.seen;
+        let Some(first) = first_throttled else { return };
+        let carrier = &swarm.plan.carriers[place];
+        let binds = match carrier.binds {
+            Binds::PerShard(binds) => u64::from(binds) * u64::from(swarm.plan.shards),
+            Binds::OfNode(binds) => u64::from(binds),
+        };
+        // What was under way when it asked for less first, twice since it is heard by one shard and told to the others; then one in two.
+        let under_way = binds * u64::from(carrier.profile.window_pdus);
+        if throttled > 2 * lives * under_way + taken / 2 + 40 {
+            let what = format!(
+                "carrier {place} takes {} segments/s and was given {throttled} too many: {of:?}",
+                of.per_s
+            );
+            self.fail(at, DECENCY, what);
+        }
+        let took = last_taken.saturating_sub(first);
+        let allowed = 2 * taken_after * S / of.per_s + (8 + swarm.safety / S) * S;
+        if took > allowed {
+            let what = format!(
+                "carrier {place} takes {} segments/s and was given {taken_after} in {} ms: {of:?}",
+                of.per_s,
+                took / MS
+            );
+            self.fail(at, DECENCY, what);
         }
     }
 }

@@ -14,6 +14,7 @@ use wire::smpp::tlv::Tlvs;
 use wire::time::{Instant, WallMs};
 
 use super::World;
+use crate::carrier::capacity::Counts;
 use crate::carrier::manners::{About, Answer, Echo, Then, Treatment};
 use crate::carrier::{Job, Scope};
 use crate::event::{Act, End, Event, Way};
@@ -127,7 +128,13 @@ impl World {
     fn take_submission(&mut self, conn: usize, sequence: Sequence, parcel: Parcel) {
         let carrier = self.conns[conn].carrier;
         self.hash.number(parcel.nonce << 8 | u64::from(parcel.part));
-        let treatment = self.carriers[carrier].treat(&mut self.dice.carriers);
+        let mut treatment = self.carriers[carrier].treat(&mut self.dice.carriers);
+        let (now, is_probe) = (self.now, self.judge.intent(parcel.nonce).is_probe);
+        let counts = if is_probe { Counts::No } else { Counts::Yes };
+        if let Some(status) = self.carriers[carrier].capacity.as_mut().and_then(|of| of.refuses(now, counts))
+        {
+            (treatment.answer, treatment.receipts) = (Answer::Refuses(status), Vec::new());
+        }
         let scope = self.carriers[carrier].scope((self.conns[conn].core, self.conns[conn].bind));
         let number = self.carriers[carrier].name(parcel.recipient, scope);
         let response_id = self.carriers[carrier].response_id(number);

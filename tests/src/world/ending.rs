@@ -284,6 +284,12 @@ impl World {
             self.judge.fail(self.now, DECENCY, what);
         }
         if self.swarm.mode == Mode::Calm {
+            for (place, carrier) in self.carriers.iter().enumerate() {
+                if let Some(capacity) = &carrier.capacity {
+                    let lives = self.sights.deaths + 1;
+                    self.judge.check_capacity(self.now, &self.swarm, lives, place, capacity);
+                }
+            }
             let segments: u64 = chronicle.messages.values().map(|life| u64::from(life.segments)).sum();
             if segments != self.sights.taken {
                 let what = format!("{segments} segments make {} PDUs in a calm world", self.sights.taken);

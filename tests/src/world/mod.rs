@@ -129,11 +129,11 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, swarm: Swarm, only: Option<u8>) -> Self {
         let mut dice = Streams::of(seed);
-        let profiles = swarm.plan.carriers.iter().map(|carrier| carrier.profile.clone());
-        let carriers: Vec<Carrier> = profiles
-            .zip(&swarm.habits)
-            .map(|(profile, habits)| Carrier::new(habits.clone(), profile))
-            .collect();
+        let carriers = swarm.plan.carriers.iter().enumerate().map(|(place, carrier)| {
+            let capacity = swarm.capacities.get(place).copied().flatten();
+            Carrier::new(swarm.habits[place].clone(), carrier.profile.clone(), capacity)
+        });
+        let carriers: Vec<Carrier> = carriers.collect();
         let customers = swarm.customers.iter().map(|&traits| Customer::new(traits)).collect::<Vec<_>>();
         let mut queue = Queue::new(dice.schedule.clone());
         queue.at(0, Event::Start);
