@@ -252,6 +252,7 @@ impl Message {
         self.attempt = u16::from(received.parts);
         self.class = Class::Transactional;
         self.alphabet = 0;
+        self.cut = Cut::DEFAULT;
         self.why = Why::None;
         self.code = received.missing;
         self.state = State::Final(Fate::Delivered);
