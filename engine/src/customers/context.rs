@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use shards::api::Origin;
 use wire::id::ShardId;
-use wire::time::Now;
+use wire::time::{Instant, Now};
 
 use super::ask::Ask;
 use super::http::DateText;
@@ -30,6 +30,8 @@ pub(super) struct Context<'c> {
     pub(super) nudges: &'c mut Vec<ShardId>,
     /// How full the shard is, in percent.
     pub(super) fullness: u8,
+    /// Since when customers are heard as they speak; `None`: they are not now.
+    pub(super) hears_since: Option<Instant>,
     /// Fates on their way to SMPP customers.
     pub(super) outlets: &'c mut Outlets,
     /// What is sent to the customer.

@@ -65,6 +65,15 @@ pub enum Protocol {
     Smpp,
 }
 
+/// Whether what customers send is heard as it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// It is.
+    Now,
+    /// It waits, in the shell or in the kernel: their silence says nothing.
+    Later,
+}
+
 /// Whether the node takes messages, as `GET /readyz` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -124,6 +133,8 @@ pub struct Customers {
     fullness: u8,
     /// Accounts whose SMPP sessions somebody looks at.
     tapped: Vec<String>,
+    /// Since when customers are heard as they speak; `None`: they are not now.
+    hears_since: Option<Instant>,
     date: DateText,
     /// The second that [`Customers::date`] says.
     date_s: u64,
@@ -150,6 +161,7 @@ impl Customers {
             nudges: Vec::new(),
             fullness: 0,
             tapped: Vec::new(),
+            hears_since: Some(Instant(0)),
             date: date_text(wire::time::WallMs(0)),
             date_s: 0,
             counts: Counts::default(),
@@ -175,6 +187,15 @@ impl Customers {
     /// How full the shard is, in percent: customers of SMPP 5.0 are told with each answer.
     pub const fn handle_fullness(&mut self, percent: u8) {
         self.fullness = percent;
+    }
+
+    /// Whether customers are heard as they speak. Once a turn, when all was heard that could be.
+    pub const fn handle_hearing(&mut self, now: Now, hearing: Hearing) {
+        self.hears_since = match (hearing, self.hears_since) {
+            (Hearing::Later, _) => None,
+            (Hearing::Now, None) => Some(now.mono),
+            (Hearing::Now, since) => since,
+        };
     }
 
     /// Works by another plan from now on.
@@ -485,6 +506,7 @@ impl Customers {
             checks: &mut self.checks,
             nudges: &mut self.nudges,
             fullness: self.fullness,
+            hears_since: self.hears_since,
             outlets: &mut self.outlets,
             out: &mut connection.output,
             ask,

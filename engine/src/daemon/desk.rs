@@ -15,7 +15,7 @@ use crate::customers::ask::Ask;
 use crate::customers::credentials::Credentials;
 use crate::customers::passwords::Verdict;
 use crate::customers::smpp::exchange::Exchange;
-use crate::customers::{Customers, Ending, Protocol, Readiness};
+use crate::customers::{Customers, Ending, Hearing, Protocol, Readiness};
 use crate::net::limits::SEND_QUEUE_BYTES_MAX;
 use crate::net::tls::alert_words;
 use crate::net::{CloseReason, ConnId, How, ListenerTag, SocketEvent};
@@ -292,6 +292,8 @@ impl Desk {
             self.customers.settle(now, &mut asking(brain, now));
             self.have_passwords_looked_at(brain, now);
         }
+        let hearing = if self.held.holds() { Hearing::Later } else { Hearing::Now };
+        self.customers.handle_hearing(now, hearing);
         while let Some(shard) = self.customers.poll_nudge() {
             self.wakers[usize::from(shard.0)].wake();
         }

@@ -119,12 +119,28 @@ impl SmppSession {
     /// Somebody else wants to bind for whom there is no room, and this bind was silent: its customer is asked whether it is there.
     pub(in super::super) fn probe(&mut self, cx: &mut Context<'_>) {
         let Stage::Bound(_) = self.stage else { return };
-        if !self.session.wants_bytes() || cx.out.len() >= OUTPUT_BYTES_MAX {
+        if !self.session.wants_bytes() || cx.out.len() >= OUTPUT_BYTES_MAX || cx.hears_since.is_none() {
             // What it said lies unread at our end: its silence says nothing.
             return self.prove_alive(cx);
         }
         self.session.enquire(cx.now.mono);
         self.probed_until = Some(cx.now.mono.plus(SMPP_PROBE_WAIT));
+    }
+
+    /// Whether it was asked whether it is there, and said nothing although it was listened to all the time.
+    pub(super) fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.probed_until.is_none_or(|until| until > cx.now.mono) {
+            return false;
+        }
+        let Some(since) = cx.hears_since else {
+            self.probed_until = None;
+            self.prove_alive(cx);
+            return false;
+        };
+        let until = since.plus(SMPP_PROBE_WAIT);
+        let is_later = until > cx.now.mono;
+        self.probed_until = is_later.then_some(until);
+        !is_later
     }
 
     /// Something came from it.
@@ -137,8 +153,10 @@ impl SmppSession {
         }
     }
 
+    /// Counts it as heard, and says so to whoever waits: who asks again would be sent in a circle otherwise.
     fn prove_alive(&self, cx: &mut Context<'_>) {
         if let Some((place, seat)) = &self.seat {
+            seat.heard(cx.now.mono);
             cx.nudges.extend(cx.settings.smpp.lives(*place, seat));
         }
     }

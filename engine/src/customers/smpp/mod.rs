@@ -219,7 +219,7 @@ impl SmppSession {
     /// Does what its deadline was for. A customer that is silent is asked by the session, which closes if it says nothing.
     /// One whose place somebody else would have is gone when it was asked and said nothing.
     pub(super) fn handle_timeout(&mut self, cx: &mut Context<'_>) -> Liveness {
-        if self.probed_until.is_some_and(|until| until <= cx.now.mono) {
+        if self.is_gone(cx) {
             cx.counts.smpp_binds_taken_over += 1;
             cx.counts.timeouts += 1;
             tracing::info!(event = "smpp-bind-taken-over", connection = cx.connection, from = %self.from);

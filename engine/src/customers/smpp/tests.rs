@@ -23,7 +23,7 @@ use super::super::limits::{
     SMPP_WHOLE_WAIT,
 };
 use super::super::probe::{Asked, CONNECTION, Probe, account, exchange, id, smpp_account};
-use super::super::{Ending, Protocol, Readiness};
+use super::super::{Ending, Hearing, Protocol, Readiness};
 use super::OUTLETS;
 use super::exchange::SmppAccount;
 

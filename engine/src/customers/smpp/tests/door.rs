@@ -143,6 +143,32 @@ fn a_bind_that_is_gone_makes_room_and_one_that_lives_does_not() {
 }
 
 #[test]
+fn a_bind_that_was_not_listened_to_is_not_taken_for_gone() {
+    let one = BindLimits { all: 1, transmitters: 1, receivers: 1, transceivers: 1 };
+    let mut probe = Probe::with_account(SmppAccount { binds_max: one, ..smpp_account() });
+    Esme::bound(&mut probe, 1);
+    probe.wait(SMPP_SILENT_AFTER);
+    let transceiver = bind(BindKind::Transceiver, b"dev", b"secret");
+    let refused = ["closed: the bind was refused with ESME_RALYBND (0x05)"];
+    // The node does not listen when it would ask.
+    probe.customers.handle_hearing(probe.now, Hearing::Later);
+    assert_eq!(Esme::connect(&mut probe, 2, &transceiver).told(), refused);
+    // It stops listening while it waits for the answer.
+    probe.customers.handle_hearing(probe.now, Hearing::Now);
+    probe.wait(SMPP_SILENT_AFTER);
+    let mut third = Esme::connect(&mut probe, 3, &transceiver);
+    probe.wait(SMPP_PROBE_WAIT / 2);
+    probe.customers.handle_hearing(probe.now, Hearing::Later);
+    probe.customers.handle_hearing(probe.now, Hearing::Now);
+    probe.wait(SMPP_PROBE_WAIT / 2);
+    third.exchange(&mut probe);
+    assert_eq!(third.told(), [""; 0], "it is given the whole time again");
+    probe.wait(SMPP_PROBE_WAIT / 2);
+    third.exchange(&mut probe);
+    assert_eq!(third.told(), ["bound to switchyard"]);
+}
+
+#[test]
 fn a_bind_of_another_shard_is_asked_there() {
     let exchange = Arc::new(exchange(SmppAccount {
         binds_max: BindLimits { all: 1, transmitters: 1, receivers: 1, transceivers: 1 },
