@@ -26,6 +26,8 @@ mod damage;
 mod dice;
 #[path = "process/disk.rs"]
 mod disk;
+#[path = "process/doors.rs"]
+mod doors;
 #[path = "process/first.rs"]
 mod first;
 #[path = "process/golden.rs"]

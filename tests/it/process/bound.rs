@@ -150,13 +150,20 @@ pub(crate) struct Customer {
 
 impl Customer {
     pub(crate) fn bind(address: SocketAddr, command: u32) -> Self {
+        Self::bind_as(address, command, "secret12")
+            .unwrap_or_else(|status| panic!("refused with {status:#x}"))
+    }
+
+    /// Binds with a password, or gives the status that refuses it.
+    pub(crate) fn bind_as(address: SocketAddr, command: u32, password: &str) -> Result<Self, u32> {
         let stream = TcpStream::connect(address).expect("the daemon listens for SMPP");
         stream.set_nodelay(true).expect("a socket of ours");
         stream.set_read_timeout(Some(SILENCE)).expect("a socket of ours");
         let mut customer = Self { stream, input: Vec::new(), sequence: 0, told: VecDeque::new() };
-        let answer = customer.ask(command, b"judge\0secret12\0\0\x34\0\0\0".to_vec());
-        assert_eq!((answer.command, answer.status), (command | RESPONSE, 0), "{answer:?}");
-        customer
+        let body = [b"judge\0", password.as_bytes(), b"\0\0\x34\0\0\0"].concat();
+        let answer = customer.ask(command, body);
+        assert_eq!(answer.command, command | RESPONSE, "{answer:?}");
+        if answer.status == 0 { Ok(customer) } else { Err(answer.status) }
     }
 
     /// Submits a text and gives its id.
@@ -210,12 +217,12 @@ impl Customer {
     }
 
     /// From now on [`Customer::try_receipt`] does not wait long.
-    fn gather(&mut self) {
+    pub(crate) fn gather(&mut self) {
         self.stream.set_read_timeout(Some(Duration::from_millis(5))).expect("a socket of ours");
     }
 
     /// A receipt, if one is there.
-    fn try_receipt(&mut self) -> Option<String> {
+    pub(crate) fn try_receipt(&mut self) -> Option<String> {
         while let Some(pdu) = self.try_read() {
             self.take(&pdu);
         }
