@@ -54,6 +54,8 @@ mod pdu;
 mod programs;
 #[path = "process/stop.rs"]
 mod stop;
+#[path = "process/taken_back.rs"]
+mod taken_back;
 #[path = "process/tls.rs"]
 mod tls;
 #[path = "process/tunnel.rs"]

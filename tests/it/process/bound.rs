@@ -12,8 +12,8 @@ use crate::carrier::Carrier;
 use crate::daemon::{KEY, Setup, temporary_dir};
 use crate::http;
 use crate::pdu::{
-    BIND_RECEIVER, BIND_TRANSCEIVER, BIND_TRANSMITTER, DELIVER_SM, ENQUIRE_LINK, Pdu, RESPONSE, SUBMIT_SM,
-    Submitted, UNBIND, from_handset,
+    BIND_RECEIVER, BIND_TRANSCEIVER, BIND_TRANSMITTER, CANCEL_SM, DELIVER_SM, ENQUIRE_LINK, Pdu, RESPONSE,
+    SUBMIT_SM, Submitted, UNBIND, from_handset,
 };
 
 /// A daemon that says nothing for so long is broken.
@@ -192,6 +192,14 @@ impl Customer {
             (first..).take(parts.len()).map(|sequence| id_of(&self.answer_to(sequence))).collect();
         assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
         ids[0].clone()
+    }
+
+    /// Takes a message back, and gives the status of the answer.
+    pub(crate) fn cancel(&mut self, id: &str) -> u32 {
+        let body = format!("\0{id}\0\x05\0Acme\0\x01\x01{TO}\0").into_bytes();
+        let answer = self.ask(CANCEL_SM, body);
+        assert_eq!(answer.command, CANCEL_SM | RESPONSE, "{answer:?}");
+        answer.status
     }
 
     /// Waits for a receipt, answers it, and gives its id.

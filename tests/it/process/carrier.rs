@@ -42,7 +42,11 @@ struct Books {
 impl Carrier {
     /// Listens on a free port of loopback.
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        Self::at(TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"))
+    }
+
+    /// Takes those who come, and those who have come already.
+    pub(crate) fn at(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("a listener has an address");
         let books = Arc::new(Mutex::new(Books::default()));
         let shared = Arc::clone(&books);

@@ -29,6 +29,11 @@ pub(crate) fn get(address: SocketAddr, path: &str, key: Option<&str>) -> std::io
     exchange(address, &format!("GET {path} HTTP/1.1\r\n{}\r\n", head(address, key)))
 }
 
+/// `DELETE path`.
+pub(crate) fn delete(address: SocketAddr, path: &str, key: &str) -> std::io::Result<Response> {
+    exchange(address, &format!("DELETE {path} HTTP/1.1\r\n{}\r\n", head(address, Some(key))))
+}
+
 /// `POST path` with a JSON body.
 pub(crate) fn post(address: SocketAddr, path: &str, key: &str, body: &Value) -> std::io::Result<Response> {
     let body = body.to_string();

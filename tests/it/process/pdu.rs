@@ -9,6 +9,7 @@ pub(crate) const BIND_TRANSCEIVER: u32 = 0x09;
 pub(crate) const SUBMIT_SM: u32 = 0x04;
 pub(crate) const DELIVER_SM: u32 = 0x05;
 pub(crate) const UNBIND: u32 = 0x06;
+pub(crate) const CANCEL_SM: u32 = 0x08;
 pub(crate) const ENQUIRE_LINK: u32 = 0x15;
 /// The bit that makes a command's response (§5.1.2.1).
 pub(crate) const RESPONSE: u32 = 0x8000_0000;
