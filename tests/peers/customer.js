@@ -98,9 +98,9 @@ function ways(text, number) {
   return found;
 }
 
-async function submit(number, way, all) {
+async function submit(number, way, all, command = 'submit_sm') {
   submitted += 1;
-  const answers = await Promise.all(all.map((fields) => ask('submit_sm', { ...common, ...fields })));
+  const answers = await Promise.all(all.map((fields) => ask(command, { ...common, ...fields })));
   for (const answer of answers) {
     say({ event: 'answer', number, way, status: answer.command_status, id: answer.message_id });
   }
@@ -118,13 +118,13 @@ async function converse() {
   }
   // The library chooses data_coding itself when nobody says one.
   await submit(asked.texts.length, 'detected', [{ short_message: asked.detected }]);
+  await submit(asked.texts.length, 'data', [{ data_coding: 0, message_payload: asked.data }], 'data_sm');
   const about = { message_id: first, source_addr_ton: 5, source_addr: 'Node' };
   const query = await ask('query_sm', about);
   say({ event: 'query', status: query.command_status, id: query.message_id, state: query.message_state });
   const others = {
     cancel_sm: { ...common, message_id: '0'.repeat(26) },
     replace_sm: { ...about, short_message: 'another text' },
-    data_sm: { ...common, message_payload: 'data' },
     submit_multi: { ...common, dest_address: [common], short_message: 'many' },
     broadcast_sm: { source_addr: 'Node' },
   };

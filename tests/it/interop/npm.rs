@@ -20,6 +20,8 @@ use crate::{deliver, events_of, received, start_peer, submit, texts};
 
 /// A text for which the library chooses `data_coding` itself, and what a phone shows of it.
 const DETECTED: [&str; 2] = ["für", "f~r"];
+/// What goes as a `data_sm`.
+const DATA: &str = "by data_sm";
 
 #[test]
 fn npm_smpp_as_a_customer_submits_in_every_way_and_is_told_and_the_analyser_finds_nothing_wrong() {
@@ -106,7 +108,7 @@ fn npm_smpp_refuses_without_a_body_and_the_message_fails() {
 /// Lets the library be a customer, and looks at all that it heard.
 fn converse(mut asked: Value, keylog: Option<&PathBuf>) {
     let texts = texts();
-    let more = json!({"name": "judge", "password": "secret12", "texts": &texts, "detected": DETECTED[0]});
+    let more = json!({"name": "judge", "password": "secret12", "texts": &texts, "detected": DETECTED[0], "data": DATA});
     let asked_of = asked.as_object_mut().expect("an object");
     asked_of.extend(more.as_object().expect("an object").clone());
     let mut command = Command::new("node");
@@ -132,7 +134,7 @@ fn converse(mut asked: Value, keylog: Option<&PathBuf>) {
         let way = format!("{} {}", answer["number"], answer["way"]);
         assert_eq!(*ids.entry(way).or_insert(id), id, "{answer}");
     }
-    assert_eq!(ids.len(), 1 + texts.iter().map(|text| ways(text)).sum::<usize>(), "{said}");
+    assert_eq!(ids.len(), 2 + texts.iter().map(|text| ways(text)).sum::<usize>(), "{said}");
     let told: Vec<&str> = of("receipt").iter().filter_map(|receipt| receipt["id"].as_str()).collect();
     assert_eq!(told.len(), ids.len(), "{said}");
     assert_eq!(told.iter().collect::<BTreeSet<_>>(), ids.values().collect(), "{said}");
@@ -153,7 +155,6 @@ fn converse(mut asked: Value, keylog: Option<&PathBuf>) {
     let expected = [
         ("cancel_sm", "cancel_sm_resp", 0x11),
         ("replace_sm", "replace_sm_resp", 0x13),
-        ("data_sm", "data_sm_resp", 0x03),
         ("submit_multi", "submit_multi_resp", 0x03),
         ("broadcast_sm", "generic_nack", 0x03),
     ];
@@ -173,6 +174,7 @@ fn taken(daemon: Daemon, carrier: &mut Process) -> BTreeMap<String, u32> {
     let mut expected: BTreeMap<String, u32> =
         texts().into_iter().map(|text| (text.clone(), u32::try_from(ways(&text)).expect("three"))).collect();
     expected.insert(DETECTED[1].to_owned(), 1);
+    expected.insert(DATA.to_owned(), 1);
     let got = delivered(carrier);
     assert_eq!(got, expected);
     assert_eq!(received(&events_of(&carrier.log())), got);
