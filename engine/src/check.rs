@@ -227,6 +227,7 @@ fn classes(plan: &Plan, out: &mut String) {
         let policy = plan.class(class);
         let doubt = match policy.doubt {
             Doubt::SendAgain => "send again",
+            Doubt::Ask => "ask, else send again",
             Doubt::GiveUp => "give up",
         };
         let window = key_window(policy);

@@ -434,11 +434,13 @@ pub enum Why {
     AttemptsUsedUp = 14,
     /// The link was stopped in order.
     Drained = 15,
+    /// A carrier said so when it was asked (`query_sm`).
+    Query = 16,
 }
 
 impl Why {
     /// All of them, in the order of their bytes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::None,
         Self::FirstInRoute,
         Self::OthersDown,
@@ -455,6 +457,7 @@ impl Why {
         Self::ClassAllows,
         Self::AttemptsUsedUp,
         Self::Drained,
+        Self::Query,
     ];
 
     /// The reason of a byte in a record; a later version's unknown reason reads as [`Why::None`].
@@ -483,6 +486,7 @@ impl Why {
             Self::ClassAllows => "class-allows",
             Self::AttemptsUsedUp => "attempts-used-up",
             Self::Drained => "drained",
+            Self::Query => "query",
         }
     }
 }

@@ -63,6 +63,8 @@ counters! {
     withdrawn: Counter "switchyard_attempts_withdrawn" ("", "") "Attempts that were taken back before they were written.";
     doubted: Counter "switchyard_attempts_doubted" ("", "") "Attempts whose outcome is not known.";
     sent_again: Counter "switchyard_doubts_sent_again" ("", "") "Doubtful messages that were sent again, as their class allows.";
+    questions_asked: Counter "switchyard_questions" ("outcome", "asked") "Questions to carriers about messages without a receipt.";
+    questions_settled: Counter "switchyard_questions" ("outcome", "settled") "Questions to carriers about messages without a receipt.";
     receipts_matched: Counter "switchyard_receipts" ("outcome", "matched") "Receipts of carriers.";
     receipts_parked: Counter "switchyard_receipts" ("outcome", "parked") "Receipts of carriers.";
     receipts_strayed: Counter "switchyard_receipts" ("outcome", "strayed") "Receipts of carriers.";

@@ -33,6 +33,7 @@ mod wheel;
 pub use adaptive::{Felt, Paced};
 pub use aged::Aged;
 pub use rates::RateId;
+pub use shard::ask::Said;
 pub use shard::cell::{Asked, ReceiptOrigin};
 pub use shard::cross::{Cross, LentOutcome, LentSegment, Loan, OwnedSubmission, Receipt};
 pub use shard::handsets::HandsetPart;

@@ -119,6 +119,16 @@ pub const PACE_SLOW: Duration = Duration::from_millis(500);
 /// The least share of a window that is used, of 256: an eighth, so that a carrier which is slow by nature is not starved.
 pub const PACE_WINDOW_LEAST: u16 = 32;
 
+/// How long before the end of its wait for a receipt a message is asked for, at most: a carrier that reports late has reported by
+/// then, and there is time to ask again.
+pub const ASK_BEFORE: Duration = Duration::from_secs(15 * 60);
+/// The same as a part of the wait: one in so many.
+pub const ASK_WAIT_PARTS: u32 = 4;
+/// Between two questions about a message, at least: five of them in a quarter of an hour.
+pub const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How long a question waits that no link had room for.
+pub const ASK_BUSY: Duration = Duration::from_secs(1);
+
 /// Every which pick of a link goes to the least urgent class that waits: the guaranteed share, one in sixteen.
 pub const LEAST_URGENT_EVERY: u32 = 16;
 /// Segments that an account may send in its turn within a class. With one, a long message would go round the accounts once for each

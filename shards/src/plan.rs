@@ -113,6 +113,8 @@ pub struct Route {
 pub enum Doubt {
     /// Send again.
     SendAgain,
+    /// Ask the carrier, where it answers and the message has a name; else send again.
+    Ask,
     /// Never send again: ends as unknown.
     GiveUp,
 }
@@ -138,8 +140,8 @@ impl ClassPolicy {
         let receipt_wait = Duration::from_secs(12 * HOUR);
         let (validity_s, doubt_wait_s, doubt) = match class {
             Class::Otp => (300, 0, Doubt::SendAgain),
-            Class::Transactional => (HOUR, 60, Doubt::SendAgain),
-            Class::Notification => (12 * HOUR, 60, Doubt::SendAgain),
+            Class::Transactional => (HOUR, 60, Doubt::Ask),
+            Class::Notification => (12 * HOUR, 60, Doubt::Ask),
             Class::Marketing => (12 * HOUR, 60, Doubt::GiveUp),
         };
         Self {

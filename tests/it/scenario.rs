@@ -193,3 +193,30 @@ fn an_account_at_ten_times_its_share_does_not_slow_another() {
     let (share, ten) = (p99_beside(5), p99_beside(50));
     assert!(ten <= share + share / 10, "{ten:?} beside ten times the share, {share:?} beside one");
 }
+
+/// Receipts are lost, and the carrier knows: it is asked before the wait for them is over.
+#[test]
+fn a_carrier_that_sends_no_receipts_is_asked_and_believed() {
+    let story = Story::calm(9).carrier_that(0, Manner::ReceiptNever, 1_000);
+    let mut world = story.plan(|plan| plan.carriers[0].profile.queries = true).begin();
+    world.submit(10, Class::Transactional);
+    world.submit_long(Class::Notification);
+    world.run_for(seconds(125));
+    assert_eq!(world.end().to_string(), "delivered 13; 0 doubts");
+}
+
+/// The same where the shard of the message has no link of its own.
+#[test]
+fn a_shard_without_a_link_asks_by_another() {
+    let story = Story::calm(10).carrier_that(0, Manner::ReceiptNever, 1_000);
+    let mut world = story
+        .plan(|plan| {
+            plan.shards = 3;
+            plan.carriers[0].binds = Binds::OfNode(1);
+            plan.carriers[0].profile.queries = true;
+        })
+        .begin();
+    world.submit(30, Class::Marketing);
+    world.run_for(seconds(125));
+    assert_eq!(world.end().to_string(), "delivered 32; 0 doubts");
+}

@@ -152,6 +152,7 @@ impl Sights {
             released: self.released + other.released,
             lent: self.lent + other.lent,
             slices: self.slices + other.slices,
+            answered_questions: self.answered_questions + other.answered_questions,
         }
     }
 }

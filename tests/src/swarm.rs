@@ -136,6 +136,10 @@ impl Swarm {
         let mut handsets = Dice::stream(seed, "handsets");
         plan.inbound = inbound(&mut handsets, &plan.accounts);
         let handset_texts_max = if handsets.chance(400) { 0 } else { handsets.skewed((1, 40)) };
+        for carrier in &mut plan.carriers {
+            let is_asked = Dice::stream(seed ^ u64::from(carrier.id.0), "queries").chance(400);
+            carrier.profile.queries = is_asked && carrier.profile.ids.scope == IdScope::Carrier;
+        }
         let habits = plan.carriers.iter().map(|_| habits(dice, calm)).collect();
         // Drawn apart, so that worlds without it are what they were before there was such a fault.
         let mut turns = Vec::new();

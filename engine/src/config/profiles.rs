@@ -247,6 +247,7 @@ fn rest(section: &Section<'_>, profile: &mut Profile) -> Result<(), ConfigError>
         let text = value::visible(text, 0..=limits::SERVICE_TYPE_BYTES_MAX)?;
         Ok(Cow::Owned(text.into_bytes()))
     })?;
+    set(section, "queries", &mut profile.queries, value::flag)?;
     set(section, "validity", &mut profile.validity, |word| value::word(word, &VALIDITIES))?;
     set(section, "tlvs", &mut profile.tlvs, |text| {
         let octets = value::hex(text, limits::PROFILE_TLVS_BYTES_MAX)?;

@@ -103,5 +103,8 @@ fn otherwise(profile: &Profile) -> String {
     if !profile.tlvs.is_empty() {
         shown.push(format!("{} octets of parameters", profile.tlvs.len()));
     }
+    if profile.queries {
+        shown.push("asked with query_sm".to_owned());
+    }
     if shown.is_empty() { "-".to_owned() } else { shown.join(", ") }
 }

@@ -379,4 +379,5 @@ pub(super) const KEYS: [(&str, Keys); 2] =
 pub(super) const ALPHABETS: [(&str, Alphabet); 2] = [("gsm7", Alphabet::Gsm7), ("latin1", Alphabet::Latin1)];
 
 /// The words of a class's `doubt`.
-pub(super) const DOUBTS: [(&str, Doubt); 2] = [("send-again", Doubt::SendAgain), ("give-up", Doubt::GiveUp)];
+pub(super) const DOUBTS: [(&str, Doubt); 3] =
+    [("send-again", Doubt::SendAgain), ("ask", Doubt::Ask), ("give-up", Doubt::GiveUp)];

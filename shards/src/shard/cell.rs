@@ -20,6 +20,7 @@ use wire::time::{Instant, WallMs};
 
 use crate::api::{Acceptance, MessageView, NotCancelled, Origin, State};
 use crate::limits::{ENTRY_BYTES_MAX, ENTRY_BYTES_RESERVED};
+use crate::shard::ask::NEVER;
 use crate::shard::links::LinkId;
 use crate::state::messages::SlotRef;
 use crate::state::{PartitionState, Retention};
@@ -77,6 +78,8 @@ pub(crate) struct Live {
     pub(crate) queued_in: u16,
     /// The carriers of its route that refused it for now, by their place in the route.
     pub(crate) refused: u8,
+    /// When its carrier is asked for it; 0: that was not looked at yet.
+    pub(crate) ask_at: WallMs,
 }
 
 /// Told fates of an account.
@@ -278,12 +281,13 @@ impl Cell {
     /// Sets a message's timer to the next thing that is due for it after `at`. The time of the last record will not do:
     /// a retry whose time came since then would be set for its own past, again and again.
     pub(crate) fn rearm(&mut self, at: WallMs, slot: u32) {
+        let ask_at = Some(self.live(slot).ask_at).filter(|&ask_at| ask_at > at).unwrap_or(NEVER);
         let message = self.state.messages.at(slot);
         let due = match message.state {
             State::Queued if message.due > at => message.due.min(message.send_until),
             State::Queued => message.send_until,
-            State::Doubtful => message.due.min(message.deadline),
-            State::Attempting | State::Sent => message.deadline,
+            State::Doubtful => message.due.min(message.deadline).min(ask_at),
+            State::Attempting | State::Sent => message.deadline.min(ask_at),
             State::Final(_) => return self.wheel.cancel(slot),
         };
         self.wheel.set(slot, due);

@@ -12,6 +12,7 @@ use crate::adaptive::{Felt, Paced};
 use crate::api::{Cancellation, Origin, Reply, Submission, Subscription, Why};
 use crate::limits::CROSS_CREDITS;
 use crate::rates::RateId;
+use crate::shard::ask::Said;
 use crate::shard::cell::ReceiptOrigin;
 use crate::shard::handsets::HandsetPart;
 use crate::shard::links::LinkId;
@@ -82,6 +83,26 @@ pub enum Cross {
     },
     /// A slice of a rate: so many segments; 0 when an account's is used up.
     Slice(RateId, u32),
+    /// Asks a carrier for a segment, by whichever link has room. Lost without a word when none has.
+    Ask {
+        /// A place in the plan's carriers.
+        carrier: u16,
+        /// Its token.
+        token: u64,
+        /// The carrier's id for it.
+        id: Box<[u8]>,
+        /// Its sender.
+        sender: Box<[u8]>,
+    },
+    /// What the carrier said.
+    Said {
+        /// A place in the plan's carriers.
+        carrier: u16,
+        /// The segment's token.
+        token: u64,
+        /// What it said.
+        said: Said,
+    },
     /// What the links of a shard felt of a carrier, for the owner of its rate.
     Felt {
         /// A place in the plan's carriers.

@@ -197,6 +197,7 @@ impl Shard {
         };
         let cell = &mut self.cells[place];
         cell.decide_on(slot, at, &Record::Attempted(attempted));
+        cell.live(slot).ask_at = WallMs(0);
         cell.after_decided(Output::Transmit { shard, link, bind, slot: waiting.slot, attempt, parts });
         self.counters.attempts += 1;
         true

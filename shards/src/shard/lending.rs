@@ -45,6 +45,11 @@ pub(super) struct Lending {
 }
 
 impl Lending {
+    /// A shard with a link that is up.
+    pub(super) fn any_lender(&self) -> Option<ShardId> {
+        self.lenders.get(self.next_lender).or_else(|| self.lenders.first()).copied()
+    }
+
     /// Whether somebody waits for room here.
     pub(super) fn has_borrowers(&self) -> bool {
         !self.borrowers.is_empty()
@@ -83,7 +88,7 @@ impl LentTable {
         Self { places: Vec::new(), free: Vec::new(), late: VecDeque::new(), late_max }
     }
 
-    fn insert(&mut self, lent: Lent) -> u32 {
+    pub(crate) fn insert(&mut self, lent: Lent) -> u32 {
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
             u32::try_from(self.places.len() - 1).expect("a window and as many late ones")

@@ -96,6 +96,12 @@ impl Shard {
                     None => self.doubt(at, Token::unpack(token), Why::ResponseTimeout),
                 }
             }
+            Event::QueryAnswer { token, status, answer } => {
+                self.question_answered(now, place, token, (status, answer));
+            }
+            Event::Timeout { token, kind: RequestKind::Query } => {
+                self.links[place].lent_answered_question(token);
+            }
             Event::DeliverRequest { sequence, sm } => {
                 if let Some(status) = self.deliver(now, place, sequence, &sm) {
                     session.answer_deliver(sequence, status);

@@ -23,7 +23,8 @@ use crate::limits::{RECONNECT, THROTTLE_PAUSE};
 use crate::plan::Carrier;
 
 use super::inspect::{LinkCounts, LinkState, LinkView, Trouble};
-use super::lending::{LentTable, Queued};
+use super::lending::{Lent, LentTable, Queued};
+use crate::token::{pack_lent, unpack_lent};
 
 /// A link of a shard, by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -248,6 +249,17 @@ impl Link {
     /// Uses this share of the window from now on.
     pub(crate) fn keep_to(&mut self, paced: Paced) {
         self.window = paced.window(self.window_whole);
+    }
+
+    /// A question of another shard is about to be asked; the token that it has here.
+    pub(crate) fn lent_question(&mut self, shard: ShardId, token: u64) -> u64 {
+        pack_lent(self.lent.insert(Lent { shard, token }))
+    }
+
+    /// It was answered, or will not be: whose it is, and its own token.
+    pub(crate) fn lent_answered_question(&mut self, token: u64) -> Option<(ShardId, u64)> {
+        let lent = self.lent.answered(unpack_lent(token)?)?;
+        Some((lent.shard, lent.token))
     }
 
     /// Takes room for so many segments.

@@ -17,6 +17,7 @@
 //! is what comes back; `cross` and `lending` are about other
 //! shards, `start` and `snapshots` about what is on disk.
 
+pub(crate) mod ask;
 mod cancel;
 pub(crate) mod cell;
 pub(crate) mod cross;
@@ -265,6 +266,12 @@ impl Shard {
             }
             Cross::AskRate { rate, need, want } => self.handle_ask_rate(now, from, rate, need, want),
             Cross::Slice(rate, segments) => self.handle_slice(now, rate, segments),
+            Cross::Ask { carrier, token, id, sender } => {
+                self.handle_ask(from, carrier, token, (&id, &sender))
+            }
+            Cross::Said { carrier, token, said } => {
+                self.handle_said(now, carrier, crate::token::Token::unpack(token), &said);
+            }
             Cross::Felt { carrier, felt } => self.handle_felt(now, carrier, &felt),
             Cross::Paced { carrier, paced } => self.handle_paced(now, carrier, paced),
             Cross::SliceBack(rate, segments) => self.handle_slice_back(now, rate, segments),

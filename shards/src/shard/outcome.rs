@@ -187,6 +187,7 @@ impl Shard {
             State::Doubtful if message.due <= at => return self.settle_doubt(at, place, slot),
             _ => {}
         }
+        self.plan_question(at, place, slot);
         self.cells[place].rearm(at, slot);
     }
 
@@ -196,7 +197,7 @@ impl Shard {
         let (id, attempt, carrier) = (message.id, message.attempt, message.carrier);
         match self.plan.class(message.class).doubt {
             Doubt::GiveUp => self.fate(at, place, slot, (Fate::Unknown, Why::ClassForbids)),
-            Doubt::SendAgain if message.send_until > at => {
+            Doubt::SendAgain | Doubt::Ask if message.send_until > at => {
                 // By another carrier if one is up.
                 if let Some(carrier) = self.plan.carrier_place(carrier) {
                     let carrier = u16::try_from(carrier).expect("few carriers");
@@ -208,11 +209,13 @@ impl Shard {
                 self.after_change(at, place, slot);
             }
             // Too late to send: a receipt may still tell, until the deadline.
-            Doubt::SendAgain if message.deadline > at => {
+            Doubt::SendAgain | Doubt::Ask if message.deadline > at => {
                 let deadline = message.deadline;
                 self.cells[place].wheel.set(slot, deadline);
             }
-            Doubt::SendAgain => self.fate(at, place, slot, (Fate::Unknown, Why::ReceiptWaitOver)),
+            Doubt::SendAgain | Doubt::Ask => {
+                self.fate(at, place, slot, (Fate::Unknown, Why::ReceiptWaitOver))
+            }
         }
     }
 
@@ -263,7 +266,10 @@ impl Shard {
                 }
                 State::Doubtful if message.due <= at => self.settle_doubt(at, place, slot),
                 State::Queued => self.after_change(at, place, slot),
-                State::Attempting | State::Sent | State::Doubtful => self.cells[place].rearm(at, slot),
+                State::Attempting | State::Sent | State::Doubtful => {
+                    self.ask_if_due(at, place, slot);
+                    self.cells[place].rearm(at, slot);
+                }
             }
         }
         self.stray_overdue(at, place);

@@ -180,7 +180,7 @@ impl Shard {
 
     /// The fate that a carrier's state makes of a segment: its profile says which states are the last. Parked receipts of a
     /// carrier that the plan does not have any more mean what the specification says.
-    fn fate_of(&self, carrier: CarrierId, state: u8) -> Option<Fate> {
+    pub(super) fn fate_of(&self, carrier: CarrierId, state: u8) -> Option<Fate> {
         let final_states = match self.plan.carrier_place(carrier) {
             Some(place) => self.plan.carriers[place].profile.final_states,
             None => FinalStates::SPECIFIED,

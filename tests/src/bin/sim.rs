@@ -94,6 +94,7 @@ fn many(arguments: &Arguments, options: Options) -> io::Result<ExitCode> {
     writeln!(out, "{} snapshots, {} segments released", sights.snapshots, sights.released)?;
     writeln!(out, "{} segments by lent links, {} slices of rates lent", sights.lent, sights.slices)?;
     writeln!(out, "{} texts of handsets told", sights.heard)?;
+    writeln!(out, "{} questions answered by carriers", sights.answered_questions)?;
     let [delivered, failed, expired, cancelled, unknown] = sights.fates;
     writeln!(
         out,

@@ -25,6 +25,8 @@ pub(crate) struct Carrier {
     pub(crate) habits: Vec<Habit>,
     pub(crate) profile: Profile,
     counts: BTreeMap<(Msisdn, Scope), u64>,
+    /// What became of the messages that it took, by the ids that it gave them: what it says when it is asked.
+    pub(crate) known: BTreeMap<Vec<u8>, Known>,
     /// Receipts that were not acknowledged yet.
     pub(crate) jobs: BTreeMap<u64, Job>,
     next_job: u64,
@@ -53,6 +55,15 @@ pub(crate) struct HandsetPart {
     pub(crate) on: Option<usize>,
 }
 
+/// What a carrier knows of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) parcel: Parcel,
+    pub(crate) state: MessageState,
+    /// From when on; before, it is on its way.
+    pub(crate) since: u64,
+}
+
 /// A receipt to be delivered.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
@@ -75,6 +86,7 @@ impl Carrier {
             habits,
             profile,
             counts: BTreeMap::new(),
+            known: BTreeMap::new(),
             jobs: BTreeMap::new(),
             next_job: 0,
             handsets: BTreeMap::new(),
@@ -105,6 +117,8 @@ impl Carrier {
 
     /// The next number of a recipient's messages.
     pub(crate) fn name(&mut self, recipient: Msisdn, scope: Scope) -> u64 {
+        // Who can be asked for an id alone gives each once.
+        let recipient = if self.profile.queries { Msisdn::parse(b"0").expect("a digit") } else { recipient };
         let count = self.counts.entry((recipient, scope)).or_default();
         *count += 1;
         *count

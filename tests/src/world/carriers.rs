@@ -6,6 +6,7 @@ use wire::smpp::bind::BindKind;
 use wire::smpp::command::{CommandId, Sequence};
 use wire::smpp::fields::{Address, EsmClass};
 use wire::smpp::header::{Header, encode_header_only};
+use wire::smpp::query::QuerySmResp;
 use wire::smpp::session::Event as Told;
 use wire::smpp::sm::Sm;
 use wire::smpp::state::MessageState;
@@ -16,7 +17,7 @@ use wire::time::{Instant, WallMs};
 use super::World;
 use crate::carrier::capacity::Counts;
 use crate::carrier::manners::{About, Answer, Echo, Then, Treatment};
-use crate::carrier::{Job, Scope};
+use crate::carrier::{Job, Known, Scope};
 use crate::event::{Act, End, Event, Way};
 use crate::parcel::Parcel;
 use crate::swarm::{MS, S};
@@ -31,6 +32,7 @@ enum Heard {
     Bind(BindKind),
     Submit(Sequence, Parcel),
     Strange(String),
+    Question(Sequence, Vec<u8>),
     ReceiptTaken(u64, CommandStatus),
     ReceiptLost(u64),
     Handset(u64, Option<CommandStatus>),
@@ -58,6 +60,9 @@ impl World {
                     true => Heard::Handset(token, None),
                     false => Heard::ReceiptLost(token),
                 },
+                Told::QueryRequest { sequence, query } => {
+                    Heard::Question(sequence, query.message_id.to_vec())
+                }
                 Told::Closed { .. } => Heard::Closed,
                 _ => Heard::Nothing,
             };
@@ -89,6 +94,7 @@ impl World {
             }
             Heard::ReceiptTaken(job, _) | Heard::ReceiptLost(job) => self.receipt_again(carrier, job),
             Heard::Handset(part, status) => self.handset_answered(carrier, part, status),
+            Heard::Question(sequence, id) => self.answer_question(conn, sequence, &id),
             Heard::Closed => {
                 self.carriers[carrier].bound.retain(|&bound| bound != conn);
                 self.queue.at(self.now + 20 * MS, Event::Broken { conn, end: End::Carrier });
@@ -140,6 +146,11 @@ impl World {
         let response_id = self.carriers[carrier].response_id(number);
         if treatment.answer.takes() {
             self.judge.taken(self.now, parcel);
+            let last = treatment.receipts.iter().filter(|receipt| receipt.state.is_final());
+            let (state, after) =
+                last.map(|last| (last.state, last.after)).next().unwrap_or((MessageState::Delivered, 0));
+            let known = Known { parcel, state, since: self.now + after.max(treatment.answer_after) };
+            self.carriers[carrier].known.insert(response_id.clone(), known);
             self.sights.taken += 1;
         }
         let answer = |status: CommandStatus, id: Vec<u8>| Some(Act::Answer { conn, sequence, status, id });
@@ -190,6 +201,35 @@ impl World {
                 self.plan_act(carrier, 0, Act::Answer { conn, sequence, status, id });
             }
         }
+    }
+
+    /// Says what became of a message; while the world is ill, perhaps of another one.
+    fn answer_question(&mut self, conn: usize, sequence: Sequence, asked: &[u8]) {
+        let carrier = self.conns[conn].carrier;
+        let is_wrong = !self.is_healed() && !self.is_calm() && self.dice.carriers.chance(200);
+        let known = &self.carriers[carrier].known;
+        let found = if is_wrong {
+            let all: Vec<_> = known.iter().collect();
+            Some(self.dice.carriers.pick(&all)).map(|(id, known)| (id.clone(), *known))
+        } else {
+            known.get(asked).map(|known| (asked.to_vec(), *known))
+        };
+        let Some((id, known)) = found else {
+            let nothing = QuerySmResp {
+                message_id: asked,
+                final_date: b"",
+                message_state: MessageState::Unknown,
+                error_code: 0,
+            };
+            return self.conns[conn].session.answer_query(sequence, CommandStatus::ESME_RQUERYFAIL, &nothing);
+        };
+        let state = if self.now < known.since { MessageState::Enroute } else { known.state };
+        if id == asked && state.is_final() {
+            self.judge.reported(known.parcel, state);
+            self.sights.answered_questions += 1;
+        }
+        let answer = QuerySmResp { message_id: &id, final_date: b"", message_state: state, error_code: 0 };
+        self.conns[conn].session.answer_query(sequence, CommandStatus::ESME_ROK, &answer);
     }
 
     /// Writes a receipt down, and tells the judge what the carrier says of whom.

@@ -99,6 +99,8 @@ pub struct Sights {
     pub lent: u64,
     /// Slices of rates that crossed to another shard.
     pub slices: u64,
+    /// Questions that carriers answered with what became of a message.
+    pub answered_questions: u64,
 }
 
 /// One run.

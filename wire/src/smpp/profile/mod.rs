@@ -77,6 +77,8 @@ pub struct Profile {
     pub tlvs: Cow<'static, [u8]>,
     /// What its own statuses mean.
     pub statuses: Statuses,
+    /// Whether it answers `query_sm` (§4.8) truthfully.
+    pub queries: bool,
 }
 
 /// Which binds a carrier takes.
@@ -205,6 +207,9 @@ pub enum ProfileError {
     /// Short codes longer than numbers.
     #[error("short codes may have {0} digits, expected 1 to 15")]
     ShortCodes(u8),
+    /// A question names a message by its id alone.
+    #[error("ids are unique on one bind only, and a question would be asked on any: choose no queries")]
+    Queries,
     /// The optional parameters are not well formed.
     #[error("the optional parameters to add do not end where the last one ends")]
     Tlvs,
@@ -241,6 +246,7 @@ impl Profile {
         validity: Validity::Omitted,
         tlvs: Cow::Borrowed(&[]),
         statuses: Statuses::SPECIFIED,
+        queries: false,
     };
 
     /// Whether its parts go together.
@@ -272,6 +278,9 @@ impl Profile {
             && !(1..=15).contains(&codes.digits_max)
         {
             return Err(ProfileError::ShortCodes(codes.digits_max));
+        }
+        if self.queries && self.ids.scope == IdScope::Bind {
+            return Err(ProfileError::Queries);
         }
         Tlvs::new(&self.tlvs).map_err(|_| ProfileError::Tlvs)?;
         if knows_tlvs(self.interface_version) { Ok(()) } else { self.check_3_3() }

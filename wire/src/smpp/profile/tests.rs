@@ -112,6 +112,7 @@ fn a_profile_that_contradicts_itself_is_refused_with_the_reason() {
     check(|p| p.tlvs = Cow::Borrowed(&[0x14, 0, 0, 9, 1]), ProfileError::Tlvs);
     check(|p| p.interface_version = 0x33, ProfileError::Transceiver);
     check(|p| p.sender.letters.as_mut().unwrap().chars_max = 21, ProfileError::Letters(21));
+    check(|p| (p.queries, p.ids.scope) = (true, IdScope::Bind), ProfileError::Queries);
     check(|p| p.sender.short_codes.as_mut().unwrap().digits_max = 0, ProfileError::ShortCodes(0));
     let old = |change: fn(&mut Profile)| {
         let mut profile = Profile::v33();
