@@ -59,6 +59,7 @@ impl Story {
             no_room_per_mille: 0,
             again_per_mille: 0,
         };
+        swarm.wrong_answers_per_mille = 0;
         swarm.net.delay = (MS, 2 * MS);
         swarm.net.chunk_bytes = 1_460;
         swarm.net.kernel_bytes = 65_536;

@@ -70,6 +70,8 @@ pub(crate) struct Swarm {
     /// How long a process is down.
     pub(crate) down: (u64, u64),
     pub(crate) habits: Vec<Vec<Habit>>,
+    /// How many questions about a message are answered with what became of another.
+    pub(crate) wrong_answers_per_mille: u64,
     /// What carriers can take in a second, where they cannot take anything.
     pub(crate) capacities: Vec<Option<u64>>,
     pub(crate) customers: Vec<CustomerTraits>,
@@ -168,6 +170,7 @@ impl Swarm {
             handset_texts_max,
             forgets,
             is_brief,
+            wrong_answers_per_mille: if calm { 0 } else { 200 },
             capacities: Vec::new(),
             plan: Arc::new(plan),
         };

@@ -206,7 +206,8 @@ impl World {
     /// Says what became of a message; while the world is ill, perhaps of another one.
     fn answer_question(&mut self, conn: usize, sequence: Sequence, asked: &[u8]) {
         let carrier = self.conns[conn].carrier;
-        let is_wrong = !self.is_healed() && !self.is_calm() && self.dice.carriers.chance(200);
+        let wrong = self.swarm.wrong_answers_per_mille;
+        let is_wrong = !self.is_healed() && self.dice.carriers.chance(wrong);
         let known = &self.carriers[carrier].known;
         let found = if is_wrong {
             let all: Vec<_> = known.iter().collect();
