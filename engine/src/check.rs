@@ -402,7 +402,7 @@ mod tests {
             "c        127.0.0.1:2775  1 in all, 1 a shard  64 a bind, 64 in all  100/s",
             "+49151…     c",
             "all others  none: refused as no-route",
-            "otp            5m        12h           0s          send again  12h5m      ",
+            "otp            5m        12h           0s          send again            12h5m      ",
             // 12 h 5 m are 43,500 s.
             "99/s sustained",
             "kept for queries  log of 1d, at most 16 GiB a shard",

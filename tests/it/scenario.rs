@@ -172,8 +172,8 @@ fn an_account_at_ten_times_its_share_does_not_slow_another() {
     /// Messages of the quiet account, one in each step.
     const MESSAGES: usize = 1_000;
     let step = Duration::from_secs(10) / u32::try_from(RATE).expect("it fits");
-    let p99_beside = |noisy_each_step: usize| {
-        let story = Story::calm(12).customers(2).plan(|plan| {
+    let delays_beside = |seed: u64, noisy_each_step: usize| {
+        let story = Story::calm(seed).customers(2).plan(|plan| {
             plan.shards = 2;
             plan.carriers[0].profile.rate_per_s = u32::try_from(RATE).ok();
             plan.carriers[0].profile.window_pdus = 1_000;
@@ -188,7 +188,13 @@ fn an_account_at_ten_times_its_share_does_not_slow_another() {
         world.run_for(seconds(1));
         let delays = world.delays(0);
         assert_eq!(delays.len(), MESSAGES, "all arrived");
-        delays[MESSAGES * 99 / 100]
+        delays
+    };
+    // Of several worlds, since a hundredth of one is few messages.
+    let p99_beside = |noisy_each_step: usize| {
+        let mut delays: Vec<_> = (12..20).flat_map(|seed| delays_beside(seed, noisy_each_step)).collect();
+        delays.sort_unstable();
+        delays[delays.len() * 99 / 100]
     };
     let (share, ten) = (p99_beside(5), p99_beside(50));
     assert!(ten <= share + share / 10, "{ten:?} beside ten times the share, {share:?} beside one");
