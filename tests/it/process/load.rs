@@ -28,6 +28,8 @@ fn check(protocol: &str, messages: u64) {
     let figures = dir.path().join("figures.json");
     let mut command = Command::new(&programs().loadgen);
     command.current_dir(dir.path()).args(["run", "--spawn", "--protocol", protocol]);
+    // Named, or it has cargo build one: with other features, for half a minute.
+    command.arg("--engine").arg(&programs().switchyard);
     command.args(["--messages", &messages.to_string(), "--json"]).arg(&figures);
     let mut process = Process::spawn(command);
     let status = process.wait();
