@@ -78,8 +78,15 @@ pub const KEY_GENERATIONS_MAX: usize = 16;
 pub const KEY_GENERATION_KEYS_MIN: usize = 1 << 10;
 /// Keys of a partition's largest generation.
 pub const KEY_GENERATION_KEYS_MAX: usize = 1 << 21;
-/// How long a generation takes keys before a new one is opened, so that old keys can be freed whole.
-pub const KEY_GENERATION_SPAN: Duration = Duration::from_secs(2 * 3600);
+/// How long a generation takes keys of long windows before a new one is opened: see [`key_generation_span`].
+const KEY_GENERATION_SPAN: Duration = Duration::from_secs(2 * 3600);
+
+/// How long a generation takes keys that are remembered for `window`: a quarter of it, 2 hours at most. A generation is freed whole, so
+/// this is how much longer than its window a key is remembered.
+#[must_use]
+pub fn key_generation_span(window: Duration) -> Duration {
+    KEY_GENERATION_SPAN.min(window / 4)
+}
 
 /// The first wait after a carrier refused a message for now; it doubles from attempt to attempt.
 pub const RETRY_FIRST: Duration = Duration::from_secs(1);

@@ -5,9 +5,10 @@
 //!                   entries[ key 16 · message 16 · body 8 ]     touched only where a tag fits
 //! ```
 //!
-//! Keys live in generations by the time they came. A generation has a fixed size and is never resized: when it is full,
-//! or has taken keys for its span, the next is opened, twice as large up to a bound. It is freed whole when the windows
-//! of all its keys are over, so that forgetting costs nothing. A look-up asks the generations from the newest back.
+//! Keys live in generations by the time they came. A generation has a fixed size and is never resized: when it is full, the
+//! next is opened, twice as large up to a bound; when it has taken keys for its span, one of the size that it used. It is freed
+//! whole when the windows of all its keys are over, so that forgetting costs nothing. A look-up asks the generations from
+//! the newest back.
 //! An entry costs 42 bytes; at seven eighths full, 48 for a key.
 //!
 //! Everything here follows from records alone, so two replicas hold the same bytes.
@@ -21,7 +22,7 @@ use wire::id::{AccountId, KeyHash, MessageId};
 use wire::time::WallMs;
 
 use crate::limits::{
-    KEY_GENERATION_KEYS_MAX, KEY_GENERATION_KEYS_MIN, KEY_GENERATION_SPAN, KEY_GENERATIONS_MAX,
+    KEY_GENERATION_KEYS_MAX, KEY_GENERATION_KEYS_MIN, KEY_GENERATIONS_MAX, key_generation_span,
 };
 use crate::state::digest::Digest;
 
@@ -149,15 +150,20 @@ impl Keys {
         entry: KeyEntry,
         window_ends: WallMs,
     ) {
-        let needs_new = self.generations.back().is_none_or(|newest| {
-            let spans_max = self.generations.len() >= KEY_GENERATIONS_MAX;
-            newest.is_full() || (!spans_max && now.since(newest.opened_at) >= KEY_GENERATION_SPAN)
-        });
-        if needs_new {
-            let larger =
-                self.generations.back().map_or(KEY_GENERATION_KEYS_MIN, |newest| newest.tags.len() * 2);
-            let capacity = larger.clamp(KEY_GENERATION_KEYS_MIN, KEY_GENERATION_KEYS_MAX);
-            self.generations.push_back(Generation::new(capacity, now));
+        let may_span = self.generations.len() < KEY_GENERATIONS_MAX;
+        let span = key_generation_span(window_ends.since(now));
+        let next = match self.generations.back() {
+            None => Some(KEY_GENERATION_KEYS_MIN),
+            Some(newest) if newest.is_full() => Some(newest.tags.len() * 2),
+            // What came in its span comes again, and finds room.
+            Some(newest) if may_span && now.since(newest.opened_at) >= span => {
+                Some((newest.count + newest.count / 2).next_power_of_two())
+            }
+            Some(_) => None,
+        };
+        if let Some(slots) = next {
+            let slots = slots.clamp(KEY_GENERATION_KEYS_MIN, KEY_GENERATION_KEYS_MAX);
+            self.generations.push_back(Generation::new(slots, now));
         }
         let newest = self.generations.back_mut().expect("one was opened above");
         newest.insert(account, key, entry, window_ends);
@@ -321,15 +327,44 @@ mod tests {
         let mut keys = Keys::default();
         for number in 0..3_000 {
             let account = if number % 3 == 0 { other } else { OWNER };
-            keys.insert(WallMs(number), (account, key(number)), entry(number), WallMs(number + 10));
+            keys.insert(WallMs(number), (account, key(number)), entry(number), WallMs(number + 10_000));
         }
         assert_eq!((keys.share_at(WallMs(0), OWNER), keys.share_at(WallMs(0), other)), (2_000, 1_000));
         let restored = Keys::restore(&keys.generation_images(), &keys.share_images()).unwrap();
         assert_eq!(restored.share_at(WallMs(0), other), 1_000);
         // The first generation of 896 keys is over.
-        assert_eq!(keys.share_at(WallMs(906), OWNER) + keys.share_at(WallMs(906), other), 3_000 - 896);
-        keys.expire(WallMs(906));
-        assert_eq!(keys.share_at(WallMs(906), other), 1_000 - 299);
+        assert_eq!(keys.share_at(WallMs(10_896), OWNER) + keys.share_at(WallMs(10_896), other), 3_000 - 896);
+        keys.expire(WallMs(10_896));
+        assert_eq!(keys.share_at(WallMs(10_896), other), 1_000 - 299);
+    }
+
+    /// Half an hour of a steady load with a window of a minute: what is remembered stays near what must be, and its tables too.
+    #[test]
+    fn keys_of_a_short_window_are_not_remembered_for_long() {
+        const A_SECOND: u64 = 200;
+        let (mut keys, mut most, mut slots) = (Keys::default(), 0, 0);
+        for number in 0..1_800 * A_SECOND {
+            let now = WallMs(number * 1_000 / A_SECOND);
+            keys.expire(now);
+            keys.insert(now, (OWNER, key(number)), entry(number), WallMs(now.0 + 60_000));
+            most = most.max(keys.count());
+            slots = slots.max(keys.generations.iter().map(|it| it.tags.len()).sum());
+            assert!(keys.generations.len() < KEY_GENERATIONS_MAX);
+        }
+        let needed = usize::try_from(60 * A_SECOND).unwrap();
+        assert!(most <= needed * 4 / 3, "{most} keys, {needed} needed");
+        assert!(slots <= needed * 4, "{slots} slots for {needed} keys");
+    }
+
+    #[test]
+    fn few_keys_take_small_tables_however_long_they_come() {
+        let mut keys = Keys::default();
+        for hour in 0..100_u64 {
+            let now = WallMs(hour * 3_600_000);
+            keys.expire(now);
+            keys.insert(now, (OWNER, key(hour)), entry(hour), WallMs(now.0 + 24 * 3_600_000));
+        }
+        assert!(keys.generations.iter().all(|it| it.tags.len() == KEY_GENERATION_KEYS_MIN));
     }
 
     #[test]
