@@ -20,10 +20,11 @@ use bytes::Bytes;
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use raft::{RawNode, StateRole};
 use wal::frame::{ENTRY_FRAME_BYTES, HARD_STATE_FRAME_BYTES};
-use wal::{Batch, EntryKind, Lsn};
+use wal::{Batch, Lsn};
 use wire::id::{NodeId, Partition};
 
 use crate::config::{GroupConfig, GroupError, Restored};
+use crate::frame::to_wal;
 use crate::index::Index;
 use crate::limits::{KEPT_BYTES_MAX, READIES_PENDING_MAX, TERM_MAX, UNCOMMITTED_BYTES_MAX};
 use crate::message::Outbox;
@@ -223,6 +224,12 @@ impl Group {
             && self.raw.store().term_of(self.told_index) == Some(self.term())
     }
 
+    /// Whether this node is the group's only voter: it is home when it says so ([`Group::campaign`]).
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.raw.raft.prs().iter().len() == 1
+    }
+
     /// Stands for election now, without waiting for a time-out. A single voter has won when this returns.
     pub fn campaign(&mut self) {
         assert!(self.raw.raft.term < TERM_MAX, "a message id carries no term beyond {TERM_MAX}");
@@ -401,6 +408,25 @@ impl Group {
         })
     }
 
+    /// The last index that [`Group::poll_committed`] has told, and its term.
+    #[must_use]
+    pub fn told(&self) -> (u64, u64) {
+        let term =
+            self.raw.store().term_of(self.told_index).expect("what was told last is held, or right before");
+        (term, self.told_index)
+    }
+
+    /// Term and index of the last entry that is applied; `None` when some are that may still be replaced, or none is.
+    #[must_use]
+    pub fn applied(&self) -> Option<(u64, u64)> {
+        (self.applied_index == self.told_index && self.told_index > 0).then(|| self.told())
+    }
+
+    /// What is applied beyond what was told is to be forgotten: the state is made anew up to there ([`Group::told`]).
+    pub fn forget_applied(&mut self) {
+        self.applied_index = self.told_index;
+    }
+
     /// All that [`Group::poll_committed`] has told is applied.
     pub fn handle_applied(&mut self) {
         self.applied_index = self.applied_index.max(self.told_index);
@@ -422,19 +448,6 @@ impl Group {
 /// What entries take in a batch.
 fn frames_bytes(entries: &[Entry]) -> usize {
     entries.iter().map(|entry| ENTRY_FRAME_BYTES + entry.data.len()).sum()
-}
-
-fn to_wal(partition: Partition, entry: &Entry) -> wal::Entry<'_> {
-    let (term, index) = (entry.term, entry.index);
-    let kind = match entry.get_entry_type() {
-        EntryType::EntryNormal => {
-            return wal::Entry::of_records(partition, term, index, &entry.data)
-                .expect("an entry is proposed as a run of whole records");
-        }
-        EntryType::EntryConfChange => EntryKind::Members,
-        EntryType::EntryConfChangeV2 => EntryKind::MembersJoint,
-    };
-    wal::Entry { partition, kind, term, index, records_count: 0, payload: &entry.data }
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@
 //!  propose(records) ─▶ poll_append(batch) ─▶ one write, one sync ─▶ handle_durable(lsn) ─▶ poll_committed()
 //! ```
 //!
-//! The room is pure. It refuses to send a protobuf anywhere: entries are sealed in the log's own format, and the
-//! library's types do not leave this crate.
+//! The room is pure. It refuses to send a protobuf anywhere: entries are sealed in the log's own format, messages between members
+//! in frames of our own ([`Message::encode`]), and the library's types do not leave this crate.
 
 mod config;
+mod frame;
 mod group;
 mod index;
 pub mod limits;
@@ -20,6 +21,7 @@ mod recovery;
 
 pub use bytes::Bytes;
 pub use config::{GroupConfig, GroupError};
+pub use frame::{FrameError, MESSAGE_HEADER_BYTES};
 pub use group::{Appended, Committed, Group, Proposed, Refused};
 pub use message::{Message, Unsteppable};
 pub use recovery::{Recovered, Recovery, RecoveryError};

@@ -26,6 +26,12 @@ pub const MESSAGES_WAITING_MAX: usize = VOTERS_MAX * 2 * MESSAGES_IN_FLIGHT_MAX;
 /// node 64 MiB. Who is further behind is fed from the disk, or sent a snapshot.
 pub const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// The most bytes that a message carries along in its context: a vote names its cause, a heartbeat nothing yet.
+pub const CONTEXT_BYTES_MAX: usize = 64;
+
+/// The most entries of one message: the library counts at least four bytes for each of [`MESSAGE_BYTES_MAX`].
+pub const ENTRIES_PER_MESSAGE_MAX: u64 = MESSAGE_BYTES_MAX / 4;
+
 /// The most voters of a group.
 pub const VOTERS_MAX: usize = 7;
 

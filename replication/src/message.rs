@@ -22,6 +22,14 @@ pub enum Unsteppable {
     /// Its sender is no member of the group.
     #[error("a message of a node that is no member")]
     Sender,
+    /// A record in it cannot be read by this program: it came from a later one, or is damaged.
+    #[error("a record of entry {index} cannot be read: {error}")]
+    Records {
+        /// The entry's.
+        index: u64,
+        /// What is wrong with it.
+        error: wal::RecordError,
+    },
     /// Its entries do not fit beside those that wait to be written; the home sends them again.
     #[error("a message with {bytes} bytes of entries, and no room for them")]
     Room {

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use raft::eraftpb::{self, EntryType};
-use wal::EntryKind;
 use wire::id::Partition;
 
+use crate::frame::from_wal;
 use crate::limits::KEPT_BYTES_MAX;
 
 /// What an entry of the log means for the state that is being rebuilt.
@@ -64,8 +64,12 @@ pub struct Recovery {
     held_bytes: usize,
     /// How many bytes of committed entries are held.
     kept_bytes_max: usize,
+    /// The last index that [`Recovery::poll_committed`] gave; with no peers, nobody asks.
+    given_index: Option<u64>,
     /// The index of the snapshot that recovery began with; 0 is none.
     pub(crate) snapshot_index: u64,
+    /// The term of the entry at that index.
+    snapshot_term: u64,
     /// The last entry of the log that the snapshot has too; 0 is none.
     pub(crate) known_index: u64,
 }
@@ -92,16 +96,59 @@ impl Recovery {
             held,
             held_bytes: 0,
             kept_bytes_max: 0,
+            given_index: None,
             snapshot_index: index,
+            snapshot_term: term,
             known_index: 0,
         }
     }
 
-    /// Holds the latest committed entries too, for a group with peers that may lag.
+    /// For a group with peers: what it has at the end of its log may be replaced by another home, so only what
+    /// [`Recovery::poll_committed`] gives is to be applied; and the latest committed entries are held too, for peers that lag.
     #[must_use]
-    pub const fn keep_for_peers(mut self) -> Self {
+    pub const fn with_peers(mut self) -> Self {
         self.kept_bytes_max = KEPT_BYTES_MAX;
+        self.given_index = Some(self.snapshot_index);
         self
+    }
+
+    /// Whether it was made for a group with peers.
+    #[must_use]
+    pub const fn has_peers(&self) -> bool {
+        self.given_index.is_some()
+    }
+
+    /// The index and records of the next entry that is known to be committed, up to `through`; call after each item until `None`.
+    pub fn poll_committed(&mut self, through: u64) -> Option<(u64, Bytes)> {
+        loop {
+            let next = self.given_index? + 1;
+            if next > self.committed_index().min(through) {
+                return None;
+            }
+            let first = self.held.front()?.index;
+            let entry = &self.held[usize::try_from(next - first).expect("an index of what is held")];
+            self.given_index = Some(next);
+            if entry.get_entry_type() == EntryType::EntryNormal {
+                return Some((next, entry.data.clone()));
+            }
+        }
+    }
+
+    /// All up to this index is known to be committed, by whoever asks for it: the group has told it.
+    pub fn commit_through(&mut self, index: u64) {
+        self.hard_state.commit = self.hard_state.commit.max(index);
+    }
+
+    /// Whether the log has all up to an index that is known to be committed.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn reaches(&self, index: u64) -> Result<(), RecoveryError> {
+        let (partition, (_, last)) = (self.partition, self.last());
+        if last < index {
+            return Err(RecoveryError::Gap { partition, expected: index, found: last });
+        }
+        Ok(())
     }
 
     /// The last entry's term and index.
@@ -148,6 +195,10 @@ impl Recovery {
             self.known_index = entry.index;
             return Ok(Recovered::Known);
         }
+        if entry.term < self.snapshot_term {
+            // It was replaced before the snapshot was taken, by an entry of its term.
+            return Ok(Recovered::Known);
+        }
         let (_, last_index) = self.last();
         if entry.index > last_index + 1 {
             return Err(RecoveryError::Gap { partition, expected: last_index + 1, found: entry.index });
@@ -164,7 +215,7 @@ impl Recovery {
             return back("a term", term_before, entry.term);
         }
         self.held_bytes += entry.payload.len();
-        self.held.push_back(to_raft(entry));
+        self.held.push_back(from_wal(entry, Bytes::copy_from_slice(entry.payload)));
         self.settle();
         assert_eq!(self.last(), (entry.term, entry.index), "the entry is the last one now");
         Ok(if entry.index == last_index + 1 { Recovered::Next } else { Recovered::Replaces(entry.index) })
@@ -180,7 +231,8 @@ impl Recovery {
         let committed_index = self.committed_index();
         while let Some(first) = self.held.front() {
             let is_surplus = self.kept_bytes_max == 0 || self.held_bytes > self.kept_bytes_max;
-            if first.index > committed_index || !is_surplus {
+            let is_given = self.given_index.is_none_or(|given| first.index <= given);
+            if first.index > committed_index || !is_surplus || !is_given {
                 break;
             }
             self.before = (first.term, first.index);
@@ -188,19 +240,6 @@ impl Recovery {
             self.held.pop_front();
         }
     }
-}
-
-fn to_raft(entry: &wal::Entry<'_>) -> eraftpb::Entry {
-    let mut raft = eraftpb::Entry::default();
-    raft.set_entry_type(match entry.kind {
-        EntryKind::Records => EntryType::EntryNormal,
-        EntryKind::Members => EntryType::EntryConfChange,
-        EntryKind::MembersJoint => EntryType::EntryConfChangeV2,
-    });
-    raft.term = entry.term;
-    raft.index = entry.index;
-    raft.data = Bytes::copy_from_slice(entry.payload);
-    raft
 }
 
 #[cfg(test)]

@@ -231,6 +231,7 @@ mod tests {
         };
         Plan {
             node: NodeId(1),
+            voters: vec![NodeId(1)],
             shards: 1,
             partitions: PartitionCount::new(16).unwrap(),
             accounts: accounts.iter().map(account).collect(),

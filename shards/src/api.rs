@@ -92,6 +92,10 @@ pub enum Refusal {
     /// The partition has no home that decides here at the moment.
     #[error("the partition has no home here")]
     NotHome,
+    /// The partition got another home before the message was safe: it may have been taken, or not. Only a repetition with the same
+    /// key tells.
+    #[error("the partition got another home before the message was safe: repeat it with the same key")]
+    HomeLost,
 }
 
 /// What a customer does about a refusal.
@@ -122,7 +126,7 @@ impl Refusal {
             Self::AccountFull => Retry::Later(Duration::from_secs(1)),
             Self::Rate => Retry::Later(Duration::from_millis(100)),
             Self::Busy => Retry::Later(Duration::from_millis(100)),
-            Self::DiskFull | Self::Stopping | Self::NotHome => Retry::Elsewhere,
+            Self::DiskFull | Self::Stopping | Self::NotHome | Self::HomeLost => Retry::Elsewhere,
         }
     }
 
@@ -146,6 +150,7 @@ impl Refusal {
             Self::Stopping => 48,
             Self::NotHome => 49,
             Self::DiskFull => 50,
+            Self::HomeLost => 51,
         }
     }
 
@@ -169,6 +174,7 @@ impl Refusal {
             Self::Busy => "busy",
             Self::Stopping => "stopping",
             Self::NotHome => "not-home",
+            Self::HomeLost => "home-lost",
         }
     }
 
@@ -179,7 +185,7 @@ impl Refusal {
     }
 
     /// All of them, for tables and metrics.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::KeyConflict,
         Self::NoRoute,
         Self::Text,
@@ -196,6 +202,7 @@ impl Refusal {
         Self::Busy,
         Self::Stopping,
         Self::NotHome,
+        Self::HomeLost,
     ];
 }
 

@@ -31,6 +31,11 @@ impl RecordClock {
         Self { last: Now { mono: now.mono, wall }, seen: now.mono, remainder_ns: 0, jumped: false, jumps: 0 }
     }
 
+    /// Moves record time up to what another node wrote, so that it does not go back in a partition.
+    pub(crate) fn not_before(&mut self, recorded: WallMs) {
+        self.last.wall = self.last.wall.max(recorded);
+    }
+
     /// The record time at `now`; it never decreases.
     pub(crate) fn read(&mut self, now: Now) -> WallMs {
         self.seen = self.seen.max(now.mono);

@@ -61,6 +61,8 @@ counters! {
     throttled: Counter "switchyard_carrier_throttled" ("", "") "Answers that asked us to slow down.";
     paces_cut: Counter "switchyard_carrier_paces_cut" ("", "") "Times when a carrier's rate or windows were cut for what it answered.";
     withdrawn: Counter "switchyard_attempts_withdrawn" ("", "") "Attempts that were taken back before they were written.";
+    homes_lost: Counter "switchyard_homes_lost" ("", "") "Times when another node, or none, became home of a partition that was decided here.";
+    rebuilt: Counter "switchyard_partitions_rebuilt" ("", "") "Partitions whose state was made anew because it held what another home had replaced.";
     doubted: Counter "switchyard_attempts_doubted" ("", "") "Attempts whose outcome is not known.";
     sent_again: Counter "switchyard_doubts_sent_again" ("", "") "Doubtful messages that were sent again, as their class allows.";
     questions_asked: Counter "switchyard_questions" ("outcome", "asked") "Questions to carriers about messages without a receipt.";

@@ -19,6 +19,11 @@ impl Jitter {
         mixed ^ (mixed >> 31)
     }
 
+    /// Where the stamps of slots begin anew.
+    pub(crate) const fn stamps(&mut self) -> u16 {
+        (self.next() >> 48) as u16
+    }
+
     /// Between half of a wait and the whole of it.
     pub(crate) fn spread(&mut self, wait: Duration) -> Duration {
         let half = wait / 2;

@@ -155,6 +155,13 @@ pub const OLDEST_LOOKS_MAX: usize = 1_024;
 pub const TICK: Duration = Duration::from_millis(16);
 /// How often a partition's Raft group is told that time passes.
 pub const RAFT_TICK: Duration = Duration::from_millis(100);
+/// Ticks without a word from the home before its first follower stands for election: more than a round trip between regions and a
+/// slow sync, and with what an election takes well within 3 seconds.
+pub const ELECTION_TICKS: usize = 10;
+/// By so many ticks more each next follower waits, so that the first has been elected by then.
+pub const ELECTION_TICKS_APART: usize = 2;
+/// Ticks between two heartbeats of a home.
+pub const HEARTBEAT_TICKS: usize = 2;
 /// A step between the two clocks larger than this is an alarm.
 pub const CLOCK_JUMP: Duration = Duration::from_secs(60);
 

@@ -17,6 +17,8 @@ use crate::routes::Routes;
 pub struct Plan {
     /// This node.
     pub node: NodeId,
+    /// The nodes that vote in every partition's group, this one among them.
+    pub voters: Vec<NodeId>,
     /// How many shards this node has.
     pub shards: u16,
     /// How many partitions the cluster has.

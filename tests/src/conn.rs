@@ -18,6 +18,7 @@ use wire::smpp::session::Session;
 use wire::smpp::sm::Sm;
 use wire::text::Narrow;
 
+use crate::node::Seat;
 use crate::parcel::Parcel;
 
 /// Bytes under way in one direction.
@@ -49,7 +50,7 @@ impl Pipe {
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) life: u32,
-    pub(crate) core: usize,
+    pub(crate) core: Seat,
     pub(crate) link: LinkId,
     pub(crate) carrier: usize,
     /// Taken from the brain, and not the kernel's yet.

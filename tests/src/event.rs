@@ -1,28 +1,31 @@
 //! What can happen in a world.
 
-use shards::LinkId;
+use replication::Bytes;
 use shards::api::Reply;
+use shards::{LinkId, Rebuild};
 use wire::id::{AccountId, MessageId, Partition};
 use wire::smpp::command::Sequence;
 use wire::smpp::status::CommandStatus;
 
+use crate::node::Seat;
+
 /// One thing that happens. Things of a process name its *life*, and do not happen to a later one.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The process starts.
-    Start,
+    /// A node's process starts.
+    Start { node: usize },
     /// A core takes a turn, if it still is to at this time.
-    Turn { life: u32, core: usize },
+    Turn { life: u32, core: Seat },
     /// The batch in flight of a core is written and synced, or it fails.
-    Synced { life: u32, core: usize, fails: Fails },
+    Synced { life: u32, core: Seat, fails: Fails },
     /// A segment of a core is prepared.
-    Prepared { life: u32, core: usize, seq: u64, fails: Fails },
+    Prepared { life: u32, core: Seat, seq: u64, fails: Fails },
     /// A core tries again to have a segment prepared.
-    PrepareAgain { life: u32, core: usize },
+    PrepareAgain { life: u32, core: Seat },
     /// A piece of a snapshot of a core is written, or there is no room for it; the last one is synced and named.
-    Snapshot { life: u32, core: usize, is_last: bool, fails: Fails },
+    Snapshot { life: u32, core: Seat, is_last: bool, fails: Fails },
     /// A carrier takes a connection, or not.
-    Dialled { life: u32, core: usize, link: LinkId, carrier: usize },
+    Dialled { life: u32, core: Seat, link: LinkId, carrier: usize },
     /// The kernel takes bytes of a connection from the process.
     Send { conn: usize },
     /// Bytes of a connection arrive.
@@ -35,14 +38,18 @@ pub(crate) enum Event {
     Carrier { carrier: usize, act: Act },
     /// A customer does something.
     Customer { customer: usize },
+    /// A message of a group arrives at another node.
+    Peer { from: usize, to: usize, frame: Bytes },
+    /// A partition's state is made anew.
+    Rebuilt { life: u32, core: Seat, rebuild: Box<Rebuild> },
     /// A customer's request arrives at its core.
-    Request { life: u32, customer: usize, connection: u64, request: Request },
+    Request { node: usize, life: u32, customer: usize, connection: u64, request: Request },
     /// A reply arrives at a customer.
     Reply { customer: usize, connection: u64, reply: Box<Reply> },
     /// Something breaks.
     Fault(Fault),
     /// A stopping process is looked at.
-    DrainWatch { life: u32, until: u64 },
+    DrainWatch { node: usize, life: u32, until: u64 },
     /// All faults end.
     Heal,
     /// The world is looked at after it healed.
@@ -133,4 +140,6 @@ pub(crate) enum Fault {
     Stall,
     /// The operator reads another configuration in: each route begins with its next carrier.
     Replan,
+    /// A node is cut off from the others.
+    Cut,
 }

@@ -1,13 +1,14 @@
-//! The node under test: cores with the production machines, their inboxes, and the disks that outlive them.
+//! A node under test: cores with the production machines, their inboxes, and the disks that outlive them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use replication::Message;
 use shards::api::Origin;
 use shards::plan::Plan;
-use shards::{Cross, LinkId, Shard};
+use shards::{Cross, LinkId, Rebuild, Shard};
 use wal::{Batch, Log, Lsn, Start};
-use wire::id::ShardId;
+use wire::id::{Partition, ShardId};
 use wire::time::{Instant, Now, WallMs};
 
 use crate::disk::Disk;
@@ -42,6 +43,19 @@ impl Clock {
     }
 }
 
+/// A core of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Seat {
+    pub(crate) node: usize,
+    pub(crate) core: usize,
+}
+
+impl Seat {
+    pub(crate) fn shard(self) -> ShardId {
+        ShardId(u16::try_from(self.core).expect("few cores"))
+    }
+}
+
 /// What waits for a core's next turn.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -56,6 +70,9 @@ pub(crate) enum Input {
     Written(LinkId, u64),
     Closed(LinkId),
     Crossed(ShardId, Cross),
+    /// A message of the same group on another node.
+    Peer(Partition, Message),
+    Rebuilt(Box<Rebuild>),
     Durable(Lsn),
     Prepared(u64),
     /// A piece of a snapshot, and whether the whole has its name now.
@@ -94,12 +111,14 @@ impl Core {
     }
 }
 
-/// The node: a machine with disks, and at times a process on it.
+/// A node: a machine with disks, and at times a process on it.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) plan: Arc<Plan>,
     pub(crate) snapshots: Snapshots,
     pub(crate) life: u32,
+    /// When its process ended last.
+    pub(crate) down_since: u64,
     pub(crate) clock: Clock,
     pub(crate) disks: Vec<Disk>,
     /// Empty while no process runs.
@@ -116,6 +135,7 @@ impl Node {
             plan,
             snapshots,
             life: 0,
+            down_since: 0,
             clock: Clock { drift, offset_ms: 0 },
             disks: (0..shards).map(|_| Disk::default()).collect(),
             cores: Vec::new(),
@@ -181,8 +201,13 @@ impl Node {
         Ok(())
     }
 
+    /// The core on which a partition lives.
+    pub(crate) fn core_of(&self, partition: Partition) -> usize {
+        usize::from(ShardId::owner_of(partition, self.plan.shards).0)
+    }
+
     /// Up to where a partition's log is durable, as its disk said.
-    pub(crate) fn durable(&self, partition: wire::id::Partition) -> Lsn {
-        self.disks[usize::from(ShardId::owner_of(partition, self.plan.shards).0)].durable
+    pub(crate) fn durable(&self, partition: Partition) -> Lsn {
+        self.disks[self.core_of(partition)].durable
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shards::plan::Plan;
-use shards::{Shard, ShardConfig};
+use shards::{Rebuild, Shard, ShardConfig};
 use wal::{Identity, Item, Layout, LogConfig, Lsn, Scan, Tail};
 use wire::id::ShardId;
 
@@ -74,6 +74,21 @@ pub(crate) fn scan<'a>(
         scan.segment(seq, bytes, |lsn, item| visit(lsn, &item)).map_err(|error| error.to_string())?;
     }
     Ok(scan.finish())
+}
+
+/// Reads a disk back into a partition's state that is made anew.
+pub(crate) fn remake(disk: &Disk, plan: &Plan, shard: ShardId, rebuild: &mut Rebuild) -> Result<(), String> {
+    let snapshot = disk.snapshots().find(|(partition, _)| *partition == rebuild.partition());
+    if let Some((_, bytes)) = snapshot {
+        rebuild.handle_snapshot(bytes).map_err(|error| error.to_string())?;
+    }
+    let mut refused = None;
+    scan(disk.segments(), log_config(plan, shard), |_, item| {
+        if refused.is_none() {
+            refused = rebuild.handle_recovered(item).err();
+        }
+    })?;
+    refused.map_or(Ok(()), |error| Err(error.to_string()))
 }
 
 /// Reads a disk back into a shard.

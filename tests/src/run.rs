@@ -153,6 +153,9 @@ impl Sights {
             lent: self.lent + other.lent,
             slices: self.slices + other.slices,
             answered_questions: self.answered_questions + other.answered_questions,
+            peer_messages: self.peer_messages + other.peer_messages,
+            taken_over: self.taken_over + other.taken_over,
+            rebuilt: self.rebuilt + other.rebuilt,
         }
     }
 }

@@ -60,6 +60,7 @@ impl Story {
             again_per_mille: 0,
         };
         swarm.wrong_answers_per_mille = 0;
+        swarm.others.clear();
         swarm.net.delay = (MS, 2 * MS);
         swarm.net.chunk_bytes = 1_460;
         swarm.net.kernel_bytes = 65_536;
@@ -74,6 +75,7 @@ impl Story {
         }];
         Self { seed, swarm }.carriers(1).plan(|plan| {
             plan.shards = 1;
+            plan.voters = vec![plan.node];
             for carrier in &mut plan.carriers {
                 carrier.binds = Binds::PerShard(1);
                 let forms = carrier.profile.ids;

@@ -53,7 +53,10 @@ pub enum Canary {
 #[derive(Clone, Debug)]
 pub(crate) struct Swarm {
     pub(crate) mode: Mode,
+    /// The first node's plan.
     pub(crate) plan: Arc<Plan>,
+    /// How many cores the other nodes have.
+    pub(crate) others: Vec<u16>,
     pub(crate) honesty: Honesty,
     /// Whether the network drops whole PDUs that it acknowledged, per mille.
     pub(crate) drops: u64,
@@ -172,9 +175,11 @@ impl Swarm {
             is_brief,
             wrong_answers_per_mille: if calm { 0 } else { 200 },
             capacities: Vec::new(),
+            others: Vec::new(),
             plan: Arc::new(plan),
         };
         swarm.press(&mut presses);
+        swarm.spread(&mut Dice::stream(seed, "nodes"));
         swarm
     }
 
@@ -198,6 +203,42 @@ impl Swarm {
                 (customer.gap, customer.burst) = ((MS, 4 * MS), 8);
             }
         }
+    }
+
+    /// Several nodes. Drawn apart, so that worlds of one are what they were.
+    fn spread(&mut self, dice: &mut Dice) {
+        if !dice.chance(300) {
+            return;
+        }
+        let nodes = dice.pick(&[2, 3, 3, 3, 3, 4, 5]);
+        self.others = (1..nodes).map(|_| u16::try_from(dice.within((1, 3))).unwrap_or(1)).collect();
+        // A follower that needs more than the home holds in memory is not caught up yet.
+        self.disk.snapshots = Snapshots::NONE;
+        let plan = Arc::make_mut(&mut self.plan);
+        plan.voters = (1..=nodes).map(NodeId).collect();
+        for carrier in &mut plan.carriers {
+            // An id that is unique on one bind says nothing on another node's.
+            carrier.profile.ids.scope = IdScope::Carrier;
+        }
+        if self.mode == Mode::Calm {
+            // A node that stops does not hand its partitions on yet.
+            self.faults.clear();
+        } else if dice.chance(600) {
+            self.faults.push((Fault::Cut, dice.pick(&[S, 3 * S, 8 * S])));
+        }
+    }
+
+    /// How many nodes there are.
+    pub(crate) const fn nodes(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// The plan of a node.
+    pub(crate) fn plan_of(&self, node: usize) -> Arc<Plan> {
+        let mut plan = Plan::clone(&self.plan);
+        plan.node = plan.voters[node];
+        plan.shards = if node == 0 { plan.shards } else { self.others[node - 1] };
+        Arc::new(plan)
     }
 
     /// Deceives the judge.
@@ -249,6 +290,7 @@ fn plan(dice: &mut Dice, calm: bool, shards: u16, forgets: bool) -> Plan {
     });
     Plan {
         node: NodeId(1),
+        voters: vec![NodeId(1)],
         shards,
         partitions: PartitionCount::new(16).expect("the least"),
         accounts: accounts.into(),

@@ -1,7 +1,8 @@
 //! CRC-32C (Castagnoli), as in iSCSI (RFC 3720 §12.1): the checksum of all that is on disk.
 
 /// The CRC-32C of `bytes`.
-pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+#[must_use]
+pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 

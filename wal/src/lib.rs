@@ -35,6 +35,7 @@ pub mod segment;
 pub mod snapshot;
 
 pub use batch::Batch;
+pub use crc::crc32c;
 pub use entry::{Entry, EntryError, EntryKind};
 pub use frame::{HardState, Start};
 pub use log::{Log, LogConfig, NeedSegment, Write};

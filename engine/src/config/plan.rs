@@ -28,6 +28,7 @@ impl Config {
         let keys = self.limits.keys.unwrap_or(fits_memory);
         Plan {
             node: self.node.id,
+            voters: vec![self.node.id],
             shards: host.shards,
             partitions: host.partitions,
             accounts: accounts.collect(),

@@ -78,6 +78,7 @@ pub(super) fn smpp_account() -> SmppAccount {
 fn plan() -> Plan {
     Plan {
         node: NodeId(1),
+        voters: vec![NodeId(1)],
         shards: 2,
         partitions: PartitionCount::new(16).unwrap(),
         accounts: vec![Account {

@@ -1,6 +1,6 @@
 //! What a group says to the same group on other nodes. A group of one voter says nothing.
 
-use raft::eraftpb::{Entry, MessageType};
+use raft::eraftpb::{Entry, EntryType, MessageType};
 use wal::limits::BATCH_SLACK_BYTES;
 
 use super::{Group, HARD_STATE_FRAME_BYTES, frames_bytes};
@@ -15,6 +15,13 @@ impl Group {
         let Message(message) = message;
         if message.get_msg_type() == MessageType::MsgPropose {
             return Err(Unsteppable::Kind);
+        }
+        // What is stored is applied one day, and cannot be refused then.
+        let records = message.entries.iter().filter(|entry| entry.get_entry_type() == EntryType::EntryNormal);
+        for entry in records {
+            if let Some(Err(error)) = wal::Records::new(&entry.data).find(Result::is_err) {
+                return Err(Unsteppable::Records { index: entry.index, error });
+            }
         }
         // All that waits goes into one batch, which has at least this much room.
         let bytes = frames_bytes(&message.entries);
@@ -54,10 +61,5 @@ impl Group {
     /// Whether an entry is one of this home's own, which are applied before they are stored.
     fn proposed_here(&self, entry: &Entry) -> bool {
         self.is_home() && entry.term == self.term()
-    }
-
-    /// Whether this node is the group's only voter.
-    pub(super) fn is_alone(&self) -> bool {
-        self.raw.raft.prs().iter().len() == 1
     }
 }

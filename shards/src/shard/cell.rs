@@ -11,8 +11,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use replication::{Group, Recovery};
-use wal::{Batch, Lsn, Record};
+use replication::{Group, Recovered, Recovery};
+use wal::{Batch, Item, Lsn, Record};
 use wire::id::{AccountId, MessageId, Partition};
 use wire::smpp::command::Sequence;
 use wire::smpp::status::CommandStatus;
@@ -22,6 +22,7 @@ use crate::api::{Acceptance, MessageView, NotCancelled, Origin, State};
 use crate::limits::{ENTRY_BYTES_MAX, ENTRY_BYTES_RESERVED};
 use crate::shard::ask::NEVER;
 use crate::shard::links::LinkId;
+use crate::shard::start::{RecoveryError, apply_records};
 use crate::state::messages::SlotRef;
 use crate::state::{PartitionState, Retention};
 use crate::wheel::Wheel;
@@ -82,6 +83,16 @@ pub(crate) struct Live {
     pub(crate) ask_at: WallMs,
 }
 
+/// Whether a state holds what may never be committed. While it does, nothing is applied to it, and nothing decided on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Excess {
+    None,
+    /// It is to be made anew.
+    Some,
+    /// It is being made anew.
+    UnderWork,
+}
+
 /// Told fates of an account.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Released {
@@ -97,6 +108,12 @@ pub(crate) struct Cell {
     pub(crate) recovery: Option<Recovery>,
     /// Whether this node decides for the partition.
     pub(crate) decides: bool,
+    /// Whether its state holds what may never be committed.
+    excess: Excess,
+    /// Attempts that were decided here and not handed to a link, since the partition was lost.
+    kept: Vec<(MessageId, u16)>,
+    /// Entries that are written and not applied here: the last of each batch, and where it lies.
+    unapplied: VecDeque<(u64, Lsn)>,
     /// The counter of the next id of this term.
     next_counter: u64,
     open: Vec<u8>,
@@ -118,12 +135,20 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn new(partition: Partition, retention: Retention, entry_bytes_max: usize) -> Self {
+    pub(crate) fn new(
+        partition: Partition,
+        retention: Retention,
+        recovery: Recovery,
+        entry_bytes_max: usize,
+    ) -> Self {
         Self {
             state: PartitionState::new(partition, retention),
             group: None,
-            recovery: Some(Recovery::new(partition)),
+            recovery: Some(recovery),
             decides: false,
+            excess: Excess::None,
+            kept: Vec::new(),
+            unapplied: VecDeque::new(),
             next_counter: 0,
             open: Vec::new(),
             full: VecDeque::new(),
@@ -214,16 +239,33 @@ impl Cell {
             room -= bytes + ENTRY_OVERHEAD_BYTES;
         }
         let wrote = group.poll_append(batch) == replication::Appended::Written;
+        if group.poll_overruled().is_some() && self.excess == Excess::None {
+            self.excess = Excess::Some;
+        }
         if wrote {
+            let last = if group.is_alone() { None } else { Some(group.last_index()) };
             self.note_written(batch.lsn());
+            self.unapplied.extend(last.map(|last| (last, batch.lsn())));
         }
         wrote
     }
 
-    /// Term and index of the last entry, when all that was decided is in it or before it, and in a batch.
+    /// Term and index of the last entry that is applied, when all that was decided is in it or before it, and in a batch.
     pub(super) fn sealed_through(&self) -> Option<(u64, u64)> {
-        let all_proposed = self.decides && self.open.is_empty() && self.full.is_empty();
+        if self.excess != Excess::None {
+            return None;
+        }
+        if !self.decides {
+            // A single voter that has just started is home in a moment.
+            return self.group.as_ref().filter(|group| !group.is_alone())?.applied();
+        }
+        let all_proposed = self.open.is_empty() && self.full.is_empty();
         all_proposed.then(|| self.group().sealed_through())?
+    }
+
+    /// Where the first entry lies that is written and not applied.
+    pub(super) fn first_unapplied(&self) -> Option<Lsn> {
+        self.unapplied.front().map(|&(_, lsn)| lsn)
     }
 
     /// Whether an index is committed and on this disk.
@@ -233,25 +275,141 @@ impl Cell {
 
     /// The log is durable up to `lsn`.
     pub(crate) fn handle_durable(&mut self, lsn: Lsn) {
-        let group = self.group.as_mut().expect("the shard has been started");
-        group.handle_durable(lsn);
-        self.take_commits();
+        self.group.as_mut().expect("the shard has been started").handle_durable(lsn);
     }
 
-    /// What recovery brought back is committed: a group of one voter starts with all of its log.
+    /// What recovery brought back and applied is what is known to be committed.
     pub(crate) fn adopt_commit(&mut self) {
-        self.committed = self.group().last_index() - u64::from(self.group().is_home());
+        (_, self.committed) = self.group().told();
     }
 
-    /// Takes note of what is committed.
-    fn take_commits(&mut self) {
-        let group = self.group.as_mut().expect("the shard has been started");
+    /// Takes note of what is committed, and applies what was not decided here.
+    pub(super) fn take_commits(&mut self) {
+        let Self { group, state, .. } = self;
+        let group = group.as_mut().expect("the shard has been started");
         while let Some(committed) = group.poll_committed() {
             assert!(committed.index > self.committed, "commits go forward");
             self.committed = committed.index;
-            // One voter: what was not proposed here was applied by recovery.
-            group.handle_applied();
         }
+        if self.excess != Excess::None {
+            return;
+        }
+        for (_, records) in group.unapplied() {
+            for record in wal::Records::new(records) {
+                let (at, record) = record.expect("records are looked through when they come");
+                state.apply(at, &record);
+            }
+        }
+        group.handle_applied();
+        self.forget_unapplied(self.committed);
+    }
+
+    fn forget_unapplied(&mut self, applied: u64) {
+        while self.unapplied.front().is_some_and(|&(last, _)| last <= applied) {
+            self.unapplied.pop_front();
+        }
+    }
+
+    /// Reads an item of the log back. A group of one voter has committed all that it wrote; of others, only what is known to be
+    /// committed is applied: their home will say what counts of the rest.
+    pub(super) fn recover(&mut self, lsn: Lsn, item: &Item<'_>) -> Result<(), RecoveryError> {
+        let recovery = self.recovery.as_mut().expect("a cell recovers until the start");
+        let found = match item {
+            Item::Entry(entry) => recovery.handle_entry(entry)?,
+            Item::HardState(state) => recovery.handle_hard_state(state)?,
+            Item::Start(_) => return Ok(()),
+        };
+        if found == Recovered::Known {
+            return Ok(());
+        }
+        let mut applied = None;
+        if !recovery.has_peers()
+            && let Item::Entry(entry) = item
+        {
+            assert!(found == Recovered::Next, "a group of one voter never replaces an entry");
+            apply_records(&mut self.state, entry.index, entry.records())?;
+        }
+        while let Some((index, records)) = recovery.poll_committed(u64::MAX) {
+            apply_records(&mut self.state, index, wal::Records::new(&records))?;
+            applied = Some(index);
+        }
+        if recovery.has_peers()
+            && let Item::Entry(entry) = item
+        {
+            self.unapplied.push_back((entry.index, lsn));
+        }
+        self.note_written(lsn);
+        self.forget_unapplied(applied.unwrap_or(0));
+        Ok(())
+    }
+
+    /// One tick of Raft's clock has passed.
+    pub(super) fn tick(&mut self) {
+        self.group.as_mut().expect("the shard has been started").tick();
+    }
+
+    /// Whether it decides, or another node does as far as is known.
+    pub(super) fn has_home(&self) -> bool {
+        let elsewhere = |group: &Group| group.home().is_some_and(|home| home != group.node());
+        self.excess == Excess::None && (self.decides || self.group.as_ref().is_some_and(elsewhere))
+    }
+
+    /// An attempt was decided here and not handed to a link: if the node is home again, nothing is in doubt.
+    pub(super) fn note_kept(&mut self, slot: u32, attempt: u16) {
+        let message = self.state.messages.at(slot);
+        if message.state == State::Attempting && message.attempt == attempt {
+            self.kept.push((message.id, attempt));
+        }
+    }
+
+    pub(super) fn was_kept(&self, id: MessageId, attempt: u16) -> bool {
+        self.kept.contains(&(id, attempt))
+    }
+
+    pub(super) fn forget_kept(&mut self) {
+        self.kept.clear();
+    }
+
+    /// Whether something waits for a commit.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether it is time to decide.
+    pub(super) fn may_take_home(&self) -> bool {
+        !self.decides && self.excess == Excess::None && self.group.as_ref().is_some_and(Group::can_decide)
+    }
+
+    /// The node is not home any more: what was in no entry is dropped, and what waited for a commit is given back.
+    pub(super) fn abandon(&mut self) -> Vec<Output> {
+        if !self.open.is_empty() || !self.full.is_empty() {
+            self.open.clear();
+            self.full.clear();
+            self.full_bytes = 0;
+            self.excess = Excess::Some;
+        }
+        self.live.clear();
+        self.released.clear();
+        self.wheel = Wheel::new(self.state.time);
+        self.pending.drain(..).map(|(_, output)| output).collect()
+    }
+
+    /// If the state is to be made anew: up to which index.
+    pub(super) fn begin_rebuild(&mut self) -> Option<u64> {
+        if self.excess != Excess::Some {
+            return None;
+        }
+        self.excess = Excess::UnderWork;
+        let group = self.group.as_mut().expect("the shard has been started");
+        group.forget_applied();
+        Some(group.told().1)
+    }
+
+    /// The state is made anew, up to the index that [`Cell::begin_rebuild`] said.
+    pub(super) fn end_rebuild(&mut self, state: PartitionState) {
+        assert!(self.excess == Excess::UnderWork && !self.decides, "a state is made anew when it is to be");
+        self.state = state;
+        self.excess = Excess::None;
     }
 
     /// The next output whose entry is committed.

@@ -115,6 +115,22 @@ impl Shard {
         }
     }
 
+    /// Another node tells the fates of a partition from now on, and is told what is acknowledged.
+    pub(super) fn tell_no_more(&mut self, place: usize) {
+        for subscriber in &mut self.subscribers {
+            subscriber.acknowledge(place, u64::MAX);
+        }
+    }
+
+    /// This node tells the fates of a partition from now on.
+    pub(super) fn tell_from_here(&mut self, place: usize) {
+        let fates = &self.cells[place].state.fates;
+        for subscriber in &mut self.subscribers {
+            let acknowledged = fates.of(subscriber.account).map_or(0, |fates| fates.acknowledged);
+            subscriber.places[place] = Told { told: acknowledged, acknowledged };
+        }
+    }
+
     fn tell_all(&mut self, subscriber: usize) {
         for place in 0..self.cells.len() {
             self.tell(subscriber, place);

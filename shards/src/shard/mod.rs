@@ -15,7 +15,7 @@
 //! [`cell::Cell`], a connection a [`links::Link`]; what is decided about messages is told in `submit` (they come),
 //! `dispatch` (they go), `cancel` (they do not go after all), `outcome` (they are answered for), `receipts` and `fates`; `handsets`
 //! is what comes back; `cross` and `lending` are about other
-//! shards, `start` and `snapshots` about what is on disk.
+//! shards, `homes` about other nodes, `start` and `snapshots` about what is on disk.
 
 pub(crate) mod ask;
 mod cancel;
@@ -24,6 +24,7 @@ pub(crate) mod cross;
 mod dispatch;
 mod fates;
 pub(crate) mod handsets;
+pub(crate) mod homes;
 pub(crate) mod inspect;
 pub(crate) mod lending;
 mod link_events;
@@ -328,7 +329,7 @@ impl Shard {
         self.clock.read(now);
         for place in 0..self.cells.len() {
             self.cells[place].handle_durable(lsn);
-            self.take_home_if_elected(now, place);
+            self.group_stepped(now, place);
         }
         self.release();
         self.flush_backlogs(now);
@@ -379,7 +380,10 @@ impl Shard {
         let at = self.clock.read(now);
         if self.next_tick <= now.mono {
             self.next_tick = now.mono.plus(RAFT_TICK);
-            self.cells.iter_mut().filter_map(|cell| cell.group.as_mut()).for_each(replication::Group::tick);
+            for place in 0..self.cells.len() {
+                self.cells[place].tick();
+                self.group_stepped(now, place);
+            }
         }
         for place in 0..self.cells.len() {
             if self.cells[place].decides {
@@ -410,13 +414,14 @@ impl Shard {
             || (self.links.iter().all(Link::is_stopped)
                 && self.segments_out == 0
                 && !self.has_something_to_write()
+                && !self.cells.iter().any(Cell::has_pending)
                 && self.crosses.is_empty())
     }
 
-    /// Whether every partition of this shard has a home that decides: it is.
+    /// Whether every partition of this shard has a home: it decides, or knows who does.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.phase == Phase::Running && self.cells.iter().all(|cell| cell.decides)
+        self.phase == Phase::Running && self.cells.iter().all(Cell::has_home)
     }
 
     /// Lets everything leave whose entry is committed.

@@ -54,6 +54,15 @@ pub(super) struct Snapshots {
     may_step: bool,
 }
 
+impl Snapshots {
+    /// The state of a partition is to change otherwise than by records: its snapshot is given up, unless it is whole.
+    pub(super) fn give_up(&mut self, place: usize, cell: &mut Cell) {
+        if self.taking.take_if(|taking| taking.place == place && !taking.is_ended).is_some() {
+            cell.snapshot_given_up();
+        }
+    }
+}
+
 impl Shard {
     /// The next piece of a snapshot. The shell asks again when it has written this one.
     pub fn poll_snapshot(&mut self) -> Option<SnapshotPiece> {
@@ -131,7 +140,8 @@ impl Cell {
         let node = self.group().node();
         let (cluster, piece_bytes) = (config.cluster, config.snapshot_piece_bytes);
         self.state.begin_capture(&TakenAt { cluster, node, partitions, group, term, index, piece_bytes });
-        self.needed_behind = None;
+        // A follower has not applied all that it wrote.
+        self.needed_behind = if self.decides { None } else { self.first_unapplied() };
         Some(index)
     }
 

@@ -2,24 +2,22 @@
 //!
 //! The shell reads the snapshots, then scans the log and hands over each item; entries behind their partition's snapshot are
 //! applied in their order. Then each partition's group
-//! stands for election, and when an entry of its own term is committed the node is home: it queues what waits, doubts
-//! the attempts of the process before it, and sets all timers.
+//! stands for election (a single voter at once), and when an entry of its own term is committed the node is home (`homes`): it queues what
+//! waits, doubts the attempts of the process before it, and sets all timers.
 
-use wal::record::Doubted;
 use wal::{Item, Lsn, Record};
 use wire::id::{Partition, ShardId};
-use wire::time::Now;
+use wire::time::{Now, WallMs};
 
-use replication::{Group, GroupConfig, GroupError, Recovered, Recovery};
+use replication::{Group, GroupConfig, GroupError, Recovery};
 
 use super::cell::Cell;
 use super::links::{Link, kinds_of};
 use super::{Phase, Shard};
-use crate::api::{State, Why};
 use crate::clock::RecordClock;
-use crate::limits::RAFT_TICK;
+use crate::limits::{ELECTION_TICKS, ELECTION_TICKS_APART, HEARTBEAT_TICKS, RAFT_TICK};
+use crate::plan::Plan;
 use crate::state::capture::TakenAt;
-use crate::state::message::PartState;
 use crate::state::restore::RestoreError;
 use crate::state::{PartitionState, Retention};
 use crate::wheel::Wheel;
@@ -79,12 +77,16 @@ impl Shard {
         let (plan, retention) = (&self.plan, self.retention());
         let own = (0..plan.partitions.count()).map(Partition);
         let own = own.filter(|&partition| ShardId::owner_of(partition, plan.shards) == self.config.id);
-        self.cells =
-            own.map(|partition| Cell::new(partition, retention, self.config.records_bytes_max)).collect();
+        let entry_bytes_max = self.config.records_bytes_max;
+        let cell = |partition| {
+            let recovery = recovery_of(plan, Recovery::new(partition));
+            Cell::new(partition, retention, recovery, entry_bytes_max)
+        };
+        self.cells = own.map(cell).collect();
         assert!(self.cells.len() <= 1 << 9, "a link's token names a cell by nine bits");
     }
 
-    fn retention(&self) -> Retention {
+    pub(super) fn retention(&self) -> Retention {
         let plan = &self.plan;
         let per_cell = plan.finished_max.div_ceil(usize::from(plan.partitions.count()));
         Retention { finished_for: plan.retention, finished_max: per_cell.max(1) }
@@ -130,7 +132,8 @@ impl Shard {
         }
         let cell = &mut self.cells[place];
         cell.state = state;
-        cell.recovery = Some(Recovery::behind(head.group, head.term, head.index));
+        let recovery = Recovery::behind(head.group, head.term, head.index);
+        cell.recovery = Some(recovery_of(&self.plan, recovery));
         cell.snapshot_bytes = bytes.len() as u64;
         Ok(())
     }
@@ -141,36 +144,13 @@ impl Shard {
     /// When the log is not this shard's, or cannot be read.
     pub fn handle_recovered(&mut self, lsn: Lsn, item: &Item<'_>) -> Result<(), RecoveryError> {
         assert!(self.phase == Phase::Recovering, "the log is read back before the start");
-        match item {
-            Item::Entry(entry) => {
-                let place = self.own_cell(entry.partition)?;
-                let cell = &mut self.cells[place];
-                let recovery = cell.recovery.as_mut().expect("a cell recovers until the start");
-                match recovery.handle_entry(entry)? {
-                    Recovered::Known => return Ok(()),
-                    Recovered::Next => cell.note_written(lsn),
-                    Recovered::Replaces(_) => unreachable!("a group of one voter never replaces an entry"),
-                }
-                for record in entry.records() {
-                    let (at, record) = record.map_err(|error| RecoveryError::Record {
-                        partition: entry.partition,
-                        index: entry.index,
-                        error,
-                    })?;
-                    cell.state.apply(at, &record);
-                }
-            }
-            Item::HardState(state) => {
-                let place = self.own_cell(state.partition)?;
-                let cell = &mut self.cells[place];
-                let recovery = cell.recovery.as_mut().expect("a cell recovers until the start");
-                if recovery.handle_hard_state(state)? == Recovered::Next {
-                    cell.note_written(lsn);
-                }
-            }
-            Item::Start(_) => {}
-        }
-        Ok(())
+        let partition = match item {
+            Item::Entry(entry) => entry.partition,
+            Item::HardState(state) => state.partition,
+            Item::Start(_) => return Ok(()),
+        };
+        let place = self.own_cell(partition)?;
+        self.cells[place].recover(lsn, item)
     }
 
     fn own_cell(&self, partition: Partition) -> Result<usize, RecoveryError> {
@@ -188,13 +168,14 @@ impl Shard {
         let last = self.cells.iter().map(|cell| cell.state.time).max().unwrap_or_default();
         self.clock = RecordClock::start(now, last);
         let at = self.clock.read(now);
-        self.open_messages = self.cells.iter().map(|cell| cell.state.open_len()).sum();
         for place in 0..self.cells.len() {
             let config = self.group_config(place);
             let cell = &mut self.cells[place];
             let recovery = cell.recovery.take().unwrap_or_else(|| Recovery::new(cell.state.partition));
             let mut group = Group::new(&config, recovery)?;
-            group.campaign();
+            if group.is_alone() {
+                group.campaign();
+            }
             cell.group = Some(group);
             cell.adopt_commit();
             cell.wheel = Wheel::new(at);
@@ -205,12 +186,19 @@ impl Shard {
     }
 
     fn group_config(&self, place: usize) -> GroupConfig {
+        let partition = self.cells[place].state.partition;
+        let mut voters = self.plan.voters.clone();
+        voters.sort_unstable();
+        // The order of preferred homes: by number, begun with another node for each partition.
+        let own = voters.iter().position(|&voter| voter == self.plan.node).unwrap_or(0);
+        let first = usize::from(partition.0) % voters.len();
+        let rank = (own + voters.len() - first) % voters.len();
         GroupConfig {
-            partition: self.cells[place].state.partition,
+            partition,
             node: self.plan.node,
-            voters: vec![self.plan.node],
-            election_ticks: 10,
-            heartbeat_ticks: 2,
+            voters,
+            election_ticks: ELECTION_TICKS + rank * ELECTION_TICKS_APART,
+            heartbeat_ticks: HEARTBEAT_TICKS,
             records_bytes_max: self.config.records_bytes_max,
         }
     }
@@ -251,49 +239,22 @@ impl Shard {
         }
         Ok(snapshots)
     }
+}
 
-    /// Begins to decide for a partition as soon as its group allows it.
-    pub(super) fn take_home_if_elected(&mut self, now: Now, place: usize) {
-        let cell = &mut self.cells[place];
-        if cell.decides || !cell.group.as_ref().is_some_and(Group::can_decide) {
-            return;
-        }
-        cell.decides = true;
-        cell.release_recovered();
-        let at = self.clock.read(now);
-        let mut slots: Vec<_> = self.cells[place].state.messages.slots().collect();
-        slots.sort_unstable_by_key(|&slot| self.cells[place].state.messages.at(slot).id);
-        for slot in slots {
-            self.take_over_message(at, place, slot);
-        }
-        let accounts: Vec<_> =
-            self.cells[place].state.fates.all().iter().map(|&(account, _)| account).collect();
-        for account in accounts {
-            self.tell_fates(account, place);
-        }
-    }
+fn recovery_of(plan: &Plan, recovery: Recovery) -> Recovery {
+    if plan.voters.len() > 1 { recovery.with_peers() } else { recovery }
+}
 
-    fn take_over_message(&mut self, at: wire::time::WallMs, place: usize, slot: u32) {
-        let message = self.cells[place].state.messages.at(slot);
-        if !message.is_final() {
-            self.accounts.opened(message.account);
-        }
-        match message.state {
-            State::Final(_) => {}
-            State::Attempting => {
-                let wait = self.plan.class(message.class).doubt_wait;
-                let doubted = Doubted {
-                    id: message.id,
-                    attempt: message.attempt,
-                    parts: message.parts.mask(PartState::InFlight),
-                    why: Why::ProcessLost as u8,
-                    settle_at_ms: at.plus(wait).0,
-                };
-                self.cells[place].decide_on(slot, at, &Record::Doubted(doubted));
-                self.counters.doubted += 1;
-                self.after_change(at, place, slot);
-            }
-            State::Queued | State::Doubtful | State::Sent => self.after_change(at, place, slot),
-        }
+/// Applies the records of an entry that was read back.
+pub(super) fn apply_records<'a>(
+    state: &mut PartitionState,
+    index: u64,
+    records: impl Iterator<Item = Result<(WallMs, Record<'a>), wal::RecordError>>,
+) -> Result<(), RecoveryError> {
+    let partition = state.partition;
+    for record in records {
+        let (at, record) = record.map_err(|error| RecoveryError::Record { partition, index, error })?;
+        state.apply(at, &record);
     }
+    Ok(())
 }

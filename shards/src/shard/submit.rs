@@ -137,7 +137,7 @@ impl Shard {
         self.refuse(origin, Refusal::Rate);
     }
 
-    fn refuse(&mut self, origin: Origin, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, origin: Origin, refusal: Refusal) {
         self.refusals[refusal.place()] += 1;
         self.reply(origin, Reply::Answer { origin, outcome: Err(refusal) });
     }

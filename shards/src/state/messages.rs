@@ -45,6 +45,8 @@ struct Receipt {
 pub(crate) struct Messages {
     chunks: Vec<Box<[Message]>>,
     stamps: Vec<u16>,
+    /// The stamp of a slot that was never used.
+    first_stamp: u16,
     free: Vec<u32>,
     /// The slot that the next record is about, as far as is known.
     expected: u32,
@@ -86,7 +88,7 @@ impl Messages {
     fn add_chunk(&mut self) {
         let first = u32::try_from(self.stamps.len()).expect("open messages are bounded far below 2^32");
         self.chunks.push((0..CHUNK).map(|_| Message::vacant()).collect());
-        self.stamps.resize(self.stamps.len() + CHUNK, 0);
+        self.stamps.resize(self.stamps.len() + CHUNK, self.first_stamp);
         self.free.extend((first..).take(CHUNK));
         self.free.reverse();
     }
@@ -127,6 +129,13 @@ impl Messages {
     /// A reference that outlives the message.
     pub(crate) fn reference(&self, slot: u32) -> SlotRef {
         SlotRef { slot, stamp: self.stamps[slot as usize] }
+    }
+
+    /// Makes all references void: every slot's stamp moves on by as much.
+    pub(crate) fn stamp_anew(&mut self, by: u16) {
+        let moved = |stamp: u16| (stamp % STAMPS + by % STAMPS) % STAMPS;
+        self.first_stamp = moved(self.first_stamp);
+        self.stamps.iter_mut().for_each(|stamp| *stamp = moved(*stamp));
     }
 
     /// The message of a reference, if it is still there.

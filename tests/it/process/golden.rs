@@ -102,6 +102,7 @@ fn open_of(brain: &mut Shard) -> u64 {
 fn plan(shards: u16, partitions: u16) -> Plan {
     Plan {
         node: NodeId(1),
+        voters: vec![NodeId(1)],
         shards,
         partitions: PartitionCount::new(partitions).expect("as many as there may be"),
         accounts: Vec::new(),

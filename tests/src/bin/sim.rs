@@ -95,6 +95,11 @@ fn many(arguments: &Arguments, options: Options) -> io::Result<ExitCode> {
     writeln!(out, "{} segments by lent links, {} slices of rates lent", sights.lent, sights.slices)?;
     writeln!(out, "{} texts of handsets told", sights.heard)?;
     writeln!(out, "{} questions answered by carriers", sights.answered_questions)?;
+    writeln!(
+        out,
+        "{} messages between nodes, {} take-overs, {} states made anew",
+        sights.peer_messages, sights.taken_over, sights.rebuilt
+    )?;
     let [delivered, failed, expired, cancelled, unknown] = sights.fates;
     writeln!(
         out,

@@ -17,6 +17,7 @@ use capacity::Capacity;
 use manners::{Habit, Kind, Manner as _, Treatment};
 
 use crate::dice::Dice;
+use crate::node::Seat;
 use crate::parcel::Parcel;
 
 /// One carrier. Its sessions are with their connections.
@@ -39,7 +40,7 @@ pub(crate) struct Carrier {
 }
 
 /// A core and one of its binds, where ids are unique on one bind only.
-pub(crate) type Scope = Option<(usize, u16)>;
+pub(crate) type Scope = Option<(Seat, u16)>;
 
 /// A part of a handset's text, or a whole one.
 #[derive(Clone, Debug)]
@@ -111,7 +112,7 @@ impl Carrier {
     }
 
     /// Among what a bind's ids are unique.
-    pub(crate) fn scope(&self, bind: (usize, u16)) -> Scope {
+    pub(crate) fn scope(&self, bind: (Seat, u16)) -> Scope {
         Some(bind).filter(|_| self.profile.ids.scope == IdScope::Bind)
     }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use shards::api::{Fate, Why};
 use shards::plan::Plan;
 use wal::record::Attempted;
-use wal::{Item, Lsn, Record};
+use wal::{EntryKind, Item, Record};
 use wire::id::{AccountId, CarrierId, Class, MessageId, Partition, ShardId};
 use wire::time::WallMs;
 
-use crate::disk::Disk;
+use crate::judge::place::Place;
+use crate::node::Node;
 use crate::parcel::nonce_of;
 use crate::recover;
 
@@ -20,15 +21,15 @@ const TEXT_CHARS_SHOWN: usize = 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
     pub(crate) nonce: Option<u64>,
-    /// The batch of each of its records: the steps of its trace.
-    pub(crate) steps: Vec<Lsn>,
+    /// The entry of each of its records: the steps of its trace.
+    pub(crate) steps: Vec<Place>,
     /// The beginning of its text.
     pub(crate) text: String,
     pub(crate) class: Class,
     pub(crate) segments: u8,
     pub(crate) deadline: WallMs,
-    /// The batch of its acceptance.
-    pub(crate) accepted_in: Lsn,
+    /// The entry of its acceptance.
+    pub(crate) accepted_in: Place,
     pub(crate) attempts: Vec<Attempt>,
     /// The segments that a carrier has named, one bit each.
     pub(crate) named: u32,
@@ -46,20 +47,20 @@ pub(crate) struct Attempt {
     pub(crate) number: u16,
     pub(crate) parts: u32,
     pub(crate) carrier: CarrierId,
-    pub(crate) lsn: Lsn,
+    pub(crate) place: Place,
     pub(crate) at: WallMs,
     pub(crate) timeout_ms: u64,
 }
 
 impl Attempt {
-    fn of(plan: &Plan, (lsn, at): (Lsn, WallMs), attempted: &Attempted) -> Self {
+    fn of(plan: &Plan, (place, at): (Place, WallMs), attempted: &Attempted) -> Self {
         let carrier = plan.carrier_place(attempted.carrier).map(|place| &plan.carriers[place]);
         let timeout = carrier.map_or(0, |carrier| carrier.profile.timers.response.as_millis());
         Self {
             number: attempted.attempt,
             parts: attempted.parts,
             carrier: attempted.carrier,
-            lsn,
+            place,
             at,
             timeout_ms: u64::try_from(timeout).unwrap_or(0),
         }
@@ -79,7 +80,7 @@ pub(crate) struct DoubtSeen {
 /// A fate in the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FateSeen {
-    pub(crate) lsn: Lsn,
+    pub(crate) place: Place,
     pub(crate) fate: Fate,
     pub(crate) why: Why,
     pub(crate) at: WallMs,
@@ -100,27 +101,66 @@ impl Life {
 #[derive(Debug, Default)]
 pub(crate) struct Chronicle {
     pub(crate) messages: BTreeMap<MessageId, Life>,
-    /// The batches of each account's fates in each partition, in order.
-    pub(crate) fates: BTreeMap<(AccountId, Partition), Vec<Lsn>>,
+    /// The entries of each account's fates in each partition, in order.
+    pub(crate) fates: BTreeMap<(AccountId, Partition), Vec<Place>>,
     /// Acknowledgements by customers: through which fate.
     pub(crate) acknowledged: Vec<(AccountId, Partition, u64)>,
-    /// Messages of handsets: their batches.
-    pub(crate) received: BTreeMap<MessageId, Lsn>,
+    /// Messages of handsets: their entries.
+    pub(crate) received: BTreeMap<MessageId, Place>,
     accounts: BTreeMap<MessageId, AccountId>,
 }
 
-impl Chronicle {
-    /// Reads all disks.
-    pub(crate) fn read(plan: &Plan, disks: &[Disk]) -> Result<Self, String> {
-        let mut chronicle = Self::default();
-        for (shard, disk) in (0_u16..).map(ShardId).zip(disks) {
-            recover::scan(disk.history(), recover::log_config(plan, shard), |lsn, item| {
-                if let Item::Entry(entry) = item {
-                    for record in entry.records().flatten() {
-                        chronicle.record(plan, (lsn, entry.partition), record);
-                    }
-                }
+/// The entries of a partition in the log of a node: index to term and records. A tail that another home replaced is gone.
+type Entries = BTreeMap<u64, (u64, Vec<u8>)>;
+
+/// What all disks have of a partition.
+#[derive(Debug, Default)]
+struct Book {
+    logs: Vec<Entries>,
+    places: BTreeMap<(u64, u64), Place>,
+}
+
+impl Book {
+    fn read(books: &mut BTreeMap<Partition, Self>, number: usize, node: &Node) -> Result<(), String> {
+        for (shard, disk) in (0_u16..).map(ShardId).zip(&node.disks) {
+            recover::scan(disk.history(), recover::log_config(&node.plan, shard), |lsn, item| {
+                let Item::Entry(entry) = item else { return };
+                let book = books.entry(entry.partition).or_default();
+                book.logs.resize_with(number + 1, Entries::default);
+                let log = &mut book.logs[number];
+                log.split_off(&entry.index);
+                let payload = if entry.kind == EntryKind::Records { entry.payload } else { &[] };
+                log.insert(entry.index, (entry.term, payload.to_vec()));
+                let key = (entry.index, entry.term);
+                book.places.entry(key).or_insert_with(|| Place::new(entry.index)).note(number, lsn);
             })?;
+        }
+        Ok(())
+    }
+}
+
+/// How far a log is, as voters compare it: by the last term, then by the last index.
+fn farthest(log: &Entries) -> (u64, u64) {
+    log.last_key_value().map_or((0, 0), |(index, (term, _))| (*term, *index))
+}
+
+impl Chronicle {
+    /// Reads all disks. A partition's entries are those of the log that is farthest: any that a majority has are in it (Raft §5.4.1).
+    pub(crate) fn read(nodes: &[Node]) -> Result<Self, String> {
+        let mut books = BTreeMap::new();
+        for (number, node) in nodes.iter().enumerate() {
+            Book::read(&mut books, number, node)?;
+        }
+        let mut chronicle = Self::default();
+        let plan = &nodes[0].plan;
+        for (partition, book) in &books {
+            let Some(entries) = book.logs.iter().max_by_key(|log| farthest(log)) else { continue };
+            for (&index, (term, payload)) in entries {
+                let place = book.places[&(index, *term)];
+                for record in wal::Records::new(payload).flatten() {
+                    chronicle.record(plan, (place, *partition), record);
+                }
+            }
         }
         Ok(chronicle)
     }
@@ -128,10 +168,10 @@ impl Chronicle {
     fn record(
         &mut self,
         plan: &Plan,
-        (lsn, partition): (Lsn, Partition),
+        (place, partition): (Place, Partition),
         (at, record): (WallMs, Record<'_>),
     ) {
-        self.record_of(plan, (lsn, partition), (at, record));
+        self.record_of(plan, (place, partition), (at, record));
         let id = match record {
             Record::Accepted(accepted) => accepted.id,
             Record::Attempted(attempted) => attempted.id,
@@ -143,13 +183,13 @@ impl Chronicle {
             Record::Fated(fated) => fated.id,
             _ => return,
         };
-        self.change(id, |life| life.steps.push(lsn));
+        self.change(id, |life| life.steps.push(place));
     }
 
     fn record_of(
         &mut self,
         plan: &Plan,
-        (lsn, partition): (Lsn, Partition),
+        (place, partition): (Place, Partition),
         (at, record): (WallMs, Record<'_>),
     ) {
         match record {
@@ -163,7 +203,7 @@ impl Chronicle {
                     class: accepted.class,
                     segments: accepted.segments,
                     deadline: WallMs(accepted.deadline_ms),
-                    accepted_in: lsn,
+                    accepted_in: place,
                     attempts: Vec::new(),
                     named: 0,
                     doubts: Vec::new(),
@@ -174,7 +214,7 @@ impl Chronicle {
                 self.messages.insert(accepted.id, life);
             }
             Record::Attempted(attempted) => {
-                let attempt = Attempt::of(plan, (lsn, at), &attempted);
+                let attempt = Attempt::of(plan, (place, at), &attempted);
                 self.change(attempted.id, |life| {
                     // Cut anew: parts that had a name before are not there any more.
                     if attempted.segments != 0 && attempted.segments != life.segments {
@@ -208,15 +248,15 @@ impl Chronicle {
                     if let (Why::ClassForbids, Some(last)) = (why, life.doubts.last()) {
                         life.settled(last.attempt, at);
                     }
-                    life.fates.push(FateSeen { lsn, fate, why, at });
+                    life.fates.push(FateSeen { place, fate, why, at });
                 });
                 if let Some(account) = self.accounts.get(&fated.id) {
-                    self.fates.entry((*account, partition)).or_default().push(lsn);
+                    self.fates.entry((*account, partition)).or_default().push(place);
                 }
             }
             Record::Received(received) => {
-                self.received.insert(received.id, lsn);
-                self.fates.entry((received.account, partition)).or_default().push(lsn);
+                self.received.insert(received.id, place);
+                self.fates.entry((received.account, partition)).or_default().push(place);
             }
             Record::Acknowledged(acknowledged) => {
                 self.acknowledged.push((acknowledged.account, partition, acknowledged.sequence));

@@ -1,9 +1,8 @@
 //! What handsets said, and who was told: each text that was answered for is told to the account whose it is, and to no other.
 
 use shards::api::HandsetMessage;
-use wal::Lsn;
 
-use super::{Judge, NEVER_BACKWARDS, TOLD};
+use super::{Judge, NEVER_BACKWARDS, Reach, TOLD};
 
 /// Characters of a mark: `m` and eight digits.
 const MARK_CHARS: usize = 9;
@@ -53,7 +52,7 @@ impl Judge {
         at: u64,
         account: usize,
         message: &HandsetMessage,
-        durable: Lsn,
+        durable: Reach,
     ) {
         let partition = message.id.partition();
         self.handsets_released.push((message.id, durable));
@@ -94,7 +93,7 @@ impl Judge {
     pub(super) fn check_handsets(&mut self, at: u64, chronicle: &super::chronicle::Chronicle) {
         for (id, durable) in self.handsets_released.clone() {
             let received = chronicle.received.get(&id).copied();
-            if received.is_none_or(|lsn| lsn >= durable) {
+            if received.is_none_or(|place| !place.is_within(&durable)) {
                 let what =
                     format!("{id} was told when the log was durable up to {durable}; it is at {received:?}");
                 return self.fail(at, NEVER_BACKWARDS, what);

@@ -1,9 +1,8 @@
 //! Promises 1 and 3 as customers see them: what an answer says about a key.
 
 use shards::api::{Acceptance, Refusal};
-use wal::Lsn;
 
-use super::{Intent, Judge, ONE_MESSAGE_PER_KEY, Released};
+use super::{Intent, Judge, ONE_MESSAGE_PER_KEY, Reach, Released};
 
 impl Judge {
     /// A new intent; its nonce.
@@ -27,7 +26,7 @@ impl Judge {
         at: u64,
         nonce: u64,
         outcome: &Result<Acceptance, Refusal>,
-        durable: impl FnOnce(Acceptance) -> Lsn,
+        durable: impl FnOnce(Acceptance) -> Reach,
     ) {
         match outcome {
             Ok(acceptance) => {
@@ -46,7 +45,7 @@ impl Judge {
         }
     }
 
-    fn accepted(&mut self, at: u64, nonce: u64, acceptance: Acceptance, durable: Lsn) {
+    fn accepted(&mut self, at: u64, nonce: u64, acceptance: Acceptance, durable: Reach) {
         let id = acceptance.id;
         let intent = self.intent_mut(nonce);
         let (first, rival_of, sends) = (intent.acked, intent.rival_of, intent.sends);

@@ -9,13 +9,13 @@ mod handsets;
 mod intents;
 mod order;
 mod pace;
+mod place;
 mod verdicts;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use shards::api::{Fate, FateEvent, Refusal};
-use wal::Lsn;
 use wire::id::{AccountId, Class, MessageId, Partition};
 use wire::msisdn::Msisdn;
 use wire::smpp::state::MessageState;
@@ -24,12 +24,14 @@ use wire::time::WallMs;
 use crate::parcel::Parcel;
 pub(crate) use handsets::Spoken;
 use order::Seen;
+pub(crate) use place::Reach;
 
 /// The promises, by their numbers in the contract.
 pub(crate) const NEVER_FORGOTTEN: u8 = 1;
 pub(crate) const ONE_FATE: u8 = 2;
 pub(crate) const ONE_MESSAGE_PER_KEY: u8 = 3;
 pub(crate) const NOT_TWICE: u8 = 4;
+pub(crate) const ONE_HOME: u8 = 5;
 pub(crate) const NEVER_BACKWARDS: u8 = 6;
 pub(crate) const OWN_RECEIPTS: u8 = 8;
 pub(crate) const DRAINS: u8 = 9;
@@ -76,7 +78,7 @@ pub(crate) struct Intent {
 struct Released {
     nonce: u64,
     id: MessageId,
-    durable: Lsn,
+    durable: Reach,
     at: u64,
 }
 
@@ -84,7 +86,7 @@ struct Released {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Passage {
     /// How far the log was durable when the kernel had each copy whole.
-    handed: Vec<Lsn>,
+    handed: Vec<Reach>,
     /// Copies that a carrier took.
     pub(crate) taken: u32,
     /// When a carrier took it for the first time.
@@ -113,17 +115,17 @@ pub(crate) struct Judge {
     /// What is told under each number.
     numbered: BTreeMap<(usize, Partition, u64), MessageId>,
     /// What customers acknowledged: through which fate, and how far the log was durable then.
-    acknowledges: BTreeMap<(AccountId, Partition), Vec<(u64, Lsn)>>,
+    acknowledges: BTreeMap<(AccountId, Partition), Vec<(u64, Reach)>>,
     /// Fates that left, and how far the log was durable then.
-    fates_released: Vec<(MessageId, Lsn)>,
+    fates_released: Vec<(MessageId, Reach)>,
     /// Messages whose customers were told that they are taken back, and how far the log was durable then.
-    cancels_released: Vec<(MessageId, Lsn)>,
+    cancels_released: Vec<(MessageId, Reach)>,
     /// What handsets sent, by nonce.
     pub(crate) spoken: Vec<Spoken>,
     /// Messages of handsets that left, and how far the log was durable then.
-    handsets_released: Vec<(MessageId, Lsn)>,
+    handsets_released: Vec<(MessageId, Reach)>,
     /// Traces that left: how many steps they had, and how far the log was durable then.
-    views_released: Vec<(MessageId, usize, Lsn)>,
+    views_released: Vec<(MessageId, usize, Reach)>,
 }
 
 impl Judge {
@@ -169,7 +171,7 @@ impl Judge {
     }
 
     /// The kernel has a whole submission.
-    pub(crate) fn handed(&mut self, parcel: Parcel, durable: Lsn) {
+    pub(crate) fn handed(&mut self, parcel: Parcel, durable: Reach) {
         self.passage(parcel).handed.push(durable);
     }
 
@@ -197,7 +199,7 @@ impl Judge {
     }
 
     /// A fate left for a customer of an account.
-    pub(crate) fn fate_released(&mut self, at: u64, account: usize, event: &FateEvent, durable: Lsn) {
+    pub(crate) fn fate_released(&mut self, at: u64, account: usize, event: &FateEvent, durable: Reach) {
         let partition = event.id.partition();
         self.fates_released.push((event.id, durable));
         let first = *self.numbered.entry((account, partition, event.sequence)).or_insert(event.id);
@@ -212,7 +214,7 @@ impl Judge {
     }
 
     /// A customer is told that its message is taken back.
-    pub(crate) fn cancel_released(&mut self, at: u64, id: MessageId, durable: Lsn) {
+    pub(crate) fn cancel_released(&mut self, at: u64, id: MessageId, durable: Reach) {
         self.cancels_released.push((id, durable));
         self.fate_seen(at, id, Fate::Cancelled);
     }
@@ -223,7 +225,7 @@ impl Judge {
         account: AccountId,
         partition: Partition,
         sequence: u64,
-        durable: Lsn,
+        durable: Reach,
     ) {
         self.acknowledges.entry((account, partition)).or_default().push((sequence, durable));
     }

@@ -1,10 +1,9 @@
 //! Promise 6 as customers see it: what a query showed once stays shown, and the first fate stands.
 
 use shards::api::{Fate, MessageView, State, Step};
-use wal::Lsn;
 use wire::id::MessageId;
 
-use super::{Judge, NEVER_BACKWARDS, NEVER_FORGOTTEN, ONE_MESSAGE_PER_KEY};
+use super::{Judge, NEVER_BACKWARDS, NEVER_FORGOTTEN, ONE_MESSAGE_PER_KEY, Reach};
 use crate::parcel::nonce_of;
 
 /// The most that was shown of one message.
@@ -20,7 +19,7 @@ pub(super) struct Seen {
 
 impl Judge {
     /// A view left the engine, of a message that was asked for at `asked_at`.
-    pub(crate) fn view_released(&mut self, at: u64, asked_at: u64, view: &MessageView, durable: Lsn) {
+    pub(crate) fn view_released(&mut self, at: u64, asked_at: u64, view: &MessageView, durable: Reach) {
         self.views_released.push((view.id, view.trace.len(), durable));
         let seen = self.seen.entry(view.id).or_default();
         let common = seen.trace.len().min(view.trace.len());

@@ -33,7 +33,12 @@ impl Judge {
         }
         let plan = &swarm.plan;
         // Also one that was never sent: the tokens of its turn went to others.
-        let longest = chronicle.messages.values().map(|life| u64::from(life.segments)).max().unwrap_or(0);
+        let length = |life: &super::chronicle::Life| {
+            // It may have been cut otherwise for an earlier carrier.
+            let cuts = life.attempts.iter().map(|attempt| attempt.parts.count_ones());
+            u64::from(cuts.max().unwrap_or(0).max(u32::from(life.segments)))
+        };
+        let longest = chronicle.messages.values().map(length).max().unwrap_or(0);
         let carriers = plan.carriers.iter().map(|carrier| {
             (
                 carrier.name.as_str(),

@@ -39,7 +39,7 @@ impl Judge {
     fn check_released(&mut self, at: u64, chronicle: &Chronicle) {
         for released in self.released.clone() {
             let accepted = chronicle.messages.get(&released.id).map(|life| life.accepted_in);
-            if accepted.is_none_or(|lsn| lsn >= released.durable) {
+            if accepted.is_none_or(|place| !place.is_within(&released.durable)) {
                 let what = format!(
                     "intent {} was answered {} at {} ns with a log durable up to {}; its acceptance is at {accepted:?}",
                     released.nonce, released.id, released.at, released.durable
@@ -70,7 +70,7 @@ impl Judge {
             let attempts = lives.get(&nonce).map_or(&[][..], |life| &life.attempts);
             let of_part: Vec<_> = attempts.iter().filter(|attempt| attempt.parts & 1 << part != 0).collect();
             for (copy, &durable) in (1..).zip(&passage.handed) {
-                let decided = of_part.iter().filter(|attempt| attempt.lsn < durable).count();
+                let decided = of_part.iter().filter(|attempt| attempt.place.is_within(&durable)).count();
                 if decided < copy {
                     wrong.get_or_insert_with(|| {
                         format!(
@@ -90,7 +90,7 @@ impl Judge {
         for &(account, partition, sequence) in &chronicle.acknowledged {
             let fates = chronicle.fates.get(&(account, partition)).map_or(&[][..], Vec::as_slice);
             let asked = self.acknowledges.get(&(account, partition)).map_or(&[][..], Vec::as_slice);
-            let tellable = |durable| fates.iter().filter(|&&fate| fate < durable).count() as u64;
+            let tellable = |durable| fates.iter().filter(|fate| fate.is_within(&durable)).count() as u64;
             let allowed = asked.iter().map(|&(through, durable)| through.min(tellable(durable))).max();
             if allowed.is_none_or(|allowed| sequence > allowed) {
                 let what = format!(
@@ -106,7 +106,7 @@ impl Judge {
     fn check_told(&mut self, at: u64, chronicle: &Chronicle) {
         for (id, durable) in self.fates_released.clone() {
             let fate = chronicle.messages.get(&id).and_then(|life| life.fates.first());
-            if fate.is_none_or(|fate| fate.lsn >= durable) {
+            if fate.is_none_or(|fate| !fate.place.is_within(&durable)) {
                 let what = format!(
                     "the fate of {id} was told when the log was durable up to {durable}; it is {fate:?}"
                 );
@@ -119,7 +119,7 @@ impl Judge {
     fn check_views(&mut self, at: u64, chronicle: &Chronicle) {
         for (id, shown, durable) in self.views_released.clone() {
             let steps = chronicle.messages.get(&id).map_or(&[][..], |life| &life.steps);
-            let there = steps.iter().filter(|&&lsn| lsn < durable).count();
+            let there = steps.iter().filter(|step| step.is_within(&durable)).count();
             if shown > there {
                 let what = format!("{id} was shown with {shown} steps when {there} were durable");
                 return self.fail(at, NEVER_BACKWARDS, what);
@@ -131,7 +131,7 @@ impl Judge {
     fn check_cancels(&mut self, at: u64, chronicle: &Chronicle) {
         for (id, durable) in self.cancels_released.clone() {
             let fate = chronicle.messages.get(&id).and_then(|life| life.fates.first());
-            if fate.is_none_or(|fate| fate.fate != Fate::Cancelled || fate.lsn >= durable) {
+            if fate.is_none_or(|fate| fate.fate != Fate::Cancelled || !fate.place.is_within(&durable)) {
                 let what = format!(
                     "{id} was said to be taken back when the log was durable up to {durable}; its fate is {fate:?}"
                 );
@@ -146,15 +146,16 @@ impl Judge {
         if seen.fate != Fate::Cancelled {
             return;
         }
-        let attempt_after = life.attempts.iter().find(|attempt| attempt.lsn > seen.lsn);
+        let attempt_after = life.attempts.iter().find(|attempt| attempt.place.index > seen.place.index);
         let passages = (0..life.segments).filter_map(|part| self.passages.get(&(nonce, part)));
         let taken: u32 = passages.clone().map(|passage| passage.taken).sum();
-        let left_after = passages.flat_map(|passage| &passage.handed).any(|&durable| durable > seen.lsn);
+        let left_after =
+            passages.flat_map(|passage| &passage.handed).any(|durable| seen.place.is_within(durable));
         if attempt_after.is_some() || taken > 0 || left_after || !life.doubts.is_empty() && life.requeued > 0
         {
             let what = format!(
                 "{id}, intent {nonce}, was taken back at {}; carriers took {taken} copies of it; {life:?}",
-                seen.lsn
+                seen.place.index
             );
             self.fail(at, TAKEN_BACK, what);
         }

@@ -30,7 +30,7 @@ impl World {
     }
 
     pub(crate) fn die_by_hand(&mut self, crash: Crash) {
-        self.die(crash);
+        self.die(0, crash);
     }
 
     pub(crate) fn break_links_by_hand(&mut self) {

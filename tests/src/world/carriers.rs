@@ -88,7 +88,7 @@ impl World {
             Heard::ReceiptTaken(job, CommandStatus::ESME_ROK) => {
                 let done = self.carriers[carrier].jobs.remove(&job);
                 if let Some((job, parcel)) = done.and_then(|job| Some((job.state, job.about?))) {
-                    let wall = self.node.clock.read(self.now).wall;
+                    let wall = self.nodes[0].clock.read(self.now).wall;
                     self.judge.confirmed(wall, parcel, job);
                 }
             }
@@ -333,7 +333,7 @@ impl World {
         }
         let conn = self.dice.carriers.pick(&fitting);
         let (tlv_id, text_id) = self.carriers[carrier].receipt_ids(job.number);
-        let wall = self.node.clock.read(self.now).wall;
+        let wall = self.nodes[0].clock.read(self.now).wall;
         let receipt = ReceiptOut {
             id: &text_id,
             state: job.state,

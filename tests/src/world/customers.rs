@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use shards::api::{Origin, Reply};
-use wire::id::{Class, MessageId, Partition, ShardId};
+use wire::id::{Class, MessageId, Partition};
 
 use super::World;
 use crate::event::{Event, Request};
-use crate::judge::Intent;
-use crate::node::Input;
+use crate::judge::{Intent, Reach};
+use crate::node::{Input, Seat};
 use crate::parcel;
 use crate::swarm::{CustomerTraits, MS, S};
 
@@ -26,7 +26,8 @@ const REGRETS_MAX: usize = 6;
 #[derive(Debug)]
 pub(crate) struct Customer {
     pub(crate) traits: CustomerTraits,
-    core: usize,
+    /// The core of each node that has its connection there.
+    cores: Vec<usize>,
     /// Counts its connections; 0 is none yet.
     connection: u64,
     connected: bool,
@@ -52,7 +53,7 @@ impl Customer {
     pub(crate) fn new(traits: CustomerTraits) -> Self {
         Self {
             traits,
-            core: 0,
+            cores: Vec::new(),
             connection: 0,
             connected: false,
             next_request: 0,
@@ -103,13 +104,17 @@ impl World {
     }
 
     fn connect(&mut self, customer: usize) {
-        if !self.node.is_up() {
+        let up: Vec<_> = (0..self.nodes.len()).filter(|&node| self.nodes[node].is_up()).collect();
+        if up.is_empty() {
             return;
         }
-        let core = self.dice.customers.index(self.node.cores.len());
+        let mut cores = vec![0; self.nodes.len()];
+        for node in up {
+            cores[node] = self.dice.customers.index(self.nodes[node].cores.len());
+        }
         let forgets_place = self.dice.customers.chance(500);
         let state = &mut self.customers[customer];
-        state.core = core;
+        state.cores = cores;
         state.connection += 1;
         state.connected = true;
         state.open.clear();
@@ -135,23 +140,66 @@ impl World {
         }
     }
 
-    /// The process is gone, and with it all connections.
+    /// A process is gone, or there again: customers connect anew, to all there are.
     pub(super) fn lose_customers(&mut self) {
-        for customer in &mut self.customers {
+        for customer in 0..self.customers.len() {
+            if self.nodes.len() > 1 && self.customers[customer].connected {
+                self.send_request(customer, Request::Unsubscribe);
+            }
+            let customer = &mut self.customers[customer];
             customer.connected = false;
             customer.open.clear();
         }
     }
 
     fn send_request(&mut self, customer: usize, request: Request) {
+        match self.node_for(&request) {
+            Some(node) => self.send_request_to(node, customer, request),
+            None => {
+                for node in (0..self.nodes.len()).filter(|&node| self.nodes[node].is_up()).collect::<Vec<_>>()
+                {
+                    self.send_request_to(node, customer, request.clone());
+                }
+            }
+        }
+    }
+
+    fn send_request_to(&mut self, node: usize, customer: usize, request: Request) {
         let delay = self.dice.customers.skewed((10_000, 30 * MS));
-        let (life, connection) = (self.node.life, self.customers[customer].connection);
-        self.queue.at(self.now + delay, Event::Request { life, customer, connection, request });
+        let (life, connection) = (self.nodes[node].life, self.customers[customer].connection);
+        self.queue.at(self.now + delay, Event::Request { node, life, customer, connection, request });
+    }
+
+    /// The node that a customer turns to: mostly the home of what it asks for, at times any other. What is about all partitions goes
+    /// to all nodes.
+    fn node_for(&mut self, request: &Request) -> Option<usize> {
+        if self.nodes.len() == 1 {
+            return Some(0);
+        }
+        let partition = match *request {
+            Request::Submit { nonce, .. } => {
+                self.swarm.plan.partitions.partition_of(self.judge.intent(nonce).recipient)
+            }
+            Request::Query { id, .. } | Request::Cancel { id, .. } => id.partition(),
+            Request::Acknowledge { partition, .. } => partition,
+            Request::Subscribe { .. } | Request::Unsubscribe => return None,
+        };
+        // What is acknowledged at a node that did not tell it is lost.
+        let may_err = !self.is_healed() && !matches!(request, Request::Acknowledge { .. });
+        let errs = may_err && self.dice.customers.chance(100);
+        let home = self.home_of(partition).filter(|_| !errs);
+        Some(home.unwrap_or_else(|| self.dice.customers.index(self.nodes.len())))
     }
 
     /// A request arrives at the core that has the connection.
-    pub(super) fn request(&mut self, life: u32, customer: usize, connection: u64, request: Request) {
-        if !self.is_alive(life) {
+    pub(super) fn request(
+        &mut self,
+        (node, life): (usize, u32),
+        customer: usize,
+        connection: u64,
+        request: Request,
+    ) {
+        if !self.is_alive(node, life) {
             return;
         }
         let state = &self.customers[customer];
@@ -161,11 +209,11 @@ impl World {
             | Request::Cancel { request, .. } => request,
             _ => 0,
         };
-        let shard = ShardId(u16::try_from(state.core).unwrap_or(0));
+        let core = Seat { node, core: state.cores.get(node).copied().unwrap_or(0) };
+        let shard = core.shard();
         let origin = Origin { shard, connection: connection << 16 | customer as u64, request: number };
         let input = Input::Request { origin, account: state.traits.account, request };
-        let core = state.core;
-        if core < self.node.cores.len() {
+        if core.core < self.nodes[node].cores.len() {
             self.give(core, input);
         }
     }
@@ -308,7 +356,7 @@ impl World {
         if !traits.subscribes || !self.dice.customers.chance(traits.boasts_per_mille) {
             return;
         }
-        let account = self.node.plan.accounts[traits.account].id;
+        let account = self.swarm.plan.accounts[traits.account].id;
         self.boasts.insert(traits.account);
         // Of the partitions in which something of its own may just come to its end.
         let own = self.customers[customer].intents.iter().rev().take(BOASTS_MAX);
@@ -331,9 +379,10 @@ impl World {
                 let nonce = asked
                     .and_then(|asked| if let Asked::Submit { nonce } = asked { Some(nonce) } else { None });
                 if let Some(nonce) = nonce {
-                    let node = &self.node;
-                    let durable =
-                        |acceptance: shards::api::Acceptance| node.durable(acceptance.id.partition());
+                    let nodes = &self.nodes;
+                    let durable = |acceptance: shards::api::Acceptance| {
+                        Reach::of(nodes.iter().map(|node| node.durable(acceptance.id.partition())))
+                    };
                     self.judge.answer_released(self.now, nonce, outcome, durable);
                 }
             }
@@ -342,24 +391,24 @@ impl World {
                     if let Asked::Query { id, at, .. } = asked { Some((id, at)) } else { None }
                 });
                 if let (Some((_, at)), Some(view)) = (query, view) {
-                    let durable = self.node.durable(view.id.partition());
+                    let durable = self.reach(view.id.partition());
                     self.judge.view_released(self.now, at, view, durable);
                 }
             }
             Reply::Cancelled { id, outcome, .. } => {
                 if outcome.is_ok() {
-                    let durable = self.node.durable(id.partition());
+                    let durable = self.reach(id.partition());
                     self.judge.cancel_released(self.now, *id, durable);
                 }
             }
             Reply::Fate { event, .. } => {
                 let account = state.traits.account;
-                let durable = self.node.durable(event.id.partition());
+                let durable = self.reach(event.id.partition());
                 self.judge.fate_released(self.now, account, event, durable);
             }
             Reply::Handset { message, .. } => {
                 let account = state.traits.account;
-                let durable = self.node.durable(message.id.partition());
+                let durable = self.reach(message.id.partition());
                 self.judge.handset_released(self.now, account, message, durable);
             }
         }
@@ -390,7 +439,7 @@ impl World {
                 let partition = event.id.partition();
                 let last = state.received.entry(partition).or_default();
                 *last = (*last).max(event.sequence);
-                let account = self.node.plan.accounts[state.traits.account].id;
+                let account = self.swarm.plan.accounts[state.traits.account].id;
                 self.judge.fate_told(event);
                 let sequence = event.sequence;
                 self.send_request(customer, Request::Acknowledge { account, partition, sequence });
@@ -399,7 +448,7 @@ impl World {
                 let partition = message.id.partition();
                 let last = state.received.entry(partition).or_default();
                 *last = (*last).max(message.sequence);
-                let account = self.node.plan.accounts[state.traits.account].id;
+                let account = self.swarm.plan.accounts[state.traits.account].id;
                 let sequence = message.sequence;
                 self.sights.heard += u64::from(self.judge.handset_told(message));
                 self.send_request(customer, Request::Acknowledge { account, partition, sequence });

@@ -40,6 +40,7 @@ impl World {
     pub(super) fn heal(&mut self) {
         self.stage = Stage::Settling { until: self.now + SETTLES_WITHIN };
         self.heal_network();
+        self.heal_wires();
         self.heal_carriers();
         // Connections that were breaking must have broken.
         self.queue.at(self.now + S, Event::Watch);
@@ -67,7 +68,8 @@ impl World {
                 }
             }
             Stage::Asking { until } => {
-                let is_quiet = self.node.cores.iter().all(crate::node::Core::is_quiet);
+                let is_quiet =
+                    self.nodes.iter().flat_map(|node| &node.cores).all(crate::node::Core::is_quiet);
                 if is_quiet && self.has_settled() && self.untold().is_none() {
                     self.judge_all();
                     self.stage = Stage::Over;
@@ -84,25 +86,31 @@ impl World {
     }
 
     fn has_settled(&mut self) -> bool {
-        let is_at_rest = self.node.is_up()
-            && !self.node.draining
-            && self.node.cores.iter_mut().all(|core| {
+        let is_up = self.nodes.iter().all(|node| node.is_up() && !node.draining);
+        let is_at_rest = is_up
+            && self.nodes.iter_mut().flat_map(|node| &mut node.cores).all(|core| {
                 let is_ready = core.brain.is_ready();
                 let counts = core.brain.observe();
                 let nothing_waits = counts.open_messages == 0 && counts.handset_parts_waiting == 0;
                 is_ready && nothing_waits && counts.links_up == counts.links
             });
         let is_all_brought = self.carriers.iter().all(|carrier| carrier.handsets.is_empty());
-        is_at_rest && is_all_brought && self.customers.iter().all(super::Customer::is_idle)
+        is_at_rest
+            && self.replicas_agree()
+            && is_all_brought
+            && self.customers.iter().all(super::Customer::is_idle)
     }
 
     fn what_is_open(&mut self) -> String {
         let mut what = Vec::new();
-        for (shard, core) in self.node.cores.iter_mut().enumerate() {
+        let nodes = self.nodes.iter_mut().enumerate();
+        let cores = nodes
+            .flat_map(|(node, it)| it.cores.iter_mut().enumerate().map(move |(core, it)| ((node, core), it)));
+        for (shard, core) in cores {
             let is_ready = core.brain.is_ready();
             let counts = core.brain.observe();
             what.push(format!(
-                "shard {shard}: ready {is_ready}, {} open, {} parts of handsets, {} of {} links up",
+                "shard {shard:?}: ready {is_ready}, {} open, {} parts of handsets, {} of {} links up",
                 counts.open_messages, counts.handset_parts_waiting, counts.links_up, counts.links
             ));
         }
@@ -117,8 +125,9 @@ impl World {
     }
 
     fn tell_what_is_open(&mut self) {
+        self.tell_where_replicas_differ();
         let what = self.what_is_open();
-        let open = Chronicle::read(&self.node.plan, &self.node.disks).map(|chronicle| {
+        let open = Chronicle::read(&self.nodes).map(|chronicle| {
             let open = chronicle.messages.iter().find(|(_, life)| life.fates.is_empty());
             open.map(|(id, life)| format!("{id} has no fate, its deadline was {}: {life:?}", life.deadline))
         });
@@ -239,14 +248,19 @@ impl World {
 
     /// The end: the logs, the shards, and the whole of what was seen.
     fn judge_all(&mut self) {
-        (0..self.node.cores.len()).for_each(|core| self.check_replay(core));
-        let chronicle = match Chronicle::read(&self.node.plan, &self.node.disks) {
+        for core in (0..self.nodes.len()).flat_map(|node| self.seats_of(node)).collect::<Vec<_>>() {
+            self.check_replay(core);
+        }
+        let chronicle = match Chronicle::read(&self.nodes) {
             Ok(chronicle) => chronicle,
             Err(what) => return self.judge.fail(self.now, NEVER_FORGOTTEN, what),
         };
         self.judge.check_chronicle(self.now, &self.swarm, &chronicle);
-        self.judge.check_open(self.now, &self.swarm, &chronicle);
-        self.judge.check_pace(self.now, &self.swarm, self.sights.deaths + 1, &chronicle);
+        // Limits and rates are each node's, for now.
+        if self.nodes.len() == 1 {
+            self.judge.check_open(self.now, &self.swarm, &chronicle);
+            self.judge.check_pace(self.now, &self.swarm, self.sights.deaths + 1, &chronicle);
+        }
         for (id, life) in &chronicle.messages {
             let Some(last) = life.fates.last() else {
                 self.judge.fail(self.now, ONE_FATE, format!("{id} has no fate: {life:?}"));
@@ -256,7 +270,8 @@ impl World {
             self.sights.doubts += life.doubts.len() as u64;
             let late = last.at.0.saturating_sub(life.deadline.0);
             // A restart forgets a fate whose sync was slow, and decides it again when a home is elected.
-            let turns = (1_500 + self.swarm.disk.slow / MS) * (1 + self.sights.deaths);
+            let turns = (1_500 + self.swarm.disk.slow / MS) * (1 + self.sights.deaths)
+                + 3_000 * self.sights.taken_over;
             let excuse_ms = (self.excuse + self.swarm.clock_slack()) / MS * 3 / 2 + turns;
             if late > excuse_ms {
                 let what =
@@ -285,7 +300,7 @@ impl World {
         }
         if self.swarm.mode == Mode::Calm {
             for (place, carrier) in self.carriers.iter().enumerate() {
-                if let Some(capacity) = &carrier.capacity {
+                if let Some(capacity) = carrier.capacity.as_ref().filter(|_| self.nodes.len() == 1) {
                     let lives = self.sights.deaths + 1;
                     self.judge.check_capacity(self.now, &self.swarm, lives, place, capacity);
                 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A loop over what happens next; everything that happens is folded into the run's hash. The parts of the world have
-//! files of their own: a core's `turn`, the process's `life`, the `network`, the `carriers`, the `customers`, and the
+//! files of their own: a core's `turn`, a process's `life`, the `network`, the `peers`, the `carriers`, the `customers`, and the
 //! `ending`, in which the world is healed and must come to rest.
 
 mod by_hand;
@@ -17,18 +17,21 @@ mod ending;
 mod handsets;
 mod life;
 mod network;
+mod peers;
 mod turn;
 
 use crate::carrier::Carrier;
 use crate::conn::Conn;
 use crate::dice::{Dice, Fold};
 use crate::event::{Act, Event, Fault};
-use crate::judge::{DECENCY, Judge, Violation};
-use crate::node::Node;
+use crate::judge::{DECENCY, Judge, Reach, Violation};
+use crate::node::{Input, Node};
 use crate::queue::Queue;
 use crate::swarm::{Mode, S, Swarm};
 use customers::Customer;
 use ending::Stage;
+use peers::Wires;
+use wire::id::Partition;
 
 /// Each part of the world has its own randomness.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ pub struct Sights {
     pub fates: [u64; 5],
     /// Doubts in the logs.
     pub doubts: u64,
-    /// Ends of the process.
+    /// Ends of processes.
     pub deaths: u64,
     /// Batches that were synced.
     pub syncs: u64,
@@ -101,6 +104,12 @@ pub struct Sights {
     pub slices: u64,
     /// Questions that carriers answered with what became of a message.
     pub answered_questions: u64,
+    /// Messages between nodes that arrived.
+    pub peer_messages: u64,
+    /// Times when a node took a partition over from another.
+    pub taken_over: u64,
+    /// States that were made anew because they held too much.
+    pub rebuilt: u64,
 }
 
 /// One run.
@@ -112,7 +121,8 @@ pub(crate) struct World {
     queue: Queue,
     dice: Streams,
     hash: Fold,
-    pub(crate) node: Node,
+    pub(crate) nodes: Vec<Node>,
+    wires: Wires,
     conns: Vec<Conn>,
     pub(crate) carriers: Vec<Carrier>,
     pub(crate) customers: Vec<Customer>,
@@ -121,7 +131,6 @@ pub(crate) struct World {
     pub(crate) sights: Sights,
     /// Time in which the node could not decide, added up.
     excuse: u64,
-    down_since: u64,
     /// Messages of the healed world, and whose they are.
     probes: Vec<(usize, u64)>,
     /// Accounts of which a customer acknowledged more than it was told.
@@ -138,7 +147,9 @@ impl World {
         let carriers: Vec<Carrier> = carriers.collect();
         let customers = swarm.customers.iter().map(|&traits| Customer::new(traits)).collect::<Vec<_>>();
         let mut queue = Queue::new(dice.schedule.clone());
-        queue.at(0, Event::Start);
+        for node in 0..swarm.nodes() {
+            queue.at(0, Event::Start { node });
+        }
         for customer in 0..customers.len() {
             queue.at(dice.customers.below(S), Event::Customer { customer });
         }
@@ -151,14 +162,21 @@ impl World {
             queue.at(dice.faults.within((every / 4, every * 2)), Event::Fault(fault));
         }
         queue.at(swarm.safety, Event::Heal);
-        let node = Node::new(std::sync::Arc::clone(&swarm.plan), swarm.disk.snapshots, swarm.drift);
+        let nodes = (0..swarm.nodes()).map(|node| {
+            let plan = swarm.plan_of(node);
+            // No two machines' clocks go wrong alike.
+            let drift = if node % 2 == 0 { swarm.drift } else { -swarm.drift };
+            Node::new(plan, swarm.disk.snapshots, drift)
+        });
+        let nodes: Vec<Node> = nodes.collect();
         Self {
             seed,
             now: 0,
             queue,
             dice,
             hash: Fold::default(),
-            node,
+            wires: Wires::default(),
+            nodes,
             conns: Vec::new(),
             carriers,
             customers,
@@ -166,7 +184,6 @@ impl World {
             stage: Stage::Living,
             sights: Sights::default(),
             excuse: 0,
-            down_since: 0,
             probes: Vec::new(),
             boasts: std::collections::BTreeSet::new(),
             swarm,
@@ -201,17 +218,19 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Start => self.start(),
+            Event::Start { node } => self.start(node),
             Event::Turn { life, core } => {
-                if self.is_alive(life) && self.node.cores[core].turn_at == Some(self.now) {
+                if self.is_alive(core.node, life)
+                    && self.nodes[core.node].cores[core.core].turn_at == Some(self.now)
+                {
                     self.turn(core);
                 }
             }
             Event::Synced { life, core, fails } => self.synced(life, core, fails),
             Event::Prepared { life, core, seq, fails } => self.prepared(life, core, seq, fails),
             Event::PrepareAgain { life, core } => {
-                if self.is_alive(life) {
-                    self.node.cores[core].preparing = false;
+                if self.is_alive(core.node, life) {
+                    self.nodes[core.node].cores[core.core].preparing = false;
                     self.wake(core, self.now);
                 }
             }
@@ -225,19 +244,30 @@ impl World {
             Event::CarrierTimer { conn } => self.carrier_timer(conn),
             Event::Carrier { carrier, act } => self.act(carrier, act),
             Event::Customer { customer } => self.customer(customer),
-            Event::Request { life, customer, connection, request } => {
-                self.request(life, customer, connection, request);
+            Event::Peer { from, to, frame } => self.peer_arrives(from, to, &frame),
+            Event::Rebuilt { life, core, rebuild } => {
+                if self.is_alive(core.node, life) {
+                    self.give(core, Input::Rebuilt(rebuild));
+                }
+            }
+            Event::Request { node, life, customer, connection, request } => {
+                self.request((node, life), customer, connection, request);
             }
             Event::Reply { customer, connection, reply } => self.hear(customer, connection, &reply),
             Event::Fault(fault) => self.fault(fault),
-            Event::DrainWatch { life, until } => self.drain_watch(life, until),
+            Event::DrainWatch { node, life, until } => self.drain_watch(node, life, until),
             Event::Heal => self.heal(),
             Event::Watch => self.watch(),
         }
     }
 
-    pub(crate) fn is_alive(&self, life: u32) -> bool {
-        self.node.is_up() && self.node.life == life
+    pub(crate) fn is_alive(&self, node: usize, life: u32) -> bool {
+        self.nodes[node].is_up() && self.nodes[node].life == life
+    }
+
+    /// How far the logs of a partition are durable, as their disks say.
+    fn reach(&self, partition: Partition) -> Reach {
+        Reach::of(self.nodes.iter().map(|node| node.durable(partition)))
     }
 
     pub(crate) fn is_healed(&self) -> bool {
@@ -258,12 +288,14 @@ impl World {
             let next = self.now + self.dice.faults.within((every / 4, every * 2));
             self.queue.at(next, Event::Fault(fault));
         }
+        let node = if self.nodes.len() > 1 { self.dice.faults.index(self.nodes.len()) } else { 0 };
         match fault {
-            Fault::Kill => self.die(crate::disk::Crash::Process),
-            Fault::PowerCut => self.die(crate::disk::Crash::Power),
-            Fault::Drain => self.drain(),
-            Fault::Pause => self.pause(),
-            Fault::ClockStep => self.step_clock(),
+            Fault::Kill => self.die(node, crate::disk::Crash::Process),
+            Fault::PowerCut => self.die(node, crate::disk::Crash::Power),
+            Fault::Drain => self.drain(node),
+            Fault::Pause => self.pause(node),
+            Fault::ClockStep => self.step_clock(node),
+            Fault::Cut => self.cut(node),
             Fault::Replan => self.replan(),
             Fault::Reset | Fault::HalfOpen | Fault::Stall => self.break_a_connection(fault),
         }

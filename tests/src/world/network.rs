@@ -1,7 +1,6 @@
 //! TCP between links and carriers: dialling, bytes, and how connections end.
 
 use shards::LinkId;
-use wire::id::ShardId;
 use wire::smpp::limits::WINDOW_PDUS_MAX;
 use wire::smpp::session::{Options, Session};
 use wire::time::Instant;
@@ -9,21 +8,21 @@ use wire::time::Instant;
 use super::World;
 use crate::conn::{Conn, Cutter, Pipe};
 use crate::event::{End, Event, Fault, Way};
-use crate::node::Input;
+use crate::node::{Input, Seat};
 use crate::swarm::MS;
 
 /// How long a connection that is to be closed may still send.
 const CLOSE_MAX: u64 = 1_000 * MS;
 
 impl World {
-    pub(super) fn dial(&mut self, core: usize, link: LinkId, carrier: usize) {
+    pub(super) fn dial(&mut self, core: Seat, link: LinkId, carrier: usize) {
         let took = self.dice.net.within(self.swarm.net.delay);
-        let event = Event::Dialled { life: self.node.life, core, link, carrier };
+        let event = Event::Dialled { life: self.nodes[core.node].life, core, link, carrier };
         self.queue.at(self.now + took, event);
     }
 
-    pub(super) fn dialled(&mut self, life: u32, core: usize, link: LinkId, carrier: usize) {
-        if !self.is_alive(life) {
+    pub(super) fn dialled(&mut self, life: u32, core: Seat, link: LinkId, carrier: usize) {
+        if !self.is_alive(core.node, life) {
             return;
         }
         let refuses = self.swarm.net.refuse_per_mille;
@@ -54,15 +53,15 @@ impl World {
             cutter: Cutter::new(narrow),
             filter: Cutter::new(narrow),
         });
-        self.node.cores[core].conns[usize::from(link.0)] = Some(conn);
+        self.nodes[core.node].cores[core.core].conns[usize::from(link.0)] = Some(conn);
         self.give(core, Input::Connected(link));
         self.pump_carrier(conn);
     }
 
     /// Which of a core's binds with its carrier a link belongs to: links are made carrier by carrier, bind by bind.
-    fn bind_of(&self, core: usize, link: LinkId) -> u16 {
-        let plan = &self.swarm.plan;
-        let shard = ShardId(u16::try_from(core).expect("few cores"));
+    fn bind_of(&self, core: Seat, link: LinkId) -> u16 {
+        let plan = &self.nodes[core.node].plan;
+        let shard = core.shard();
         let mut before = 0;
         for (place, carrier) in (0_u16..).zip(&plan.carriers) {
             let links = plan.links_of(place, shard);
@@ -117,8 +116,8 @@ impl World {
         let mut parcels = Vec::new();
         self.conns[conn].cutter.push(bytes.iter().copied(), |_, parcel| parcels.extend(parcel));
         for parcel in parcels {
-            let partition = self.node.plan.partitions.partition_of(parcel.recipient);
-            let durable = self.node.durable(partition);
+            let partition = self.swarm.plan.partitions.partition_of(parcel.recipient);
+            let durable = self.reach(partition);
             self.judge.handed(parcel, durable);
         }
     }
@@ -171,7 +170,7 @@ impl World {
             Way::ToNode => {
                 let connection = &self.conns[conn];
                 let (core, link) = (connection.core, connection.link);
-                if connection.node_has_it && self.is_alive(self.conns[conn].life) {
+                if connection.node_has_it && self.is_alive(core.node, self.conns[conn].life) {
                     self.give(core, Input::Received(link, conn, bytes));
                 }
                 self.flush_carrier(conn);
@@ -215,10 +214,12 @@ impl World {
         let connection = &mut self.conns[conn];
         match end {
             End::Node => {
-                if std::mem::take(&mut connection.node_has_it) && self.node.life == connection.life {
+                let (core, link) = (connection.core, connection.link);
+                if std::mem::take(&mut connection.node_has_it)
+                    && self.nodes[core.node].life == connection.life
+                {
                     connection.shell.clear();
-                    let (core, link) = (connection.core, connection.link);
-                    if self.node.is_up() {
+                    if self.nodes[core.node].is_up() {
                         self.give(core, Input::Closed(link));
                     }
                 }
@@ -269,6 +270,8 @@ impl World {
 
     /// The network works again.
     pub(super) fn heal_network(&mut self) {
+        // A kernel so small that answers come late was a fault, too.
+        self.swarm.net.kernel_bytes = self.swarm.net.kernel_bytes.max(4_096);
         for conn in 0..self.conns.len() {
             for way in [Way::ToCarrier, Way::ToNode] {
                 let connection = &mut self.conns[conn];

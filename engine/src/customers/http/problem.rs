@@ -149,7 +149,8 @@ const fn refusal_status(refusal: Refusal) -> u16 {
         | Refusal::DiskFull
         | Refusal::Busy
         | Refusal::Stopping
-        | Refusal::NotHome => 503,
+        | Refusal::NotHome
+        | Refusal::HomeLost => 503,
     }
 }
 
@@ -171,6 +172,9 @@ const fn refusal_title(refusal: Refusal) -> &'static str {
         Refusal::Busy => "The node is busy",
         Refusal::Stopping => "The node is stopping",
         Refusal::NotHome => "The recipient's partition has no home here",
+        Refusal::HomeLost => {
+            "The partition got another home: the message may have been taken, repeat it with the same key"
+        }
     }
 }
 

@@ -467,7 +467,7 @@ const fn status_of(refusal: Refusal) -> CommandStatus {
         | Refusal::DiskFull => CommandStatus::ESME_RMSGQFUL,
         Refusal::Rate => CommandStatus::ESME_RTHROTTLED,
         Refusal::Busy => CommandStatus::ESME_RTHROTTLED,
-        Refusal::Stopping | Refusal::NotHome => CommandStatus::ESME_RSYSERR,
+        Refusal::Stopping | Refusal::NotHome | Refusal::HomeLost => CommandStatus::ESME_RSYSERR,
     }
 }
 

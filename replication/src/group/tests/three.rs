@@ -79,7 +79,7 @@ impl World {
     }
 
     fn start(&mut self, member: usize) {
-        let mut recovery = Recovery::new(PARTITION).keep_for_peers();
+        let mut recovery = Recovery::new(PARTITION).with_peers();
         let Member { disk, group, told_index, .. } = &mut self.members[member];
         disk.scan(|item| match item {
             Item::Entry(entry) => assert_ne!(recovery.handle_entry(&entry).unwrap(), Recovered::Known),
