@@ -230,6 +230,21 @@ impl Group {
         self.raw.raft.prs().iter().len() == 1
     }
 
+    /// The member that is to be home after this one: of those that were heard of lately, the one that has most of the log.
+    #[must_use]
+    pub fn heir(&self) -> Option<NodeId> {
+        let own = self.raw.raft.id;
+        let members = self.raw.raft.prs().iter().filter(|(id, progress)| **id != own && progress.recent_active);
+        // Of equals the one with the least number, whatever the order of the library's table.
+        let heir = members.max_by_key(|(id, progress)| (progress.matched, core::cmp::Reverse(**id)));
+        heir.and_then(|(id, _)| u32::try_from(*id).ok()).map(NodeId)
+    }
+
+    /// Hands leadership on. Nothing is decided meanwhile; if the other does not take it within an election's time, this node goes on.
+    pub fn hand_on(&mut self, to: NodeId) {
+        self.raw.transfer_leader(u64::from(to.0));
+    }
+
     /// Stands for election now, without waiting for a time-out. A single voter has won when this returns.
     pub fn campaign(&mut self) {
         assert!(self.raw.raft.term < TERM_MAX, "a message id carries no term beyond {TERM_MAX}");

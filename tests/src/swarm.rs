@@ -220,10 +220,7 @@ impl Swarm {
             // An id that is unique on one bind says nothing on another node's.
             carrier.profile.ids.scope = IdScope::Carrier;
         }
-        if self.mode == Mode::Calm {
-            // A node that stops does not hand its partitions on yet.
-            self.faults.clear();
-        } else if dice.chance(600) {
+        if self.mode == Mode::Faults && dice.chance(600) {
             self.faults.push((Fault::Cut, dice.pick(&[S, 3 * S, 8 * S])));
         }
     }

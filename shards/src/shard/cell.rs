@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use replication::{Group, Recovered, Recovery};
 use wal::{Batch, Item, Lsn, Record};
-use wire::id::{AccountId, MessageId, Partition};
+use wire::id::{AccountId, MessageId, NodeId, Partition};
 use wire::smpp::command::Sequence;
 use wire::smpp::status::CommandStatus;
 use wire::time::{Instant, WallMs};
@@ -368,6 +368,15 @@ impl Cell {
 
     pub(super) fn forget_kept(&mut self) {
         self.kept.clear();
+    }
+
+    /// If it is home: the node that is to be home after this one.
+    pub(super) fn heir(&self) -> Option<NodeId> {
+        self.group.as_ref().filter(|group| group.is_home())?.heir()
+    }
+
+    pub(super) fn hand_on(&mut self, heir: NodeId) {
+        self.group.as_mut().expect("the shard has been started").hand_on(heir);
     }
 
     /// Whether something waits for a commit.

@@ -209,6 +209,20 @@ impl Shard {
         }
     }
 
+    /// A node that stops hands its partitions on, when its links have nothing under way any more.
+    pub(super) fn hand_homes_on(&mut self) {
+        if self.phase != Phase::Draining || !self.links.iter().all(super::Link::is_stopped) {
+            return;
+        }
+        for place in 0..self.cells.len() {
+            let Some(heir) = self.cells[place].heir() else { continue };
+            if self.cells[place].decides && !self.cells[place].has_pending() {
+                self.let_go(place);
+                self.cells[place].hand_on(heir);
+            }
+        }
+    }
+
     /// What waited for a commit that may come, or not, under another home.
     fn answer_in_doubt(&mut self, place: usize, output: Output) {
         match output {

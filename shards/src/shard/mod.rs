@@ -393,6 +393,7 @@ impl Shard {
         self.handle_rates_due(now);
         self.handle_pacing_due(now);
         self.handle_link_timeouts(now);
+        self.hand_homes_on();
         self.release();
     }
 
@@ -414,7 +415,7 @@ impl Shard {
             || (self.links.iter().all(Link::is_stopped)
                 && self.segments_out == 0
                 && !self.has_something_to_write()
-                && !self.cells.iter().any(Cell::has_pending)
+                && !self.cells.iter().any(|cell| cell.has_pending() || cell.heir().is_some())
                 && self.crosses.is_empty())
     }
 
