@@ -189,3 +189,36 @@ fn a_bind_of_another_shard_is_asked_there() {
     newcomer.exchange(&mut here);
     assert_eq!(newcomer.told(), ["bound to switchyard"]);
 }
+
+#[test]
+fn each_bind_that_is_refused_is_told_why() {
+    let check = |system_id, password, status: CommandStatus| {
+        let mut probe = Probe::new();
+        let asked = bind(BindKind::Transmitter, system_id, password);
+        let mut esme = Esme::connect(&mut probe, CONNECTION, &asked);
+        assert_eq!(esme.told(), [format!("closed: the bind was refused with {status}")]);
+        assert_eq!(probe.ending(), Some(Ending::AfterOutput));
+        assert_eq!(probe.customers.counts().smpp_binds_refused, 1);
+    };
+    check(b"Dev", b"secret", CommandStatus::ESME_RINVSYSID);
+    check(b"dev", b"Secret", CommandStatus::ESME_RINVPASWD);
+    let mut probe = Probe::new();
+    let mut esmes: Vec<_> = (1..=3).map(|connection| Esme::bound(&mut probe, connection)).collect();
+    let fourth = &bind(BindKind::Receiver, b"dev", b"secret");
+    let mut refused = Esme::connect(&mut probe, 4, fourth);
+    assert_eq!(refused.told(), ["closed: the bind was refused with ESME_RALYBND (0x05)"]);
+    esmes.pop();
+    probe.close_on(3);
+    assert_eq!(Esme::connect(&mut probe, 5, fourth).told(), ["bound to switchyard"]);
+    probe.customers.handle_readiness(Readiness::Stopping);
+    let mut late = Esme::connect(&mut probe, 6, fourth);
+    assert!(late.told()[0].starts_with("closed"), "a node that stops lets nobody in");
+}
+
+#[test]
+fn who_says_nothing_in_time_is_let_go() {
+    let mut probe = Probe::connected(Protocol::Smpp);
+    probe.wait(wire::smpp::limits::SESSION_INIT);
+    assert_eq!(probe.ending(), Some(Ending::AfterOutput));
+    assert_eq!(probe.customers.counts().timeouts, 1);
+}

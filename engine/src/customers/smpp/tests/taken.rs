@@ -133,35 +133,69 @@ fn a_customer_of_version_5_is_told_how_full_we_are() {
 }
 
 #[test]
-fn receipts_come_on_a_bind_in_the_order_of_their_fates() {
+fn a_query_that_cannot_be_answered_now_is_to_be_repeated() {
     let mut probe = Probe::new();
     let mut esme = Esme::bound(&mut probe, CONNECTION);
-    // More than its window has room for: four at a time.
-    (1..=10).for_each(|n| probe.reply(fate(n, n, Fate::Delivered)));
-    let mut told = Vec::new();
-    while told.len() < 10 {
-        esme.exchange(&mut probe);
-        told.append(&mut esme.told());
-        assert!(esme.owed.len() <= 4, "no more than its window");
-        esme.answer(&mut probe, 0, CommandStatus::ESME_ROK);
-    }
-    let expected: Vec<String> = (1..=10).map(|n| id(n).to_string()).collect();
-    let ids: Vec<&str> = told.iter().map(|words| words.split(' ').nth(1).unwrap()).collect();
-    assert_eq!(ids, expected);
+    let text = id(1).to_string();
+    let query = QuerySm { message_id: text.as_bytes(), source: Address::default() };
+    esme.session.query(probe.now.mono, 1, &query).unwrap();
+    esme.exchange(&mut probe);
+    let Some(Asked::Query(origin, _)) = probe.asked.last().cloned() else { panic!() };
+    probe.refuse_query(origin);
+    esme.exchange(&mut probe);
+    let told = esme.told().remove(0);
+    assert!(told.starts_with("query: ESME_RTHROTTLED (0x58)"), "{told}");
 }
 
 #[test]
-fn a_customer_that_does_not_answer_its_receipts_holds_no_more_than_was_lent_to_it() {
+fn a_query_is_answered_with_the_state_and_when_it_was_reached() {
     let mut probe = Probe::new();
     let mut esme = Esme::bound(&mut probe, CONNECTION);
-    let lent = probe.asked.iter().find_map(|asked| match asked {
-        Asked::Subscribe(_, subscription) => Some(subscription.credits),
-        _ => None,
-    });
-    let lent = u64::from(lent.unwrap());
-    assert_eq!(lent, u64::from(SMPP_FATE_CREDITS), "the brain tells no more than this unacknowledged");
-    (1..=lent).for_each(|n| probe.reply(fate(n, n, Fate::Delivered)));
-    esme.exchange(&mut probe);
-    assert_eq!(esme.owed.len(), 4, "and its bind is sent what its window has room for");
-    assert_eq!(acknowledged(&probe), [0; 0]);
+    let mut ask = |probe: &mut Probe, state: Option<State>| {
+        let text = id(1).to_string();
+        let query = QuerySm { message_id: text.as_bytes(), source: Address::default() };
+        esme.session.query(probe.now.mono, 1, &query).unwrap();
+        esme.exchange(probe);
+        let Some(Asked::Query(origin, asked)) = probe.asked.last().cloned() else { panic!() };
+        assert_eq!(asked, id(1));
+        let step = Step {
+            at: WallMs(1_795_402_975_300),
+            kind: StepKind::Fated,
+            attempt: 1,
+            part: 0,
+            why: Why::Receipt,
+            carrier: None,
+            code: 0,
+            carrier_message_id: Box::default(),
+        };
+        let view = state.map(|state| MessageView {
+            id: id(1),
+            state,
+            recipient: "+4915112345678".parse().unwrap(),
+            sender: Sender::new(b"Acme"),
+            class: Class::Otp,
+            segments: 1,
+            send_until: WallMs(0),
+            trace: vec![step],
+        });
+        probe.reply(Reply::Message {
+            origin,
+            account: account(),
+            id: wire::id::MessageId(4),
+            view: view.map(Box::new),
+        });
+        esme.exchange(probe);
+        esme.told().remove(0)
+    };
+    assert_eq!(ask(&mut probe, Some(State::Sent)), "query: ESME_ROK (0x00) Some((Enroute, \"\"))");
+    assert_eq!(
+        ask(&mut probe, Some(State::Final(Fate::Failed))),
+        "query: ESME_ROK (0x00) Some((Undeliverable, \"261123030255300+\"))"
+    );
+    assert!(ask(&mut probe, None).starts_with("query: ESME_RQUERYFAIL (0x67)"));
+    let mut other = Esme::bound(&mut probe, 2);
+    let unknown = QuerySm { message_id: b"17", source: Address::default() };
+    other.session.query(probe.now.mono, 1, &unknown).unwrap();
+    other.exchange(&mut probe);
+    assert!(other.told()[0].starts_with("query: ESME_RINVMSGID (0x0C)"));
 }
