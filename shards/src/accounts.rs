@@ -225,6 +225,7 @@ mod tests {
             name: name.into(),
             class: Class::Transactional,
             sender: "A".into(),
+            senders: Vec::new(),
             open_messages_max,
             keys_max: usize::MAX,
             rate,

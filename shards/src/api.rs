@@ -56,6 +56,9 @@ pub enum Refusal {
     /// The sender is neither a number of at most 15 digits nor at most 11 characters.
     #[error("the sender is neither a number of at most 15 digits nor at most 11 characters of ASCII")]
     Sender,
+    /// The account may not name this sender.
+    #[error("the account may not name this sender (senders)")]
+    SenderForbidden,
     /// The key is longer than 64 bytes.
     #[error("the idempotency key is longer than 64 bytes")]
     KeyLength,
@@ -118,6 +121,7 @@ impl Refusal {
             | Self::NoRoute
             | Self::Text
             | Self::Sender
+            | Self::SenderForbidden
             | Self::KeyLength
             | Self::Validity
             | Self::Account => Retry::Never,
@@ -141,6 +145,7 @@ impl Refusal {
             Self::KeyLength => 20,
             Self::Validity => 21,
             Self::Account => 22,
+            Self::SenderForbidden => 24,
             Self::QueueFull => 32,
             Self::KeysFull => 33,
             Self::Busy => 34,
@@ -162,6 +167,7 @@ impl Refusal {
             Self::NoRoute => "no-route",
             Self::Text => "text",
             Self::Sender => "sender",
+            Self::SenderForbidden => "sender-forbidden",
             Self::KeyLength => "key-length",
             Self::Validity => "validity",
             Self::Account => "account",
@@ -190,6 +196,7 @@ impl Refusal {
         Self::NoRoute,
         Self::Text,
         Self::Sender,
+        Self::SenderForbidden,
         Self::KeyLength,
         Self::Validity,
         Self::Account,

@@ -54,12 +54,71 @@ pub struct Account {
     pub class: Class,
     /// The sender of a submission that names none.
     pub sender: String,
+    /// The senders that a submission may name, its own among them; empty: any.
+    pub senders: Vec<SenderPattern>,
     /// How many open messages it has on a shard at most.
     pub open_messages_max: usize,
     /// How many keys of it are remembered on a shard at most.
     pub keys_max: usize,
     /// How many segments a second it may submit to the node; `None`: any.
     pub rate: Option<u32>,
+}
+
+impl Account {
+    /// Whether its submissions may name a sender; an empty one stands for its own.
+    #[must_use]
+    pub fn may_name(&self, sender: &str) -> bool {
+        sender.is_empty() || self.senders.is_empty() || self.senders.iter().any(|pattern| pattern.has(sender))
+    }
+}
+
+/// A sender that an account may name, or all that begin alike. A number is the same with its `+` and without, and what begins
+/// with digits are numbers: `4930*` lets nobody be `4930 Taxi`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SenderPattern {
+    text: Box<str>,
+    extent: Extent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    Beginning,
+}
+
+impl SenderPattern {
+    /// One sender.
+    #[must_use]
+    pub fn whole(sender: &str) -> Self {
+        Self { text: sender.into(), extent: Extent::Whole }
+    }
+
+    /// All senders that begin with these characters.
+    #[must_use]
+    pub fn beginning(first: &str) -> Self {
+        Self { text: first.into(), extent: Extent::Beginning }
+    }
+
+    /// Whether a sender is one of them.
+    #[must_use]
+    pub fn has(&self, sender: &str) -> bool {
+        let (own, other) = match (digits_of(&self.text), digits_of(sender)) {
+            (Some(own), Some(other)) => (own, other),
+            (Some(_), None) => return false,
+            (None, _) => (&*self.text, sender),
+        };
+        match self.extent {
+            Extent::Whole => own == other,
+            Extent::Beginning => other.starts_with(own),
+        }
+    }
+}
+
+/// The digits of a sender that is a number.
+fn digits_of(sender: &str) -> Option<&str> {
+    let digits = sender.strip_prefix('+').unwrap_or(sender);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(digits)
 }
 
 /// How many binds a carrier is given; a pair of a transmitter and a receiver counts as one.
@@ -205,5 +264,23 @@ impl Plan {
     #[must_use]
     pub const fn class(&self, class: Class) -> &ClassPolicy {
         &self.classes[class.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_a_sender_or_the_beginning_of_some() {
+        let check = |pattern: &SenderPattern, those: &[&str], others: &[&str]| {
+            assert!(those.iter().all(|sender| pattern.has(sender)), "{pattern:?}");
+            assert!(!others.iter().any(|sender| pattern.has(sender)), "{pattern:?}");
+        };
+        check(&SenderPattern::whole("Acme"), &["Acme"], &["acme", "Acme2", "Acm", "", "+Acme"]);
+        check(&SenderPattern::beginning("Acme "), &["Acme 2", "Acme "], &["Acme", "Other Acme "]);
+        check(&SenderPattern::whole("+4930123"), &["+4930123", "4930123"], &["49301234", "0049301234"]);
+        check(&SenderPattern::beginning("4930"), &["+49301", "4930"], &["4930 Taxi", "493", "+", "14930"]);
+        check(&SenderPattern::whole("Acme*"), &["Acme*"], &["Acme", "Acme2"]);
     }
 }

@@ -52,6 +52,8 @@ mod operator;
 mod pdu;
 #[path = "process/programs.rs"]
 mod programs;
+#[path = "process/senders.rs"]
+mod senders;
 #[path = "process/stop.rs"]
 mod stop;
 #[path = "process/taken_back.rs"]

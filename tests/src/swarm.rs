@@ -281,6 +281,7 @@ fn plan(dice: &mut Dice, calm: bool, shards: u16, forgets: bool) -> Plan {
         name: name.into(),
         class: Class::Transactional,
         sender: "Sim".into(),
+        senders: Vec::new(),
         open_messages_max: if tight { 3 } else { 10_000 },
         keys_max: if tight { 16 } else { usize::MAX },
         rate: None,

@@ -62,6 +62,9 @@ pub(crate) const SMPP_BINDS_DEFAULT: u32 = 8;
 /// Unanswered submissions of a customer's bind, when the configuration does not say: what the largest carriers grant.
 pub(crate) const SMPP_WINDOW_DEFAULT: u32 = 256;
 
+/// The most senders that an account may name: its brands and numbers; a submission that names one looks through them.
+pub(crate) const SENDERS_MAX: usize = 64;
+
 /// The longest wait for a receipt: carriers keep trying for up to seven days.
 pub(crate) const RECEIPT_WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 

@@ -50,12 +50,14 @@ fn share(whole: u64, parts: u16) -> usize {
 }
 
 fn plan_account(account: &super::Account, shards: u16) -> brain::Account {
+    let own = account.senders.first().map(|_| brain::SenderPattern::whole(&account.sender));
     let share_of = |limit: Option<u64>| limit.map_or(usize::MAX, |limit| share(limit, shards));
     brain::Account {
         id: account.id(),
         name: account.name.clone(),
         class: account.class,
         sender: account.sender.clone(),
+        senders: own.into_iter().chain(account.senders.iter().cloned()).collect(),
         open_messages_max: share_of(account.open_messages),
         keys_max: share_of(account.idempotency_keys),
         rate: account.rate_per_s,

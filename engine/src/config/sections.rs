@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use shards::plan::{Binds, ClassPolicy, Route};
+use shards::plan::{Binds, ClassPolicy, Route, SenderPattern};
 use toml::de::DeValue;
 use wire::id::{Class, NodeId};
 use wire::msisdn::Msisdn;
@@ -212,6 +212,7 @@ fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account)
     let words = Class::ALL.map(|class| (class.name(), class));
     let class = section.optional("class", |class| value::word(class, &words))?;
     let sender = section.required("sender", "the sender of messages that name none", sender)?;
+    let senders = section.optional("senders", senders)?.unwrap_or_default();
     let most = 1..=limits::MESSAGES_MAX;
     let open_messages = section.optional("open_messages", |count| value::whole(count, most.clone()))?;
     let keys_most = 1..=limits::ACCOUNT_IDEMPOTENCY_KEYS_MAX;
@@ -225,6 +226,7 @@ fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account)
         keys,
         class: class.unwrap_or(Class::Transactional),
         sender: sender.value,
+        senders,
         open_messages,
         idempotency_keys,
         rate_per_s: rate.map(|rate| u32::try_from(rate).expect("its bounds have 32 bits")),
@@ -282,15 +284,35 @@ fn hashed_key(key: &DeValue<'_>) -> Result<AccountKey, Expected> {
 }
 
 fn sender(value: &DeValue<'_>) -> Result<String, Expected> {
-    let fits = |text: &&str| {
-        let alphanumeric = (1..=shards::limits::SENDER_CHARS_MAX).contains(&text.len())
-            && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-        alphanumeric || text.parse::<Msisdn>().is_ok()
-    };
-    value.as_str().filter(fits).map(str::to_owned).ok_or_else(|| {
+    value.as_str().filter(|text| is_sender(text)).map(str::to_owned).ok_or_else(|| {
         let chars = shards::limits::SENDER_CHARS_MAX;
         Expected(format!("a number of at most 15 digits, or 1 to {chars} characters of ASCII"))
     })
+}
+
+fn is_sender(text: &str) -> bool {
+    let alphanumeric = (1..=shards::limits::SENDER_CHARS_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    alphanumeric || text.parse::<Msisdn>().is_ok()
+}
+
+/// Senders, each whole or its first characters and a `*`.
+fn senders(list: &DeValue<'_>) -> Result<Vec<SenderPattern>, Expected> {
+    let most = limits::SENDERS_MAX;
+    let what = format!(
+        "a list of 1 to {most} senders, each whole or its first characters and a *, as [\"Acme\", \"+4930123*\"]"
+    );
+    let pattern = |pattern: &DeValue<'_>| {
+        let text = pattern.as_str().unwrap_or_default();
+        let (first, begins) = text.strip_suffix('*').map_or((text, false), |first| (first, true));
+        match is_sender(first) && !first.contains('*') {
+            true if begins => Ok(SenderPattern::beginning(first)),
+            true => Ok(SenderPattern::whole(first)),
+            false => Err(Expected(what.clone())),
+        }
+    };
+    let patterns = value::list(list, &what, pattern)?;
+    if patterns.len() > most { Err(Expected(what)) } else { Ok(patterns) }
 }
 
 /// `[[carrier]]`.

@@ -120,10 +120,29 @@ fn a_wrong_value_is_named_with_line_key_and_what_was_expected() {
 }
 
 #[test]
+fn an_account_says_which_senders_it_may_name() {
+    let with = |senders: &str| LEAST.replacen("sender = \"Acme\"", senders, 1);
+    let file = with("sender = \"Acme\"\nsenders = [\"Acme 2\", \"+4930123*\"]");
+    let plan = Config::parse("x", &file).unwrap().plan(host(1));
+    for named in ["", "Acme", "Acme 2", "493012345"] {
+        assert!(plan.accounts[0].may_name(named), "{named}");
+    }
+    assert!(!plan.accounts[0].may_name("Other") && !plan.accounts[0].may_name("49301"));
+    assert!(Config::parse("x", LEAST).unwrap().plan(host(1)).accounts[0].may_name("Other"));
+    let many = format!("[{}]", "\"A\",".repeat(65));
+    for wrong in
+        ["[\"*\"]", "[\"a*b\"]", "[\"a**\"]", "[]", "\"Acme\"", "[1]", "[\"A name too long\"]", &many]
+    {
+        let said = complaint(&with(&format!("sender = \"Acme\"\nsenders = {wrong}")));
+        assert!(said.contains("account.senders: expected a list of 1 to 64 senders, each whole"), "{said}");
+    }
+}
+
+#[test]
 fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     assert_eq!(
         complaint_with("sender = \"Acme\"", "sender = \"Acme\"\nsendr = \"Acme\""),
-        "switchyard.toml:6: account.sendr: expected one of name, key, key_hash, keys, class, sender, open_messages, idempotency_keys, rate, smpp_password, \
+        "switchyard.toml:6: account.sendr: expected one of name, key, key_hash, keys, class, sender, senders, open_messages, idempotency_keys, rate, smpp_password, \
          smpp_password_hash, smpp_passwords, smpp_system_id, smpp_addresses, smpp_system_types, smpp_binds_max, \
          smpp_transmitters_max, smpp_receivers_max, smpp_transceivers_max, smpp_window, smpp_bind_rate, smpp_receipts, \
          smpp_keys, smpp_default_alphabet, smpp_priorities, found a key that is not known"

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use shards::inbound::Inbound;
-use shards::plan::{Binds, ClassPolicy, Doubt, Route};
+use shards::plan::{Binds, ClassPolicy, Doubt, Route, SenderPattern};
 use wire::id::{AccountId, CarrierId, Class, NodeId};
 use wire::smpp::profile::Profile;
 use wire::text::Alphabet;
@@ -199,6 +199,8 @@ pub struct Account {
     pub class: Class,
     /// The sender of a submission that names none.
     pub sender: String,
+    /// The senders that a submission may name beside this one; empty: any.
+    pub senders: Vec<SenderPattern>,
     /// Open messages of it on the node; `None`: as many as the node has room for.
     pub open_messages: Option<u64>,
     /// Idempotency keys of it that are remembered on the node; `None`: as many as the node has room for.

@@ -86,6 +86,7 @@ fn plan() -> Plan {
             name: "dev".into(),
             class: Class::Transactional,
             sender: String::new(),
+            senders: Vec::new(),
             open_messages_max: 1000,
             keys_max: 1000,
             rate: None,

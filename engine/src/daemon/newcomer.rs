@@ -75,6 +75,7 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
             keys: vec![AccountKey::Plain(key)],
             class: Class::Transactional,
             sender: "Switchyard".to_owned(),
+            senders: Vec::new(),
             open_messages: None,
             idempotency_keys: None,
             rate_per_s: None,

@@ -101,8 +101,9 @@ fn accounts(running: &[Account], file: &[Account], told: &mut Vec<String>) {
                     let (from, to) = (before.keys.len(), account.keys.len());
                     told.push(format!("account {}: keys changed, {from} before and {to} now", account.name));
                 }
-                if (before.class, &before.sender) != (account.class, &account.sender) {
-                    told.push(format!("account {}: class or sender changed", account.name));
+                let named = (before.class, &before.sender, &before.senders);
+                if named != (account.class, &account.sender, &account.senders) {
+                    told.push(format!("account {}: class or senders changed", account.name));
                 }
                 let limits_of =
                     |account: &Account| (account.open_messages, account.idempotency_keys, account.rate_per_s);
@@ -173,7 +174,7 @@ mod tests {
             change.told.applied,
             [
                 "account a: keys changed, 1 before and 1 now",
-                "account a: class or sender changed",
+                "account a: class or senders changed",
                 "account b: new",
                 "classes: for messages that come from now on, and doubts that arise",
                 "routes: 1 in force; what waits was dealt again",

@@ -16,11 +16,13 @@ use crate::accounts::{Admission, Awaiting};
 use crate::api::{Acceptance, Origin, Refusal, Reply, Submission};
 use crate::cut::Cut;
 use crate::limits::{SENDER_CHARS_MAX, TEXT_BYTES_MAX, VALIDITY_MAX};
+use crate::plan::Account;
 use crate::rates::{Question, RateId};
 use crate::token::SLOTS_MAX;
 
 /// A submission that was looked through: nothing about itself stands against it.
 struct Checked<'a> {
+    account: &'a Account,
     class: Class,
     validity: Duration,
     sender: &'a str,
@@ -72,6 +74,9 @@ impl Shard {
             self.cells[place].after_decided(Output::Answer { origin, acceptance, since: now.mono });
             self.release();
             return Ok(());
+        }
+        if !checked.account.may_name(submission.sender) {
+            return Err(Refusal::SenderForbidden);
         }
         if self.log_room == LogRoom::Short {
             return Err(Refusal::DiskFull);
@@ -166,7 +171,8 @@ impl Shard {
         }
         let text = text::Plan::new(submission.text, text::Style::default()).map_err(|_| Refusal::Text)?;
         let body = body_hash(class, sender, submission.text);
-        Ok(Checked { class, validity, sender, alphabet: text.alphabet as u8, segments: text.segments, body })
+        let (alphabet, segments) = (text.alphabet as u8, text.segments);
+        Ok(Checked { account, class, validity, sender, alphabet, segments, body })
     }
 
     fn has_room_for(

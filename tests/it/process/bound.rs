@@ -180,6 +180,14 @@ impl Customer {
         self.ask(SUBMIT_SM, body).status
     }
 
+    /// Submits as a sender of four characters, and gives the status.
+    pub(crate) fn submit_as(&mut self, sender: [u8; 4]) -> u32 {
+        let mut body = submission(0, 0, b"by somebody");
+        let at = body.windows(4).position(|octets| octets == b"Acme").expect("the sender");
+        body[at..at + 4].copy_from_slice(&sender);
+        self.ask(SUBMIT_SM, body).status
+    }
+
     /// Submits a text in parts and gives the id that all have.
     fn submit_parts(&mut self, parts: &[&str]) -> String {
         let total = u8::try_from(parts.len()).expect("a few parts");

@@ -142,7 +142,7 @@ const fn refusal_status(refusal: Refusal) -> u16 {
     match refusal {
         Refusal::KeyConflict => 409,
         Refusal::NoRoute | Refusal::Text | Refusal::Sender | Refusal::KeyLength | Refusal::Validity => 422,
-        Refusal::Account => 403,
+        Refusal::Account | Refusal::SenderForbidden => 403,
         Refusal::AccountFull | Refusal::AccountKeysFull | Refusal::Rate => 429,
         Refusal::QueueFull
         | Refusal::KeysFull
@@ -160,6 +160,7 @@ const fn refusal_title(refusal: Refusal) -> &'static str {
         Refusal::NoRoute => "No carrier serves this recipient",
         Refusal::Text => "The text is empty or too long",
         Refusal::Sender => "The sender is not a number or a short name",
+        Refusal::SenderForbidden => "The account may not name this sender",
         Refusal::KeyLength => "The idempotency key is too long",
         Refusal::Validity => "The validity is out of bounds",
         Refusal::Account => "The account is not known",

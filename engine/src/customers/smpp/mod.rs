@@ -457,7 +457,7 @@ const fn status_of(refusal: Refusal) -> CommandStatus {
         Refusal::KeyConflict | Refusal::KeyLength => CommandStatus::ESME_RINVOPTPARAMVAL,
         Refusal::NoRoute => CommandStatus::ESME_RINVDSTADR,
         Refusal::Text => CommandStatus::ESME_RINVMSGLEN,
-        Refusal::Sender => CommandStatus::ESME_RINVSRCADR,
+        Refusal::Sender | Refusal::SenderForbidden => CommandStatus::ESME_RINVSRCADR,
         Refusal::Validity => CommandStatus::ESME_RINVEXPIRY,
         Refusal::Account => CommandStatus::ESME_RSUBMITFAIL,
         Refusal::QueueFull

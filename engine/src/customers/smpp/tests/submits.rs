@@ -32,10 +32,10 @@ fn each_refusal_has_its_status_and_a_full_window_is_throttled() {
         let told = esme.told().remove(0);
         u32::from_str_radix(told.split("0x").nth(1).unwrap().split(')').next().unwrap(), 16).unwrap()
     });
-    let for_good = [0xC4, 0x0B, 0x01, 0x0A, 0xC4, 0x62, 0x45];
+    let for_good = [0xC4, 0x0B, 0x01, 0x0A, 0x0A, 0xC4, 0x62, 0x45];
     let for_now = [0x14, 0x14, 0x14, 0x14, 0x58, 0x14, 0x58, 0x08, 0x08];
-    assert_eq!(statuses[..7], for_good);
-    assert_eq!(statuses[7..], for_now);
+    assert_eq!(statuses[..8], for_good);
+    assert_eq!(statuses[8..], for_now);
     (0..5).for_each(|token| esme.submit(&mut probe, token, &hello()));
     assert_eq!(esme.told(), ["4: ESME_RTHROTTLED (0x58) "]);
     assert_eq!(probe.customers.counts().smpp_throttled, 1);
