@@ -59,13 +59,25 @@ pub(super) fn look_at(bind: &Bind<'_>, from: std::net::IpAddr, cx: &mut Context<
     let (place, hashes) = match exchange.look_at(bind, from) {
         Err(stranger) => return Door::Shut(stranger),
         Ok((_, Shown::Wrong)) => return Door::Shut(Stranger::Password),
-        Ok((place, Shown::Right)) => return Door::Open(place, bind.kind),
+        Ok((place, Shown::Right)) => {
+            tell_of_range(bind, place, cx);
+            return Door::Open(place, bind.kind);
+        }
         Ok((place, Shown::Unknown(hashes))) => (place, hashes),
     };
+    tell_of_range(bind, place, cx);
     let (connection, since) = (cx.connection, cx.now.mono);
     cx.checks.push_back(Check { connection, place, password: bind.password.into(), hashes, since });
     let until = since.plus(SMPP_PASSWORD_WAIT);
     Door::Looking(Applicant { place, kind: bind.kind, until, otherwise: Stranger::Busy })
+}
+
+/// Says that the addresses that a bind would serve (§5.2.7) are not looked at: what an account is told goes to any of its binds.
+fn tell_of_range(bind: &Bind<'_>, place: Place, cx: &Context<'_>) {
+    if !bind.address_range.octets.is_empty() && bind.kind.delivers() {
+        let account = &cx.settings.smpp.account(place).name;
+        tracing::info!(event = "smpp-address-range-ignored", account, connection = cx.connection);
+    }
 }
 
 impl SmppSession {

@@ -222,3 +222,25 @@ fn who_says_nothing_in_time_is_let_go() {
     assert_eq!(probe.ending(), Some(Ending::AfterOutput));
     assert_eq!(probe.customers.counts().timeouts, 1);
 }
+
+#[test]
+fn an_address_range_narrows_nothing() {
+    let mut probe = Probe::new();
+    let address_range = Address { octets: b"^49177", ..Address::default() };
+    let mut ranged: Vec<_> = [1, 2]
+        .map(|connection| {
+            let asked = Bind { address_range, ..bind(BindKind::Receiver, b"dev", b"secret") };
+            Esme::connect(&mut probe, connection, &asked)
+        })
+        .into();
+    for esme in &mut ranged {
+        assert_eq!(esme.told(), ["bound to switchyard"]);
+    }
+    // To a sender that the range has not.
+    (1..=8).for_each(|n| probe.reply(fate(n, n, Fate::Delivered)));
+    let told = ranged.iter_mut().map(|esme| {
+        esme.exchange(&mut probe);
+        esme.told().len()
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [4, 4]);
+}
