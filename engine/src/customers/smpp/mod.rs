@@ -333,7 +333,7 @@ impl SmppSession {
             Act::NoQuery(sequence, status) => answer_query(&mut self.session, sequence, Err(status)),
             Act::Heard(token, heard) => {
                 if let Some(place) = self.place() {
-                    let given_up = cx.outlets.heard(place, token, heard, cx.now.mono);
+                    let given_up = cx.outlets.heard(place, (cx.connection, token), heard, cx.now.mono);
                     cx.counts.smpp_receipts_refused += u64::from(given_up == GivenUp::Yes);
                 }
             }
@@ -350,7 +350,7 @@ impl SmppSession {
     fn tell(&mut self, cx: &mut Context<'_>) {
         let (Stage::Bound(Receives::Yes), Some(place)) = (self.stage, self.place()) else { return };
         while !self.ended && self.session.is_open() && self.session.window_room() > 0 {
-            let Some((token, event)) = cx.outlets.next(place) else { return };
+            let Some((token, event)) = cx.outlets.next(place, cx.connection) else { return };
             let alphabet = cx.settings.smpp.account(place).default_alphabet;
             let written = match &event {
                 outlets::Event::Fate(fate) => {
@@ -362,7 +362,7 @@ impl SmppSession {
             };
             if written == Err(wire::smpp::Refused::NeedsTlvs) {
                 // A text that a peer of SMPP 3.3 cannot be sent: another bind may take it, and in time it is given up.
-                cx.outlets.heard(place, token, Heard::Later, cx.now.mono);
+                cx.outlets.heard(place, (cx.connection, token), Heard::Later, cx.now.mono);
                 continue;
             }
             if written.is_err() {
@@ -428,7 +428,7 @@ impl SmppSession {
         cx.nudges.extend(cx.settings.smpp.leave(place, seat));
         if receives == Receives::Yes {
             for lost in self.session.drain_in_flight() {
-                cx.outlets.heard(place, lost.token, Heard::Gone, cx.now.mono);
+                cx.outlets.heard(place, (cx.connection, lost.token), Heard::Gone, cx.now.mono);
             }
             cx.outlets.unbound(place, cx.connection, cx.ask);
         }

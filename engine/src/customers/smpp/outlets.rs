@@ -43,8 +43,8 @@ pub(in super::super) struct Outlets {
 
 #[derive(Debug)]
 struct Outlet {
-    /// Connections of this shard, each bound to receive.
-    binds: Vec<u64>,
+    /// Of this shard, each bound to receive.
+    binds: Vec<Listener>,
     /// Who is looked after first next time.
     turn: usize,
     /// Since when it is not this shard that tells, and when to ask again; `None`: it is.
@@ -58,6 +58,22 @@ struct Outlet {
     /// Partitions with something to acknowledge.
     moved: Vec<u16>,
     is_listed: bool,
+}
+
+/// A bind that receives.
+#[derive(Debug)]
+struct Listener {
+    connection: u64,
+    hearing: Hearing,
+}
+
+/// Whether a bind answers what it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    /// It does, as far as is known.
+    Good,
+    /// It left something unanswered, and has answered nothing since.
+    Deaf,
 }
 
 /// The fates of a partition from the first that is not acknowledged.
@@ -164,8 +180,8 @@ impl Outlets {
         ask: &mut dyn FnMut(Ask<'_>),
     ) {
         let outlet = self.open.entry(place).or_insert_with(|| Outlet::new(self.partitions, now));
-        assert!(!outlet.binds.contains(&connection), "a connection binds once");
-        outlet.binds.push(connection);
+        assert!(outlet.listener_mut(connection).is_none(), "a connection binds once");
+        outlet.binds.push(Listener { connection, hearing: Hearing::Good });
         list(&mut self.ready, place, &mut outlet.is_listed);
         self.claim(place, now, ask);
     }
@@ -173,9 +189,10 @@ impl Outlets {
     /// A bind that received is gone; its receipts were given back before.
     pub(super) fn unbound(&mut self, place: Place, connection: u64, ask: &mut dyn FnMut(Ask<'_>)) {
         let Some(outlet) = self.open.get_mut(&place) else { return };
-        outlet.binds.retain(|bind| *bind != connection);
+        outlet.binds.retain(|bind| bind.connection != connection);
         if !outlet.binds.is_empty() {
-            return;
+            // Those that were passed over may be needed now.
+            return list(&mut self.ready, place, &mut outlet.is_listed);
         }
         if outlet.claim_at.is_none() {
             ask(Ask::Unsubscribe { origin: self.origin(place) });
@@ -218,9 +235,12 @@ impl Outlets {
         }
     }
 
-    /// The next fate for a bind of this account, and its token.
-    pub(super) fn next(&mut self, place: Place) -> Option<(u64, Event)> {
+    /// The next fate for a bind of this account, and its token. One that does not answer is passed over while another does.
+    pub(super) fn next(&mut self, place: Place, connection: u64) -> Option<(u64, Event)> {
         let outlet = self.open.get_mut(&place)?;
+        if outlet.is_passed_over(connection) {
+            return None;
+        }
         loop {
             let token = outlet.ready.pop_front()?;
             if let Some(telling) = outlet.telling_mut(token)
@@ -241,9 +261,23 @@ impl Outlets {
         }
     }
 
-    /// What became of a fate that was sent; whether it is given up.
-    pub(super) fn heard(&mut self, place: Place, token: u64, heard: Heard, now: Instant) -> GivenUp {
+    /// What became of a fate that was sent on a bind; whether it is given up.
+    pub(super) fn heard(
+        &mut self,
+        place: Place,
+        (connection, token): (u64, u64),
+        heard: Heard,
+        now: Instant,
+    ) -> GivenUp {
         let Some(outlet) = self.open.get_mut(&place) else { return GivenUp::No };
+        if let Some(listener) = outlet.listener_mut(connection) {
+            let is_deaf = heard == Heard::Nothing;
+            let before = listener.hearing;
+            listener.hearing = if is_deaf { Hearing::Deaf } else { Hearing::Good };
+            if listener.hearing != before {
+                list(&mut self.ready, place, &mut outlet.is_listed);
+            }
+        }
         // Its answer may be late: another bind has been answered for it since.
         let Some(telling) = outlet.telling_mut(token) else { return GivenUp::No };
         let partition = telling.event.partition();
@@ -280,7 +314,7 @@ impl Outlets {
             let Some(outlet) = self.open.get_mut(&place) else { continue };
             outlet.is_listed = false;
             let count = outlet.binds.len();
-            (0..count).for_each(|step| touch(outlet.binds[(outlet.turn + step) % count]));
+            (0..count).for_each(|step| touch(outlet.binds[(outlet.turn + step) % count].connection));
             outlet.turn = (outlet.turn + 1) % count;
         }
     }
@@ -386,6 +420,17 @@ impl Outlet {
             moved: Vec::new(),
             is_listed: false,
         }
+    }
+
+    fn listener_mut(&mut self, connection: u64) -> Option<&mut Listener> {
+        self.binds.iter_mut().find(|bind| bind.connection == connection)
+    }
+
+    /// Whether a bind is told nothing: it answers nothing, and another does.
+    fn is_passed_over(&self, connection: u64) -> bool {
+        let is_deaf = |bind: &Listener| bind.hearing == Hearing::Deaf;
+        let own = self.binds.iter().find(|bind| bind.connection == connection);
+        own.is_some_and(is_deaf) && !self.binds.iter().all(is_deaf)
     }
 
     /// The fate of a token, unless it is acknowledged.
