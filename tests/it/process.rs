@@ -52,6 +52,8 @@ mod operator;
 mod pdu;
 #[path = "process/programs.rs"]
 mod programs;
+#[path = "process/rude.rs"]
+mod rude;
 #[path = "process/senders.rs"]
 mod senders;
 #[path = "process/stop.rs"]

@@ -1,5 +1,7 @@
 //! Golden exchanges: the bytes of a customer, and the bytes of the answer.
 
+mod zoo;
+
 use std::time::Duration;
 
 use shards::api::Sender;

@@ -1,5 +1,7 @@
 //! Sessions of bytes: who may say what when.
 
+mod zoo;
+
 use std::time::Duration;
 
 use shards::api::{

@@ -5,6 +5,7 @@ mod life;
 mod receipts;
 mod submits;
 mod taken;
+mod zoo;
 
 use std::sync::Arc;
 use std::time::Duration;
