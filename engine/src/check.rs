@@ -52,6 +52,7 @@ pub fn explain(file: &Path, data: Option<PathBuf>) -> Result<String, DaemonError
     let mut out = format!("{}: good\n", file.display());
     node(&config, &data, &cores, &plan, identity.as_ref(), &mut out);
     accounts(&config, &mut out);
+    webhooks(&config, &mut out);
     carriers(&config, &plan, &mut out);
     routes(&config, &mut out);
     inbound(&config, &mut out);
@@ -132,6 +133,27 @@ fn accounts(config: &Config, out: &mut String) {
         table.row([name, class, account.sender.clone(), open, rate, remembered, keys]);
     }
     put(out, format_args!("{table}"));
+}
+
+/// Where accounts are told what becomes of their messages, without what may be a token.
+fn webhooks(config: &Config, out: &mut String) {
+    let mut table = Table::new(&["webhook of", "posts to", "signed with", "trusts"]);
+    for account in &config.accounts {
+        let Some(webhook) = &account.webhook else { continue };
+        let trusts = match &webhook.ca {
+            Some(file) => file.display().to_string(),
+            None if webhook.url.is_tls() => "the system's roots".to_owned(),
+            None => "anybody: no TLS".to_owned(),
+        };
+        let secrets = match webhook.secrets.len() {
+            1 => "1 secret".to_owned(),
+            count => format!("{count} secrets"),
+        };
+        table.row([account.name.clone(), webhook.url.to_string(), secrets, trusts]);
+    }
+    if config.accounts.iter().any(|account| account.webhook.is_some()) {
+        put(out, format_args!("{table}"));
+    }
 }
 
 fn carriers(config: &Config, plan: &Plan, out: &mut String) {
@@ -416,6 +438,18 @@ mod tests {
         }
         assert!(told.contains(" are there for it: "), "{told}");
         assert!(!told.contains("hunter2") && !told.contains("0123456789abcdef"), "{told}");
+    }
+
+    #[test]
+    fn a_webhook_is_told_without_what_may_be_a_token() {
+        let lines = "sender = \"A\"\nwebhook = \"http://127.0.0.1:9/in?token=hunter2\"\n\
+             webhook_secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n";
+        let told = told(&FILE.replace("sender = \"A\"\n", lines)).unwrap();
+        assert!(
+            told.contains("a           http://127.0.0.1:9/in?…  1 secret     anybody: no TLS\n"),
+            "{told}"
+        );
+        assert!(!told.contains("hunter2") && !told.contains("MfKQ"), "{told}");
     }
 
     #[test]

@@ -30,6 +30,8 @@ enum What {
     /// Each SMPP session: links to carriers, and binds of customers: state, window, rate, times, counts, errors by code, what came
     /// last, what went wrong last.
     Links,
+    /// Each webhook: what waits for it, what it took, what went wrong last, and when it is tried again.
+    Webhooks,
     /// What passes over the sessions of one carrier or one account, as it passes; until Ctrl-C.
     Trace {
         /// The carrier's name.
@@ -113,6 +115,7 @@ pub(crate) fn run(options: Ctl) -> ExitCode {
             }));
         }
         What::Queue => Request::Queue,
+        What::Webhooks => Request::Webhooks,
         What::Message { id, show_numbers } => Request::Message { id, show_numbers },
         What::Reload => Request::Reload,
         What::Log { how } => {

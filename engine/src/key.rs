@@ -1,9 +1,11 @@
-//! `switchyard key`: a new key for an account, and the hash under which the configuration keeps it.
+//! `switchyard key`: a new key for an account, and the hash under which the configuration keeps it; `switchyard webhook-secret`: what
+//! an account's webhook is signed with.
 
 use std::io;
 
 use crate::customers::credentials::KeyDigest;
 use crate::daemon::random_u64;
+use crate::webhooks::Secret;
 
 /// Words of randomness in a key: 192 bits, which nobody guesses even with the hash at hand.
 const WORDS: usize = 3;
@@ -38,10 +40,44 @@ impl NewKey {
     }
 }
 
+/// Words of randomness in a secret: 256 bits, as many as the signature has.
+const SECRET_WORDS: usize = 4;
+
+/// A secret that was made just now. Both sides need it as it is, so there is no hash of it.
+#[derive(Clone, Debug)]
+pub struct NewWebhookSecret(String);
+
+impl NewWebhookSecret {
+    /// Makes one of the system's randomness.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn make() -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        for _ in 0..SECRET_WORDS {
+            bytes.extend_from_slice(&random_u64()?.to_le_bytes());
+        }
+        Ok(Self(Secret::text_of(&bytes)))
+    }
+
+    /// What is printed: the line for the configuration.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        format!("webhook_secret = \"{}\"\n", self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::ApiKey;
+
+    #[test]
+    fn a_new_secret_is_one_that_the_configuration_takes_and_never_the_same() {
+        let (one, two) = (NewWebhookSecret::make().unwrap(), NewWebhookSecret::make().unwrap());
+        assert!(Secret::parse(&one.0).is_some());
+        assert_ne!(one.0, two.0);
+    }
 
     #[test]
     fn a_new_key_is_one_that_the_configuration_takes_and_never_the_same() {

@@ -1,7 +1,7 @@
 //! The daemon: all of the IO, and no decision about messages.
 //!
 //! [`config`] is what the operator decides; [`daemon`] starts, runs and stops, and drives a shard ([`shards::Shard`]) turn by
-//! turn; [`customers`] is HTTP and the native protocol as machines over bytes; [`shard_io`] is all IO of one shard, made of
+//! turn; [`customers`] is HTTP and the native protocol as machines over bytes; [`webhooks`] tells accounts' own servers; [`shard_io`] is all IO of one shard, made of
 //! [`net`], [`files`], [`ring`] and [`runtime`]; [`faults`] breaks them for tests; [`sandbox`] is the carrier for newcomers.
 //!
 //! For whoever runs it: [`check`] says what a configuration means, [`host`] what the machine gives, [`admin`] what a running
@@ -25,3 +25,4 @@ pub mod runtime;
 pub mod sandbox;
 pub mod shard_io;
 pub mod table;
+pub mod webhooks;

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use engine::check;
 use engine::daemon::{self, DaemonError, ServeOptions};
 use engine::host::{self, Weight};
-use engine::key::NewKey;
+use engine::key::{NewKey, NewWebhookSecret};
 use engine::logging::LogFormat;
 use engine::password::NewPassword;
 
@@ -40,6 +40,8 @@ enum Command {
     Ctl(ctl::Ctl),
     /// Makes a key for an account: prints the key, and the line with its hash for the configuration.
     Key,
+    /// Makes a secret for an account's webhook: prints the line for the configuration, and the account's server needs the same.
+    WebhookSecret,
     /// Makes a password for an SMPP customer: prints it, and the line with its hash for the configuration.
     Password {
         /// Hashes the password on the first line of standard input instead, and prints the line for the configuration alone.
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check(options),
         Command::Ctl(options) => ctl::run(options),
         Command::Key => made(NewKey::make().map(|key| key.to_text())),
+        Command::WebhookSecret => made(NewWebhookSecret::make().map(|secret| secret.to_text())),
         Command::Password { stdin: false } => made(NewPassword::make().map(|password| password.to_text())),
         Command::Password { stdin: true } => hash_of_stdin(),
     }

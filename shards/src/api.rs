@@ -191,7 +191,7 @@ impl Refusal {
     }
 
     /// All of them, for tables and metrics.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::KeyConflict,
         Self::NoRoute,
         Self::Text,

@@ -52,6 +52,8 @@ mod operator;
 mod pdu;
 #[path = "process/programs.rs"]
 mod programs;
+#[path = "process/receiver.rs"]
+mod receiver;
 #[path = "process/rude.rs"]
 mod rude;
 #[path = "process/senders.rs"]
@@ -68,3 +70,5 @@ mod tunnel;
 mod verdict;
 #[path = "process/watched.rs"]
 mod watched;
+#[path = "process/webhook.rs"]
+mod webhook;

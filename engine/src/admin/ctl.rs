@@ -144,6 +144,7 @@ pub fn to_text(response: &Response, now_ms: u64) -> String {
         Response::Status(status) => show_status(status, now_ms),
         Response::Links(links) => show::links(links, now_ms),
         Response::Customers(customers) => show::customers(customers, now_ms),
+        Response::Webhooks(webhooks) => show::webhooks(webhooks, now_ms),
         Response::Tracing(what) => format!("looking at {what}; Ctrl-C ends it\n"),
         Response::Traced(traced) => show::traced(traced),
         Response::Dropped(count) => format!("... {count} PDUs passed faster than they could be shown\n"),

@@ -1,7 +1,7 @@
 //! Sessions and what passes over them, for people: links to carriers, customers' binds, the lines of a trace.
 
 use super::ctl::{ago, bounds, us};
-use super::words::{Customer, ErrorCount, Link, Traced};
+use super::words::{Customer, ErrorCount, Link, Traced, Webhook};
 use crate::table::Table;
 
 /// All links: a table, and below it what cannot be put in columns.
@@ -110,6 +110,49 @@ pub(super) fn customers(customers: &[Customer], now_ms: u64) -> String {
     table.to_string()
 }
 
+/// All webhooks.
+pub(super) fn webhooks(webhooks: &[Webhook], now_ms: u64) -> String {
+    if webhooks.is_empty() {
+        return "no account has a webhook\n".to_owned();
+    }
+    let heads = [
+        "account",
+        "posts to",
+        "state",
+        "waiting",
+        "oldest",
+        "taken",
+        "not taken",
+        "events",
+        "lapsed",
+        "last trouble",
+    ];
+    let mut table = Table::new(&heads);
+    for webhook in webhooks {
+        let state = match webhook.again_ms {
+            None => "good".to_owned(),
+            Some(at_ms) => format!("again in {}", ago(at_ms, now_ms)),
+        };
+        let trouble = match webhook.trouble.as_str() {
+            "" => "none".to_owned(),
+            trouble => format!("{trouble}, {} ago", ago(now_ms, webhook.trouble_ms)),
+        };
+        table.row([
+            webhook.account.clone(),
+            webhook.url.clone(),
+            state,
+            webhook.waiting.to_string(),
+            webhook.oldest_ms.map_or_else(|| "-".to_owned(), |at_ms| format!("{} ago", ago(now_ms, at_ms))),
+            webhook.posts_taken.to_string(),
+            webhook.posts_failed.to_string(),
+            webhook.events_taken.to_string(),
+            webhook.events_lapsed.to_string(),
+            trouble,
+        ]);
+    }
+    table.to_string()
+}
+
 fn heard(pdu: &str, at_ms: u64, now_ms: u64) -> String {
     if pdu.is_empty() { "nothing".to_owned() } else { format!("{pdu}, {} ago", ago(now_ms, at_ms)) }
 }
@@ -152,6 +195,27 @@ mod tests {
         let text = customers(&[session, Customer::default()], 0);
         assert!(text.contains("ESME_RTHROTTLED (0x58) 3x\n") && text.contains("nothing"), "{text}");
         assert_eq!(customers(&[], 0).lines().count(), 1);
+    }
+
+    #[test]
+    fn a_webhook_says_how_it_is() {
+        assert_eq!(webhooks(&[], 0).lines().count(), 1);
+        let good = Webhook { account: "a".into(), url: "https://x/".into(), ..Webhook::default() };
+        let bad = Webhook {
+            account: "b".into(),
+            again_ms: Some(9_000),
+            oldest_ms: Some(1_000),
+            waiting: 7,
+            trouble: "answered 503".into(),
+            trouble_ms: 2_000,
+            ..Webhook::default()
+        };
+        let text = webhooks(&[good, bad], 4_000);
+        assert!(text.contains("https://x/  good         0        -"), "{text}");
+        assert!(
+            text.contains("again in 5s  7        3s ago") && text.contains("answered 503, 2s ago"),
+            "{text}"
+        );
     }
 
     #[test]

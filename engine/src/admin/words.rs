@@ -28,6 +28,8 @@ pub enum Request {
     Links,
     /// Each SMPP session of a customer.
     Customers,
+    /// Each webhook of an account.
+    Webhooks,
     /// What passes over the sessions of one carrier or one account, until the connection ends: [`Response::Tracing`], then a line
     /// with [`Response::Traced`] for each PDU.
     Trace {
@@ -78,6 +80,8 @@ pub enum Response {
     Links(Vec<Link>),
     /// To [`Request::Customers`].
     Customers(Vec<Customer>),
+    /// To [`Request::Webhooks`].
+    Webhooks(Vec<Webhook>),
     /// To [`Request::Trace`], when it begins: what is looked at.
     Tracing(String),
     /// A PDU that passed.
@@ -162,6 +166,33 @@ pub struct Shard {
     pub response_us: Option<[u64; 2]>,
     /// The same of fates.
     pub fate_us: Option<[u64; 2]>,
+}
+
+/// An account's webhook.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// The account.
+    pub account: String,
+    /// Where it posts to, without its query.
+    pub url: String,
+    /// Events that were told to it and not taken.
+    pub waiting: u64,
+    /// When the oldest of them happened.
+    pub oldest_ms: Option<u64>,
+    /// When it posts again; `None`: the last post was taken.
+    pub again_ms: Option<u64>,
+    /// Posts that were taken.
+    pub posts_taken: u64,
+    /// Posts that were not.
+    pub posts_failed: u64,
+    /// Events that were taken.
+    pub events_taken: u64,
+    /// Events that were not taken while they were kept.
+    pub events_lapsed: u64,
+    /// What went wrong last; empty: nothing did.
+    pub trouble: String,
+    /// When.
+    pub trouble_ms: u64,
 }
 
 /// One link to a carrier.

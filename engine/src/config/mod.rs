@@ -20,6 +20,7 @@ pub(crate) mod shown;
 mod smpp;
 mod types;
 mod value;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub(crate) use limits::PASSWORD_BYTES_MAX;
 pub(crate) use value::show_duration;
 
 use crate::customers::passwords::Password;
+use crate::webhooks::Webhook;
 use section::{Section, Source};
 
 impl Config {
@@ -80,6 +82,13 @@ impl Config {
                     }
                     Password::Hashed(_) => {}
                 }
+            }
+        }
+        for account in &self.accounts {
+            let plain = |webhook: &&Webhook| !webhook.url.is_tls() && !webhook.url.is_this_machine();
+            if account.webhook.as_ref().filter(plain).is_some() {
+                let who = "whoever is on the way reads what it is told: write https";
+                warnings.push(format!("account {}: webhook without TLS: {who}", account.name));
             }
         }
         if self.tls.is_some() && !self.listen.has_tls() {

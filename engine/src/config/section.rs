@@ -11,8 +11,19 @@ use super::error::ConfigError;
 use super::value::Parsed;
 
 /// Keys whose values are never repeated in an error.
-const SECRETS: [&str; 7] =
-    ["key", "key_hash", "keys", "password", "smpp_password", "smpp_password_hash", "smpp_passwords"];
+const SECRETS: [&str; 10] = [
+    "key",
+    "key_hash",
+    "keys",
+    "password",
+    "smpp_password",
+    "smpp_password_hash",
+    "smpp_passwords",
+    // People write tokens and passwords into URLs.
+    "webhook",
+    "webhook_secret",
+    "webhook_secrets",
+];
 
 /// How much of a wrong value an error repeats.
 const SHOWN_CHARS_MAX: usize = 48;

@@ -19,6 +19,7 @@ use super::types::{
     Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, Limits, Listen, Log, LogOutput, Node,
 };
 use super::value::{self, Expected};
+use super::webhook;
 use crate::customers::credentials::{HASH_PREFIX, KeyDigest};
 use crate::logging::{self, LogFormat};
 
@@ -198,6 +199,10 @@ pub(super) fn accounts(root: &Section<'_>) -> Result<Vec<Account>, ConfigError> 
             }
         }
         accounts.push(account);
+        webhook::are_not_too_many(
+            section,
+            accounts.iter().filter(|account| account.webhook.is_some()).count(),
+        )?;
     }
     Ok(accounts)
 }
@@ -220,6 +225,7 @@ fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account)
         section.optional("idempotency_keys", |count| value::whole(count, keys_most.clone()))?;
     let rate = section.optional("rate", |rate| value::whole(rate, 1..=limits::RATE_MAX))?;
     let smpp = smpp::access(section, &name.value)?;
+    let webhook = webhook::webhook(section)?;
     section.end()?;
     let account = Account {
         name: name.value.clone(),
@@ -231,6 +237,7 @@ fn account(section: &Section<'_>) -> Result<(Located<String>, KeyLines, Account)
         idempotency_keys,
         rate_per_s: rate.map(|rate| u32::try_from(rate).expect("its bounds have 32 bits")),
         smpp,
+        webhook,
     };
     Ok((name, key_lines, account))
 }

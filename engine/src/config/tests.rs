@@ -145,7 +145,7 @@ fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
         "switchyard.toml:6: account.sendr: expected one of name, key, key_hash, keys, class, sender, senders, open_messages, idempotency_keys, rate, smpp_password, \
          smpp_password_hash, smpp_passwords, smpp_system_id, smpp_addresses, smpp_system_types, smpp_binds_max, \
          smpp_transmitters_max, smpp_receivers_max, smpp_transceivers_max, smpp_window, smpp_bind_rate, smpp_receipts, \
-         smpp_keys, smpp_default_alphabet, smpp_priorities, found a key that is not known"
+         smpp_keys, smpp_default_alphabet, smpp_priorities, webhook, webhook_secret, webhook_secrets, webhook_ca, found a key that is not known"
     );
     assert_eq!(
         complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),

@@ -20,6 +20,7 @@ use super::limits;
 use crate::customers::credentials::KeyDigest;
 use crate::logging::LogFormat;
 use crate::net::tls::{ClientFiles, ServerFiles};
+use crate::webhooks::Webhook;
 
 /// All that the operator decides.
 #[derive(Clone, Debug)]
@@ -209,6 +210,8 @@ pub struct Account {
     pub rate_per_s: Option<u32>,
     /// How it may bind over SMPP; `None`: not at all.
     pub smpp: Option<SmppAccess>,
+    /// Where it is told what becomes of its messages; `None`: it asks.
+    pub webhook: Option<Webhook>,
 }
 
 /// How an account may bind over SMPP.

@@ -43,6 +43,7 @@ use self::connection::{Connection, Machine};
 use self::context::Context;
 use self::credentials::Credentials;
 use self::http::{DateText, HttpConnection, date_text};
+pub(crate) use self::http::{ToldEvent, put_event};
 use self::limits::{CONNECTIONS_MAX, LAST_WORDS_WAIT, OUTPUT_BYTES_MAX};
 use self::metrics::Counts;
 use self::native::{Liveness, NativeSession, Ports};
@@ -51,6 +52,9 @@ use self::passwords::{Check, Verdict};
 use self::smpp::exchange::Exchange;
 use self::smpp::{Call, OUTLETS, Outlets, SmppSession};
 use self::timers::Timers;
+
+/// The connection of origins that are subscriptions of webhooks, which the daemon hears; the shell numbers connections from zero.
+pub(crate) const WEBHOOKS: u64 = OUTLETS - 1;
 
 /// What a connection speaks; its listener knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use shards::plan::Plan;
 use wire::id::{MessageId, ShardId};
 
 use crate::admin::limits::SHARD_WAIT;
@@ -18,6 +19,7 @@ use super::board::Board;
 use super::control::{Command, Control};
 use super::secure::{self, Secure};
 use super::view::{self, Numbers, ShardView};
+use super::webhooks::Webhooks;
 use super::{Prepared, clock, credentials, reload, smpp_accounts};
 
 /// What the control thread knows of a node that runs.
@@ -29,6 +31,8 @@ pub(super) struct Overseer<'a> {
     pub(super) file: Option<PathBuf>,
     /// To those who read the log.
     archive: Inquirer,
+    /// Accounts that are told over webhooks.
+    webhooks: Webhooks,
     /// Where the data is.
     pub(super) data: PathBuf,
     /// What is in force.
@@ -53,12 +57,13 @@ impl<'a> Overseer<'a> {
         control: &'a Control,
         prepared: &Prepared,
         (board, smpp): (Arc<Board>, Arc<Exchange>),
-        archive: Inquirer,
+        (archive, webhooks): (Inquirer, Webhooks),
     ) -> Self {
         let now = clock::now().wall.0;
         Self {
             control,
             archive,
+            webhooks,
             file: prepared.file.clone(),
             data: prepared.data.clone(),
             config: prepared.config.clone(),
@@ -69,6 +74,20 @@ impl<'a> Overseer<'a> {
             started_ms: now,
             configured_ms: now,
         }
+    }
+
+    /// Has the accounts with webhooks told from now on. What fails is said: the node works, and the next reload tries again.
+    pub(super) fn open_webhooks(&mut self) {
+        let plan = Arc::new(self.config.plan(self.host));
+        if let Err(error) = self.renew_webhooks(&plan) {
+            tracing::error!(event = "webhooks", error, "switchyard ctl reload tries again");
+        }
+    }
+
+    fn renew_webhooks(&mut self, plan: &Arc<Plan>) -> Result<(), String> {
+        let renewed = self.webhooks.renew(self.control, &self.config, &self.secure, plan);
+        self.webhooks.show(&self.board);
+        renewed
     }
 
     /// Answers one request.
@@ -82,6 +101,7 @@ impl<'a> Overseer<'a> {
             Request::Customers => self.views().map_or_else(Response::Error, |views| {
                 Response::Customers(views.into_iter().flat_map(|view| view.customers).collect())
             }),
+            Request::Webhooks => Response::Webhooks(self.webhooks.views()),
             Request::Trace { carrier, account, .. } => match self.trace(carrier, account) {
                 Ok((what, reader)) => {
                     begins = Some(reader);
@@ -237,10 +257,14 @@ impl<'a> Overseer<'a> {
         self.secure = secure;
         self.smpp = smpp;
         self.config = change.config;
+        let webhooks = self.renew_webhooks(&plan);
         if taken.iter().any(Option::is_none) {
             let what = "a shard has not said in time that it works by the new configuration; read it again"
                 .to_owned();
             return self.refused(by, what);
+        }
+        if let Err(error) = webhooks {
+            return self.refused(by, format!("{error}; read it again"));
         }
         self.configured_ms = clock::now().wall.0;
         self.board.reloaded(Some(self.configured_ms));

@@ -4,13 +4,17 @@
 //! are a moment old. Relaxed is enough: nothing is decided by them but what a probe is told.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam::utils::CachePadded;
 use shards::plan::Plan;
 use wire::id::ShardId;
 
 use crate::customers::openmetrics::{Sample, SampleKind};
+use crate::webhooks::metrics::Tally;
+use crate::webhooks::standing;
 
+use super::clock;
 use super::lines::{self, Line, Source};
 use super::secure::Secure;
 
@@ -21,6 +25,8 @@ pub(super) struct Board {
     rows: Box<[CachePadded<Row>]>,
     /// Whose certificates there are, and until when each is good, in milliseconds since 1970.
     certificates: Vec<(String, AtomicU64)>,
+    /// Whose webhooks there are, and their numbers. Locked for a moment when somebody asks, and by a reload.
+    webhooks: Mutex<Vec<(String, Arc<Tally>)>>,
 }
 
 /// What is said of the node as a whole.
@@ -54,7 +60,7 @@ impl Board {
         node.configured_ms.store(now_ms, Ordering::Relaxed);
         let rows = (0..plan.shards).map(row).collect();
         let certificates = secure.certificates().iter().map(|(of, _)| (of.clone(), AtomicU64::new(0)));
-        let board = Self { node, rows, certificates: certificates.collect() };
+        let board = Self { node, rows, certificates: certificates.collect(), webhooks: Mutex::default() };
         board.show_certificates(secure);
         board
     }
@@ -67,6 +73,11 @@ impl Board {
                 until_ms.store(until, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Shows the numbers of these accounts' webhooks from now on.
+    pub(super) fn show_webhooks(&self, webhooks: Vec<(String, Arc<Tally>)>) {
+        *self.webhooks.lock().unwrap_or_else(PoisonError::into_inner) = webhooks;
     }
 
     /// Shows a shard's numbers.
@@ -111,7 +122,12 @@ impl Board {
         let names: Vec<String> = (0..self.rows.len()).map(|shard| shard.to_string()).collect();
         let rows = self.rows.iter().zip(&names);
         let labels: Vec<Vec<Vec<(&str, &str)>>> = rows.map(|(row, name)| labels_of(row, name)).collect();
+        let webhooks = self.webhooks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let of_webhooks: Vec<_> = webhooks.iter().map(|(account, _)| standing::labels_of(account)).collect();
         let mut samples = self.samples_of_node();
+        for ((_, tally), labels) in webhooks.iter().zip(&of_webhooks) {
+            standing::put_samples(tally, labels, clock::now().wall.0, &mut samples);
+        }
         let of: Vec<_> = self.certificates.iter().map(|(of, _)| [("certificate", of.as_str())]).collect();
         for (labels, (_, until_ms)) in of.iter().zip(&self.certificates) {
             let name = "switchyard_tls_certificate_expires_seconds";

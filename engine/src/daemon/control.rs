@@ -30,6 +30,7 @@ use super::answers::Overseer;
 use super::limits::{DRAIN_MAX, WATCH_EVERY};
 use super::secure::Secure;
 use super::view::{Numbers, ShardView};
+use super::webhooks::Order;
 
 /// What a shard is told.
 #[derive(Clone, Debug)]
@@ -52,6 +53,8 @@ pub(super) enum Command {
     Secure(Arc<Secure>, Sender<()>),
     /// Let others in, and say so.
     Admit(Arc<Credentials>, Arc<Exchange>, Sender<()>),
+    /// Tell these webhooks, and those no more, and say so.
+    Webhooks(Vec<Order>, Sender<()>),
 }
 
 /// What the control thread hears.
@@ -101,6 +104,11 @@ impl Control {
     ) -> Self {
         assert_eq!(commands.len(), wakers.len(), "each shard has a queue and a waker");
         Self { commands, wakers, notices }
+    }
+
+    /// What wakes each shard.
+    pub(super) fn wakers(&self) -> &[WakeHandle] {
+        &self.wakers
     }
 
     /// Tells every shard the same.

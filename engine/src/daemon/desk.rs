@@ -29,6 +29,7 @@ use super::held::{Held, Piece};
 use super::parties::{Parties, Party};
 use super::secure::Secure;
 use super::strangers::Strangers;
+use super::webhooks::{self, Order};
 
 /// The listeners of HTTP, with TLS and without.
 pub(super) const HTTP: ListenerTag = ListenerTag(0);
@@ -71,6 +72,8 @@ pub(super) struct Desk {
     archive: Client,
     /// Who looks at passwords.
     doorkeeper: doorkeeper::Client,
+    /// Accounts that are told over webhooks.
+    webhooks: webhooks::Client,
     /// What wakes this shard.
     waker: WakeHandle,
     /// What wakes each shard.
@@ -96,7 +99,7 @@ impl Desk {
     /// A desk without connections.
     pub(super) fn new(
         customers: Customers,
-        (archive, doorkeeper): (Client, doorkeeper::Client),
+        (archive, doorkeeper, webhooks): (Client, doorkeeper::Client, webhooks::Client),
         (waker, wakers): (WakeHandle, Arc<[WakeHandle]>),
         (carriers, secure): (Arc<[Dial]>, Arc<Secure>),
     ) -> Self {
@@ -104,6 +107,7 @@ impl Desk {
             customers,
             archive,
             doorkeeper,
+            webhooks,
             waker,
             wakers,
             parties: Parties::default(),
@@ -135,7 +139,10 @@ impl Desk {
 
     /// Whether something waits for this shard's customers that came neither from a socket nor from a brain.
     pub(super) fn has_answers(&self) -> bool {
-        self.archive.has_answers() || self.doorkeeper.has_answers() || self.customers.has_calls()
+        self.archive.has_answers()
+            || self.doorkeeper.has_answers()
+            || self.webhooks.has_words()
+            || self.customers.has_calls()
     }
 
     /// Connections to carriers that could not be made.
@@ -280,6 +287,7 @@ impl Desk {
         while let Some((check, verdict)) = self.doorkeeper.poll() {
             self.customers.handle_checked(now, &check, verdict, &mut asking(brain, now));
         }
+        self.webhooks.serve(&mut asking(brain, now));
         self.customers.handle_fullness(brain.fullness_percent());
         // Settling reads on where it had stopped, and what it asks may be refused at once.
         loop {
@@ -292,6 +300,7 @@ impl Desk {
             self.customers.settle(now, &mut asking(brain, now));
             self.have_passwords_looked_at(brain, now);
         }
+        self.webhooks.flush();
         let hearing = if self.held.holds() { Hearing::Later } else { Hearing::Now };
         self.customers.handle_hearing(now, hearing);
         while let Some(shard) = self.customers.poll_nudge() {
@@ -325,6 +334,7 @@ impl Desk {
 
     /// Gives a reply of the brain to its customer. Of a message that the brain does not have, the archive is asked first.
     fn tell(&mut self, now: Now, reply: Reply) {
+        let Some(reply) = self.webhooks.take(reply) else { return };
         if let Reply::Message { origin, account, id, view: None } = reply {
             match self.archive.ask(origin, account, id, &self.waker) {
                 Asked::Waits => return,
@@ -453,9 +463,24 @@ impl Desk {
         brain.handle_taken(link, count);
     }
 
-    /// When [`Desk::handle_timeout`] is due.
-    pub(super) fn timeout(&self) -> Option<Instant> {
-        self.customers.timeout()
+    /// When [`Desk::handle_timeout`] is due, or [`Desk::is_drained`] is to be asked again.
+    pub(super) fn timeout(&self, now: Now) -> Option<Instant> {
+        self.customers.timeout().into_iter().chain(self.webhooks.timeout(now.mono)).min()
+    }
+
+    /// Whether nobody here waits for the brain or for the shell.
+    pub(super) fn is_drained(&self, now: Now) -> bool {
+        self.customers.is_drained() && self.webhooks.is_drained(now.mono)
+    }
+
+    /// Which webhooks are told from now on, and which are not.
+    pub(super) fn handle_webhooks(&mut self, brain: &mut Shard, now: Now, orders: Vec<Order>) {
+        self.webhooks.handle_orders(orders, &mut asking(brain, now));
+    }
+
+    /// Tells webhooks nothing more.
+    pub(super) fn drain_webhooks(&mut self, brain: &mut Shard, now: Now) {
+        self.webhooks.handle_drain(now.mono, &mut asking(brain, now));
     }
 
     /// Time has passed.

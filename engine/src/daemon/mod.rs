@@ -34,6 +34,7 @@ mod shard;
 mod strangers;
 mod taps;
 mod view;
+mod webhooks;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -73,6 +74,7 @@ use ports::Ports;
 use retained::Retention;
 use secure::Secure;
 use shard::{Common, Given};
+use webhooks::Webhooks;
 
 pub use error::{DaemonError, ShardError};
 pub(crate) use newcomer::random_u64;
@@ -118,7 +120,8 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
     let (notices, heard) = bounded(usize::from(shards) * NOTICES_PER_SHARD + SIGNALS_MAX);
     control::watch_signals(notices.clone())
         .map_err(|error| DaemonError::System { doing: "watching for signals".to_owned(), error })?;
-    let Parts { commands, given, archive, doorkeeper, inquirer } = give(&prepared, &reserved.ports, notices)?;
+    let Parts { commands, given, archive, doorkeeper, inquirer, webhooks } =
+        give(&prepared, &reserved.ports, notices)?;
     let board = Arc::clone(&given[0].common.board);
     let smpp = Arc::clone(&given[0].common.smpp);
     // Each shard takes its own part, on its own thread.
@@ -129,7 +132,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
         shard::run(seat, own.expect("each shard starts once"))
     })?;
     let control = Control::new(commands, threads.wakers(), heard);
-    let overseer = Overseer::new(&control, &prepared, (board, smpp), inquirer);
+    let overseer = Overseer::new(&control, &prepared, (board, smpp), (inquirer, webhooks));
     oversee(overseer, &threads, &prepared, reserved)?;
     let ended = threads.join()?;
     archive.join();
@@ -198,6 +201,8 @@ struct Parts {
     doorkeeper: Doorkeeper,
     /// By which the control thread asks it.
     inquirer: Inquirer,
+    /// By which it has webhooks told.
+    webhooks: Webhooks,
 }
 
 fn give(
@@ -233,8 +238,9 @@ fn give(
         .map_err(|error| DaemonError::System { doing: "starting the doorkeeper".to_owned(), error })?;
     let mut commands = Vec::new();
     let mut given = Vec::new();
-    let ends = rings::mesh(shards).into_iter().zip(clients).zip(doors);
-    for (shard, ((rings, client), door)) in (0..shards).zip(ends) {
+    let (webhooks, hooks) = Webhooks::new(shards);
+    let ends = rings::mesh(shards).into_iter().zip(clients).zip(doors).zip(hooks);
+    for (shard, (((rings, client), door), hooks)) in (0..shards).zip(ends) {
         let (sender, receiver): (_, Receiver<Command>) = bounded(COMMANDS_MAX);
         commands.push(sender);
         given.push(Given {
@@ -247,13 +253,14 @@ fn give(
             retention: retention.clone(),
             archive: client,
             doorkeeper: door,
+            webhooks: hooks,
             random: random_u64()
                 .map_err(|error| DaemonError::System { doing: "asking for randomness".to_owned(), error })?,
             rings,
             commands: receiver,
         });
     }
-    Ok(Parts { commands, given, archive, doorkeeper, inquirer })
+    Ok(Parts { commands, given, archive, doorkeeper, inquirer, webhooks })
 }
 
 /// What lets the accounts in.
@@ -356,6 +363,7 @@ fn oversee(
         control.order(Command::Stop);
         return Err(error);
     }
+    overseer.open_webhooks();
     welcome(prepared, &ports);
     let shards = prepared.cores.len();
     let never = crossbeam::channel::never();

@@ -80,6 +80,7 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
             idempotency_keys: None,
             rate_per_s: None,
             smpp: None,
+            webhook: None,
         }],
         carriers: vec![Carrier::new("sandbox", address, "switchyard")],
         routes: vec![Route { prefix: None, carriers: vec![0] }],

@@ -116,6 +116,11 @@ fn accounts(running: &[Account], file: &[Account], told: &mut Vec<String>) {
                         account.name
                     ));
                 }
+                match (&before.webhook, &account.webhook) {
+                    (before, now) if before == now => {}
+                    (_, None) => told.push(format!("account {}: webhook removed", account.name)),
+                    (_, Some(_)) => told.push(format!("account {}: another webhook", account.name)),
+                }
             }
         }
     }
@@ -224,6 +229,22 @@ mod tests {
         assert_eq!(told(&with).applied, expected);
         assert_eq!(change(&read(&with), &read(FILE)).told.applied, expected);
         assert_eq!(change(&read(&with), &read(&with)).told, words::Reload::default());
+    }
+
+    #[test]
+    fn a_webhook_is_in_force_at_once() {
+        let hook = |host: &str| {
+            let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+            let lines =
+                format!("sender = \"A\"\nwebhook = \"http://{host}/\"\nwebhook_secret = {secret:?}\n");
+            FILE.replace("sender = \"A\"\n", &lines)
+        };
+        let another = ["account a: another webhook"];
+        assert_eq!(told(&hook("localhost")).applied, another);
+        let change_of = |from: &str, to: &str| change(&read(from), &read(to)).told.applied;
+        assert_eq!(change_of(&hook("localhost"), &hook("127.0.0.1")), another);
+        assert_eq!(change_of(&hook("localhost"), FILE), ["account a: webhook removed"]);
+        assert!(change_of(&hook("localhost"), &hook("localhost")).is_empty());
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The node's certificates and keys: read as one, handed to the shards as one, and watched for their end.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::SystemTime;
 
-use crate::config::{Carrier, Config};
-use crate::net::tls::{Certificate, ClientTls, MaterialError, ServerTls};
+use crate::config::{Account, Carrier, Config};
+use crate::net::tls::{Certificate, ClientTls, MaterialError, SYSTEM_ROOTS, ServerTls, roots_of};
 use crate::table::Table;
+use crate::webhooks::poster::Poster;
 
 use super::limits::CERTIFICATE_WARNING;
 
@@ -16,6 +19,8 @@ pub(crate) struct Secure {
     pub(super) server: Option<ServerTls>,
     /// For each carrier, in the order of the configuration.
     pub(super) carriers: Vec<Option<ClientTls>>,
+    /// For each account, in the order of the configuration, how its webhook is spoken to.
+    pub(super) webhooks: Vec<Option<Poster>>,
     /// Whose certificates there are, and these.
     certificates: Vec<(String, Certificate)>,
 }
@@ -31,12 +36,15 @@ impl Secure {
             carrier.tls.as_ref().map(|files| ClientTls::load(&carrier.name, files)).transpose()
         };
         let carriers: Vec<_> = config.carriers.iter().map(load).collect::<Result<_, _>>()?;
+        let mut posters = BTreeMap::new();
+        let webhooks =
+            config.accounts.iter().map(|account| poster(account, &mut posters)).collect::<Result<_, _>>()?;
         let own = server.iter().map(|server| ("listen".to_owned(), server.certificate.clone()));
         let shown = config.carriers.iter().zip(&carriers).filter_map(|(carrier, tls)| {
             Some((format!("carrier {}", carrier.name), tls.as_ref()?.certificate.clone()?))
         });
         let certificates = own.chain(shown).collect();
-        Ok(Self { server, carriers, certificates })
+        Ok(Self { server, carriers, webhooks, certificates })
     }
 
     /// Our certificates, each with what it is for: `listen`, or `carrier NAME`.
@@ -91,6 +99,23 @@ impl Secure {
         }
         (!self.certificates.is_empty()).then_some(table)
     }
+}
+
+/// How an account's webhook is spoken to: those that trust the same file share their connections.
+fn poster<'a>(
+    account: &'a Account,
+    posters: &mut BTreeMap<Option<&'a Path>, Poster>,
+) -> Result<Option<Poster>, MaterialError> {
+    let Some(webhook) = &account.webhook else { return Ok(None) };
+    let file = webhook.url.is_tls().then(|| webhook.ca.as_deref().unwrap_or_else(|| Path::new(SYSTEM_ROOTS)));
+    if let Some(poster) = posters.get(&file) {
+        return Ok(Some(poster.clone()));
+    }
+    let word = format!("account {}: webhook_ca", account.name);
+    let roots = file.map(|file| roots_of(&word, file)).transpose()?.unwrap_or_default();
+    let poster = Poster::new(roots);
+    posters.insert(file, poster.clone());
+    Ok(Some(poster))
 }
 
 /// The time since 1970.

@@ -49,6 +49,7 @@ use super::rings::Rings;
 use super::secure::Secure;
 use super::taps::Taps;
 use super::view;
+use super::webhooks;
 
 /// What all shards of a node are given.
 #[derive(Clone, Debug)]
@@ -98,6 +99,8 @@ pub(super) struct Given {
     pub(super) archive: Client,
     /// Its end of the doorkeeper.
     pub(super) doorkeeper: doorkeeper::Client,
+    /// Its end of the webhooks.
+    pub(super) webhooks: webhooks::Client,
     /// 64 bits of randomness, for its jitter and for a new log's salt.
     pub(super) random: u64,
     /// Its ends of the rings.
@@ -165,7 +168,7 @@ pub(super) async fn run(seat: ShardSeat, given: Given) -> Result<(), ShardError>
 impl ShardLoop {
     /// Reads the log, waits for the other shards to have read theirs, and listens. `None`: it was told to stop meanwhile.
     async fn start(seat: ShardSeat, given: Given) -> Result<Option<Self>, ShardError> {
-        let Given { common, listen, log: config, log_dir, snapshot_dir, archive, doorkeeper, .. } = given;
+        let Given { common, listen, log: config, log_dir, snapshot_dir, archive, .. } = given;
         let (random, rings, commands) = (given.random, given.rings, given.commands);
         let options = IoOptions {
             log_dir: log_dir.clone(),
@@ -215,7 +218,7 @@ impl ShardLoop {
         });
         let dials = (Arc::clone(&common.carriers), Arc::clone(&common.secure));
         let wakers = (seat.waker().clone(), Arc::clone(&seat.wakers));
-        let desk = Desk::new(customers, (archive, doorkeeper), wakers, dials);
+        let desk = Desk::new(customers, (archive, given.doorkeeper, given.webhooks), wakers, dials);
         Ok(Some(Self {
             seat,
             common,
@@ -269,8 +272,9 @@ impl ShardLoop {
         self.snapshot();
         self.taps.carry(self.seat.shard, now, &mut self.brain, self.desk.customers_mut());
         self.show(now);
-        self.say_when_drained()?;
-        let timeouts = self.brain.timeout().into_iter().chain(self.desk.timeout()).chain(self.log.timeout());
+        self.say_when_drained(now)?;
+        let timeouts =
+            self.brain.timeout().into_iter().chain(self.desk.timeout(now)).chain(self.log.timeout());
         self.deadline = timeouts.min().unwrap_or(Instant::FAR_FUTURE);
         busy |= self.deadline <= now.mono;
         Ok(if busy { Turn::Busy } else { Turn::Idle })
@@ -284,6 +288,7 @@ impl ShardLoop {
                 self.io.stop_listening();
                 self.brain.handle_drain(now);
                 self.desk.handle_readiness(Readiness::Stopping);
+                self.desk.drain_webhooks(&mut self.brain, now);
                 Turn::Busy
             }
             Ok(Command::Begin | Command::Drain) => Turn::Busy,
@@ -320,6 +325,11 @@ impl ShardLoop {
             }
             Ok(Command::Admit(credentials, smpp, to)) => {
                 self.desk.handle_credentials(credentials, smpp);
+                let _ = to.try_send(());
+                Turn::Busy
+            }
+            Ok(Command::Webhooks(orders, to)) => {
+                self.desk.handle_webhooks(&mut self.brain, now, orders);
                 let _ = to.try_send(());
                 Turn::Busy
             }
@@ -429,12 +439,12 @@ impl ShardLoop {
     }
 
     /// A drained shard goes on: others may still need its answers.
-    fn say_when_drained(&mut self) -> Result<(), ShardError> {
+    fn say_when_drained(&mut self, now: Now) -> Result<(), ShardError> {
         let is_drained = self.phase == Phase::Draining
             && self.brain.is_drained()
             && self.log.is_idle()
             && self.rings.all_sent()
-            && self.desk.customers().is_drained();
+            && self.desk.is_drained(now);
         if is_drained {
             self.phase = Phase::Drained;
             self.common.notices.send(Notice::Drained(self.seat.shard))?;

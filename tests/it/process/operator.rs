@@ -12,6 +12,7 @@ use crate::customer::Lasting;
 use crate::daemon::{Credentials, Daemon, KEY, Setup, temporary_dir};
 use crate::http;
 use crate::programs::{programs, root};
+use crate::receiver::SECRET;
 use crate::tunnel::{Papers, guarded};
 
 const TO: &str = "+4915112345678";
@@ -202,8 +203,10 @@ fn a_message_that_waits_for_a_dead_carrier_goes_by_the_route_of_a_reload() {
 #[test]
 fn every_metric_of_the_dashboard_and_the_alerts_is_one_that_the_daemon_shows() {
     let (dir, carrier) = (temporary_dir(), Carrier::start());
-    // A daemon without TLS has no certificate that expires.
-    let daemon = guarded(Setup::new(dir.path(), carrier.address()), &Papers::new(dir.path())).start();
+    // A daemon without TLS has no certificate that expires, and one without a webhook has none that waits.
+    let webhook = format!("webhook = \"http://127.0.0.1:9/\"\nwebhook_secret = {SECRET:?}");
+    let setup = Setup::new(dir.path(), carrier.address()).with_line(&webhook, "sender = ");
+    let daemon = guarded(setup, &Papers::new(dir.path())).start();
     let metrics = http::get(daemon.http, "/metrics", None).expect("it takes requests").body;
     let is_shown = |name: &str| {
         metrics.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))

@@ -7,7 +7,7 @@
 use shards::api::{FateEvent, HandsetMessage, Subscription};
 use shards::plan::Plan;
 use wire::id::{AccountId, Partition};
-use wire::time::Instant;
+use wire::time::{Instant, WallMs};
 
 use super::cursor::Cursor;
 use super::problem::{Kind, Problem};
@@ -26,10 +26,19 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    const fn place(&self) -> (Partition, u64) {
+    /// Its partition, and its number there.
+    pub(crate) const fn place(&self) -> (Partition, u64) {
         match self {
             Self::Fate(fate) => (fate.id.partition(), fate.sequence),
             Self::Handset(message) => (message.id.partition(), message.sequence),
+        }
+    }
+
+    /// When it happened.
+    pub(crate) const fn at(&self) -> WallMs {
+        match self {
+            Self::Fate(fate) => fate.at,
+            Self::Handset(message) => message.at,
         }
     }
 

@@ -29,6 +29,7 @@ use wire::id::AccountId;
 use wire::time::Instant;
 
 use self::chunks::Chunks;
+pub(crate) use self::events::Event as ToldEvent;
 use self::events::{Event, Poll};
 use self::head::{After, Body, Framing, Head};
 use self::messages::{Message, Messages};
@@ -36,6 +37,7 @@ use self::pipeline::{Exchange, Outcome, Pipeline};
 use self::problem::{Kind, Problem};
 pub(super) use self::respond::{DateText, date_text};
 use self::target::Target;
+pub(crate) use self::view::put_event;
 use super::Readiness;
 use super::ask::Ask;
 use super::context::Context;

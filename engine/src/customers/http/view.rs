@@ -43,15 +43,20 @@ pub(crate) fn put_events(
         if index > 0 {
             out.push(b',');
         }
-        match event {
-            Event::Fate(event) => serde_json::to_writer(&mut *out, &fate_body(event)),
-            Event::Handset(message) => serde_json::to_writer(&mut *out, &handset_body(message, plan)),
-        }
-        .expect("a Vec takes all, and these fields are JSON");
+        put_event(event, plan, out);
     }
     out.extend_from_slice(b"],\"cursor\":\"");
     cursor.write(account, out);
     out.extend_from_slice(b"\"}");
+}
+
+/// Appends one event.
+pub(crate) fn put_event(event: &Event, plan: &Plan, out: &mut Vec<u8>) {
+    match event {
+        Event::Fate(event) => serde_json::to_writer(out, &fate_body(event)),
+        Event::Handset(message) => serde_json::to_writer(out, &handset_body(message, plan)),
+    }
+    .expect("a Vec takes all, and these fields are JSON");
 }
 
 fn fate_body(event: &FateEvent) -> FateBody {

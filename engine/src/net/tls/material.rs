@@ -165,6 +165,15 @@ fn roots(word: &str, path: &Path) -> Result<RootCertStore, MaterialError> {
     }
 }
 
+/// The certificates of those who may have signed a server's certificate: at least one that can be a root.
+///
+/// # Errors
+/// Which file is wrong, and how.
+pub(crate) fn roots_of(word: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+    roots(word, path)?;
+    certificates(word, path)
+}
+
 fn key_error(word: &str, key: &Path, certificate: &Path, error: &Error) -> MaterialError {
     let what = match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {

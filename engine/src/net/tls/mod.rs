@@ -18,6 +18,7 @@ use rustls::pki_types::ServerName;
 pub use certificate::Certificate;
 pub use error::{MaterialError, TlsError, alert_words};
 pub use material::{ClientTls, ServerTls};
+pub(crate) use material::{SYSTEM_ROOTS, roots_of};
 
 pub(super) use session::Session;
 
