@@ -234,7 +234,8 @@ impl Group {
     #[must_use]
     pub fn heir(&self) -> Option<NodeId> {
         let own = self.raw.raft.id;
-        let members = self.raw.raft.prs().iter().filter(|(id, progress)| **id != own && progress.recent_active);
+        let members =
+            self.raw.raft.prs().iter().filter(|(id, progress)| **id != own && progress.recent_active);
         // Of equals the one with the least number, whatever the order of the library's table.
         let heir = members.max_by_key(|(id, progress)| (progress.matched, core::cmp::Reverse(**id)));
         heir.and_then(|(id, _)| u32::try_from(*id).ok()).map(NodeId)

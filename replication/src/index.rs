@@ -4,10 +4,13 @@
 //! committed and applied here, shown before they are synced (what rests on the sync is told by `on_persist_ready`). Older
 //! ones are dropped; only the term of the last dropped one is kept, which Raft needs to match logs (Raft §7).
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{Error, GetEntriesContext, RaftState, Storage, StorageError};
+
+use crate::limits::PINNED_BYTES_MAX;
 
 /// The recent entries of one group. One per group.
 #[derive(Debug)]
@@ -19,13 +22,25 @@ pub(crate) struct Index {
     entries: VecDeque<Entry>,
     /// What they take in memory.
     held_bytes: usize,
+    /// A member asked for entries that were dropped.
+    wanted_by: Cell<Option<u64>>,
+    /// Entries behind this index are kept, whatever they take: a member gets a snapshot that ends here.
+    pinned: Option<u64>,
 }
 
 impl Index {
     /// An index that holds nothing, behind the entry (term, index) `before`.
     pub(crate) fn new(hard_state: HardState, voters: ConfState, before: (u64, u64)) -> Self {
         assert!(hard_state.commit >= before.1, "what is dropped was committed");
-        Self { hard_state, voters, before, entries: VecDeque::new(), held_bytes: 0 }
+        Self {
+            hard_state,
+            voters,
+            before,
+            entries: VecDeque::new(),
+            held_bytes: 0,
+            wanted_by: Cell::new(None),
+            pinned: None,
+        }
     }
 
     pub(crate) fn first_index(&self) -> u64 {
@@ -44,6 +59,9 @@ impl Index {
         let kept = self.place(first.index);
         let overruled: usize = self.entries.drain(kept..).map(|entry| entry_bytes(&entry)).sum();
         self.entries.extend(entries.iter().cloned());
+        if self.held_bytes > PINNED_BYTES_MAX {
+            self.pinned = None;
+        }
         self.held_bytes += entries.iter().map(entry_bytes).sum::<usize>();
         self.held_bytes -= overruled;
         let last = entries.last().map(|entry| entry.index);
@@ -52,6 +70,7 @@ impl Index {
 
     /// Drops the oldest entries up to `index`: all of them, or while more than `kept_bytes_max` are held.
     pub(crate) fn drop_beyond(&mut self, kept_bytes_max: usize, index: u64) {
+        let index = self.pinned.map_or(index, |pinned| index.min(pinned));
         while let Some(entry) = self.entries.front() {
             if entry.index > index || (kept_bytes_max > 0 && self.held_bytes <= kept_bytes_max) {
                 break;
@@ -60,6 +79,16 @@ impl Index {
             self.held_bytes -= entry_bytes(entry);
             self.entries.pop_front();
         }
+    }
+
+    /// The member that asked last for entries that were dropped.
+    pub(crate) fn take_wanted(&self) -> Option<u64> {
+        self.wanted_by.take()
+    }
+
+    /// Keeps what is behind an index, until it is said otherwise or too much.
+    pub(crate) fn pin(&mut self, index: Option<u64>) {
+        self.pinned = index;
     }
 
     /// The term of an entry that is held, or of the one before them.
@@ -140,8 +169,9 @@ impl Storage for Index {
         Ok(Self::last_index(self))
     }
 
-    fn snapshot(&self, _: u64, _: u64) -> raft::Result<Snapshot> {
-        // A group of one voter has nobody to send one to.
+    fn snapshot(&self, _: u64, to: u64) -> raft::Result<Snapshot> {
+        // Snapshots take their own way, beside the library: a member that got one says so as if it had got the entries.
+        self.wanted_by.set(Some(to));
         Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
     }
 }

@@ -23,5 +23,5 @@ pub use bytes::Bytes;
 pub use config::{GroupConfig, GroupError};
 pub use frame::{FrameError, MESSAGE_HEADER_BYTES};
 pub use group::{Appended, Committed, Group, Proposed, Refused};
-pub use message::{Message, Unsteppable};
+pub use message::{Install, Installs, Message, Unsteppable};
 pub use recovery::{Recovered, Recovery, RecoveryError};

@@ -32,6 +32,10 @@ pub const CONTEXT_BYTES_MAX: usize = 64;
 /// The most entries of one message: the library counts at least four bytes for each of [`MESSAGE_BYTES_MAX`].
 pub const ENTRIES_PER_MESSAGE_MAX: u64 = MESSAGE_BYTES_MAX / 4;
 
+/// The most bytes of entries that are kept in memory behind a snapshot that is on its way to a member: at 6 MB/s for a partition, ten
+/// seconds for the snapshot to arrive. Beyond it the member asks for another one.
+pub const PINNED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The most voters of a group.
 pub const VOTERS_MAX: usize = 7;
 

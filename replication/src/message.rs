@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use raft::eraftpb;
 use wire::id::NodeId;
 
@@ -12,6 +13,39 @@ use crate::limits::MESSAGES_WAITING_MAX;
 /// One message of a group to the same group on another node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message(pub(crate) eraftpb::Message);
+
+/// A partition's state as it was at an index, for a member that is too far behind for entries: sent by its home.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Install {
+    /// The home that sends it.
+    pub from: NodeId,
+    /// For whom it is.
+    pub to: NodeId,
+    /// The home's term.
+    pub term: u64,
+    /// Term and index of the last entry that is in it.
+    pub last: (u64, u64),
+    /// The snapshot, as a file has it.
+    pub snapshot: Bytes,
+}
+
+impl core::fmt::Debug for Install {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { from, to, term, last, snapshot } = self;
+        write!(f, "Install {{ {from:?} to {to:?}, term {term}, last {last:?}, {} bytes }}", snapshot.len())
+    }
+}
+
+/// What a member does with an [`Install`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installs {
+    /// Its log is to begin behind it.
+    Yes,
+    /// It has all of it already, and has said so.
+    Known,
+    /// It is from a home that was, or it would take something back.
+    No,
+}
 
 /// Why a message was not taken. Raft allows every message to be lost, so all of these are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

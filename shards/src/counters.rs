@@ -62,6 +62,7 @@ counters! {
     paces_cut: Counter "switchyard_carrier_paces_cut" ("", "") "Times when a carrier's rate or windows were cut for what it answered.";
     withdrawn: Counter "switchyard_attempts_withdrawn" ("", "") "Attempts that were taken back before they were written.";
     homes_lost: Counter "switchyard_homes_lost" ("", "") "Times when another node, or none, became home of a partition that was decided here.";
+    installed: Counter "switchyard_partitions_installed" ("", "") "Partitions whose state was taken from another node, since it was too far ahead for entries.";
     rebuilt: Counter "switchyard_partitions_rebuilt" ("", "") "Partitions whose state was made anew because it held what another home had replaced.";
     doubted: Counter "switchyard_attempts_doubted" ("", "") "Attempts whose outcome is not known.";
     sent_again: Counter "switchyard_doubts_sent_again" ("", "") "Doubtful messages that were sent again, as their class allows.";

@@ -160,6 +160,9 @@ pub const RAFT_TICK: Duration = Duration::from_millis(100);
 pub const ELECTION_TICKS: usize = 10;
 /// By so many ticks more each next follower waits, so that the first has been elected by then.
 pub const ELECTION_TICKS_APART: usize = 2;
+/// Ticks for which a member that was sent a snapshot is waited for, before it may ask for another: 30 seconds, for the largest over a
+/// slow line.
+pub const INSTALL_TICKS: u32 = 300;
 /// Ticks between two heartbeats of a home.
 pub const HEARTBEAT_TICKS: usize = 2;
 /// A step between the two clocks larger than this is an alarm.

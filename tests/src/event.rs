@@ -1,6 +1,6 @@
 //! What can happen in a world.
 
-use replication::Bytes;
+use replication::{Bytes, Install};
 use shards::api::Reply;
 use shards::{LinkId, Rebuild};
 use wire::id::{AccountId, MessageId, Partition};
@@ -40,6 +40,8 @@ pub(crate) enum Event {
     Customer { customer: usize },
     /// A message of a group arrives at another node.
     Peer { from: usize, to: usize, frame: Bytes },
+    /// A partition's state arrives at a node that is too far behind.
+    Install { from: usize, to: usize, partition: Partition, install: Box<Install> },
     /// A partition's state is made anew.
     Rebuilt { life: u32, core: Seat, rebuild: Box<Rebuild> },
     /// A customer's request arrives at its core.

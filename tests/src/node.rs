@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use replication::Message;
+use replication::{Install, Message};
 use shards::api::Origin;
 use shards::plan::Plan;
 use shards::{Cross, LinkId, Rebuild, Shard};
@@ -73,6 +73,7 @@ pub(crate) enum Input {
     /// A message of the same group on another node.
     Peer(Partition, Message),
     Rebuilt(Box<Rebuild>),
+    Install(Partition, Box<Install>),
     Durable(Lsn),
     Prepared(u64),
     /// A piece of a snapshot, and whether the whole has its name now.

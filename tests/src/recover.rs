@@ -83,9 +83,9 @@ pub(crate) fn remake(disk: &Disk, plan: &Plan, shard: ShardId, rebuild: &mut Reb
         rebuild.handle_snapshot(bytes).map_err(|error| error.to_string())?;
     }
     let mut refused = None;
-    scan(disk.segments(), log_config(plan, shard), |_, item| {
+    scan(disk.segments(), log_config(plan, shard), |lsn, item| {
         if refused.is_none() {
-            refused = rebuild.handle_recovered(item).err();
+            refused = rebuild.handle_recovered(lsn, item).err();
         }
     })?;
     refused.map_or(Ok(()), |error| Err(error.to_string()))

@@ -156,6 +156,7 @@ impl Sights {
             peer_messages: self.peer_messages + other.peer_messages,
             taken_over: self.taken_over + other.taken_over,
             rebuilt: self.rebuilt + other.rebuilt,
+            installed: self.installed + other.installed,
         }
     }
 }

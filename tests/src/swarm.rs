@@ -212,8 +212,6 @@ impl Swarm {
         }
         let nodes = dice.pick(&[2, 3, 3, 3, 3, 4, 5]);
         self.others = (1..nodes).map(|_| u16::try_from(dice.within((1, 3))).unwrap_or(1)).collect();
-        // A follower that needs more than the home holds in memory is not caught up yet.
-        self.disk.snapshots = Snapshots::NONE;
         let plan = Arc::make_mut(&mut self.plan);
         plan.voters = (1..=nodes).map(NodeId).collect();
         for carrier in &mut plan.carriers {

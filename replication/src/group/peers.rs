@@ -4,7 +4,9 @@ use raft::eraftpb::{Entry, EntryType, MessageType};
 use wal::limits::BATCH_SLACK_BYTES;
 
 use super::{Group, HARD_STATE_FRAME_BYTES, frames_bytes};
-use crate::message::{Message, Unsteppable};
+use wire::id::NodeId;
+
+use crate::message::{Install, Installs, Message, Unsteppable};
 
 impl Group {
     /// A message of another member has come.
@@ -35,6 +37,56 @@ impl Group {
             Err(raft::Error::StepLocalMsg) => Err(Unsteppable::Kind),
             Err(_) => Err(Unsteppable::Sender),
         }
+    }
+
+    /// The member that needs a snapshot, since what it misses is not held any more.
+    #[must_use]
+    pub fn poll_snapshot_wanted(&mut self) -> Option<NodeId> {
+        let wanted_by = self.raw.store().take_wanted().filter(|_| self.is_home())?;
+        u32::try_from(wanted_by).ok().map(NodeId)
+    }
+
+    /// A snapshot for a member ends at an index: what is behind it is kept meanwhile. `None`: it is not needed any more.
+    pub fn keep_behind(&mut self, index: Option<u64>) {
+        self.raw.mut_store().pin(index);
+    }
+
+    /// Whether a member has all up to an index.
+    #[must_use]
+    pub fn has_matched(&self, member: NodeId, index: u64) -> bool {
+        let progress = self.raw.raft.prs().get(u64::from(member.0));
+        progress.is_none_or(|progress| progress.matched >= index)
+    }
+
+    /// Whether a snapshot of the home is to take the place of this member's log. Never one from a home that was, nor one that
+    /// would take back what this member may have acknowledged.
+    pub fn installs(&mut self, install: &Install) -> Installs {
+        let (term, index) = install.last;
+        if install.term < self.term() || self.is_home() || index <= self.told_index {
+            return Installs::No;
+        }
+        if self.raw.store().term_of(index) == Some(term) && self.raw.raft.raft_log.persisted >= index {
+            self.say_matched(install);
+            return Installs::Known;
+        }
+        Installs::Yes
+    }
+
+    /// Tells the home that this member has all up to the end of its snapshot.
+    pub fn say_matched(&mut self, install: &Install) {
+        let mut message = raft::eraftpb::Message::default();
+        message.set_msg_type(MessageType::MsgAppendResponse);
+        (message.from, message.to) = (self.raw.raft.id, u64::from(install.from.0));
+        (message.term, message.index, message.commit) = (install.term, install.last.1, self.told_index);
+        self.outbox.send(vec![message]);
+    }
+
+    /// The hard state with which a member's log begins anew behind a snapshot: it has seen the home's term, and votes once in a term.
+    #[must_use]
+    pub fn hard_state_behind(&self, install: &Install) -> wal::HardState {
+        let written = self.hard_state;
+        let vote = if install.term > written.term { 0 } else { written.vote };
+        wal::HardState { term: install.term.max(written.term), vote, commit: install.last.1, ..written }
     }
 
     /// The next message that may leave; call until `None`.

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use replication::{Group, Recovered, Recovery};
+use replication::{Group, Install, Recovered, Recovery};
 use wal::{Batch, Item, Lsn, Record};
 use wire::id::{AccountId, MessageId, NodeId, Partition};
 use wire::smpp::command::Sequence;
@@ -19,7 +19,7 @@ use wire::smpp::status::CommandStatus;
 use wire::time::{Instant, WallMs};
 
 use crate::api::{Acceptance, MessageView, NotCancelled, Origin, State};
-use crate::limits::{ENTRY_BYTES_MAX, ENTRY_BYTES_RESERVED};
+use crate::limits::{ENTRY_BYTES_MAX, ENTRY_BYTES_RESERVED, INSTALL_TICKS};
 use crate::shard::ask::NEVER;
 use crate::shard::links::LinkId;
 use crate::shard::start::{RecoveryError, apply_records};
@@ -110,6 +110,15 @@ pub(crate) struct Cell {
     pub(crate) decides: bool,
     /// Whether its state holds what may never be committed.
     excess: Excess,
+    /// Another node's state takes the place of its own: nothing is heard and nothing written until its snapshot is on disk.
+    installing: Option<Install>,
+    /// What lies before in the log is void.
+    pub(super) log_from: Lsn,
+    /// The member that needs a snapshot, and the one that was sent one: which, its index, and for how many ticks it is waited for.
+    wanted_by: Option<NodeId>,
+    sent_to: Option<(NodeId, u64, u32)>,
+    /// Counts how often its state was to be made anew.
+    rebuilds: u32,
     /// Attempts that were decided here and not handed to a link, since the partition was lost.
     kept: Vec<(MessageId, u16)>,
     /// Entries that are written and not applied here: the last of each batch, and where it lies.
@@ -147,6 +156,11 @@ impl Cell {
             recovery: Some(recovery),
             decides: false,
             excess: Excess::None,
+            installing: None,
+            log_from: Lsn::ZERO,
+            wanted_by: None,
+            sent_to: None,
+            rebuilds: 0,
             kept: Vec::new(),
             unapplied: VecDeque::new(),
             next_counter: 0,
@@ -219,14 +233,14 @@ impl Cell {
     }
 
     pub(crate) fn has_something_to_write(&self) -> bool {
-        let has_ready = self.group.as_ref().is_some_and(Group::has_ready);
+        let has_ready = self.installing.is_none() && self.group.as_ref().is_some_and(Group::has_ready);
         has_ready || !self.open.is_empty() || !self.full.is_empty()
     }
 
     /// Puts what was decided into the batch, as far as it has room; `true` when something was put there.
     pub(crate) fn poll_append(&mut self, batch: &mut Batch) -> bool {
         self.close_entry();
-        let Some(group) = self.group.as_mut() else { return false };
+        let Some(group) = self.group.as_mut().filter(|_| self.installing.is_none()) else { return false };
         let mut room = batch.room_bytes();
         while let Some(records) = self.full.front() {
             let bytes = records.len();
@@ -313,6 +327,9 @@ impl Cell {
     /// Reads an item of the log back. A group of one voter has committed all that it wrote; of others, only what is known to be
     /// committed is applied: their home will say what counts of the rest.
     pub(super) fn recover(&mut self, lsn: Lsn, item: &Item<'_>) -> Result<(), RecoveryError> {
+        if lsn < self.log_from {
+            return Ok(());
+        }
         let recovery = self.recovery.as_mut().expect("a cell recovers until the start");
         let found = match item {
             Item::Entry(entry) => recovery.handle_entry(entry)?,
@@ -345,13 +362,64 @@ impl Cell {
 
     /// One tick of Raft's clock has passed.
     pub(super) fn tick(&mut self) {
-        self.group.as_mut().expect("the shard has been started").tick();
+        if self.installing.is_some() {
+            return;
+        }
+        let group = self.group.as_mut().expect("the shard has been started");
+        group.tick();
+        let wanted_by = group.poll_snapshot_wanted();
+        match &mut self.sent_to {
+            Some((member, index, ticks)) if *ticks > 0 && !group.has_matched(*member, *index) => *ticks -= 1,
+            Some(_) => {
+                group.keep_behind(None);
+                self.sent_to = None;
+            }
+            None => self.wanted_by = wanted_by.or(self.wanted_by).filter(|_| group.is_home()),
+        }
+    }
+
+    /// Whether its snapshot is to be taken now, whatever the log's length: it is another node's state, or another node needs it.
+    pub(super) const fn needs_snapshot(&self) -> bool {
+        self.installing.is_some() || self.wanted_by.is_some()
+    }
+
+    /// The snapshot that is begun is for this member, too.
+    pub(super) fn begin_sending(&mut self, index: u64) -> Option<NodeId> {
+        let member = self.wanted_by.take()?;
+        self.group.as_mut().expect("the shard has been started").keep_behind(Some(index));
+        self.sent_to = Some((member, index, INSTALL_TICKS));
+        Some(member)
+    }
+
+    /// Whether a message is heard.
+    pub(super) const fn is_installing(&self) -> bool {
+        self.installing.is_some()
+    }
+
+    /// Another node's state takes the place of this one's.
+    pub(super) fn install(&mut self, state: PartitionState, group: Group, install: Install) {
+        assert!(!self.decides && self.pending.is_empty(), "a home has nothing installed");
+        self.state = state;
+        (_, self.committed) = group.told();
+        self.group = Some(group);
+        self.excess = Excess::None;
+        self.unapplied.clear();
+        self.kept.clear();
+        self.installing = Some(Install { snapshot: Bytes::new(), ..install });
+    }
+
+    /// What was installed is on disk: the home may know.
+    pub(super) fn installed(&mut self) -> bool {
+        let Some(install) = self.installing.take() else { return false };
+        self.group.as_mut().expect("the shard has been started").say_matched(&install);
+        true
     }
 
     /// Whether it decides, or another node does as far as is known.
     pub(super) fn has_home(&self) -> bool {
         let elsewhere = |group: &Group| group.home().is_some_and(|home| home != group.node());
-        self.excess == Excess::None && (self.decides || self.group.as_ref().is_some_and(elsewhere))
+        let is_whole = self.excess == Excess::None && self.installing.is_none();
+        is_whole && (self.decides || self.group.as_ref().is_some_and(elsewhere))
     }
 
     /// An attempt was decided here and not handed to a link: if the node is home again, nothing is in doubt.
@@ -403,15 +471,21 @@ impl Cell {
         self.pending.drain(..).map(|(_, output)| output).collect()
     }
 
-    /// If the state is to be made anew: up to which index.
-    pub(super) fn begin_rebuild(&mut self) -> Option<u64> {
+    /// If the state is to be made anew: up to which index, and which time it is that it is to.
+    pub(super) fn begin_rebuild(&mut self) -> Option<(u64, u32)> {
         if self.excess != Excess::Some {
             return None;
         }
         self.excess = Excess::UnderWork;
         let group = self.group.as_mut().expect("the shard has been started");
         group.forget_applied();
-        Some(group.told().1)
+        self.rebuilds += 1;
+        Some((group.told().1, self.rebuilds))
+    }
+
+    /// Whether this is the time that its state is being made anew; another node's may have taken its place.
+    pub(super) fn is_under_work(&self, number: u32) -> bool {
+        self.excess == Excess::UnderWork && self.rebuilds == number
     }
 
     /// The state is made anew, up to the index that [`Cell::begin_rebuild`] said.

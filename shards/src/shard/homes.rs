@@ -9,9 +9,9 @@
 //! A home that was may hold what nobody will commit: records that were in no entry, or entries that the next home replaces. Then
 //! its state is made anew from its snapshot and log ([`Rebuild`]), by the functions that a start uses.
 
-use replication::{Message, Recovery};
+use replication::{Group, Install, Installs, Message, Recovery};
 use wal::record::Doubted;
-use wal::{Item, Record};
+use wal::{Item, Lsn, Record};
 use wire::id::Partition;
 use wire::smpp::status::CommandStatus;
 use wire::time::{Now, WallMs};
@@ -34,6 +34,9 @@ pub struct Rebuild {
     recovery: Recovery,
     /// The index up to which it is made.
     through: u64,
+    /// What lies before in the log is void.
+    log_from: Lsn,
+    number: u32,
 }
 
 impl Rebuild {
@@ -50,15 +53,19 @@ impl Rebuild {
     pub fn handle_snapshot(&mut self, bytes: &[u8]) -> Result<(), RecoveryError> {
         let (state, head) = PartitionState::restore(self.partition, self.retention, bytes)?;
         self.state = state;
+        self.log_from = head.log_from;
         self.recovery = Recovery::behind(head.group, head.term, head.index).with_peers();
         Ok(())
     }
 
-    /// One item of the log; those of other partitions are passed over.
+    /// One item of the log, with the place of its batch; those of other partitions are passed over.
     ///
     /// # Errors
     /// When the log is not this partition's, or cannot be read.
-    pub fn handle_recovered(&mut self, item: &Item<'_>) -> Result<(), RecoveryError> {
+    pub fn handle_recovered(&mut self, lsn: Lsn, item: &Item<'_>) -> Result<(), RecoveryError> {
+        if lsn < self.log_from {
+            return Ok(());
+        }
         match item {
             Item::Entry(entry) if entry.partition == self.partition => {
                 self.recovery.handle_entry(entry)?;
@@ -84,7 +91,8 @@ impl Shard {
     pub fn handle_peer(&mut self, now: Now, partition: Partition, message: Message) -> bool {
         let (owner, place) = self.owner_of(partition);
         let is_here = owner == self.config.id && place < self.cells.len();
-        if !is_here || matches!(self.phase, Phase::Recovering | Phase::LogFailed) {
+        let is_deaf = matches!(self.phase, Phase::Recovering | Phase::LogFailed);
+        if !is_here || is_deaf || self.cells[place].is_installing() {
             return false;
         }
         self.clock.read(now);
@@ -243,15 +251,43 @@ impl Shard {
         }
     }
 
+    /// The state of a partition as its home had it, for this node, which is too far behind for entries. It takes the place of what is here, and
+    /// when it is on disk the home is told. `true` when it is taken.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not this cluster's.
+    pub fn handle_install(&mut self, partition: Partition, install: Install) -> Result<bool, RecoveryError> {
+        let place = self.own_cell(partition)?;
+        let is_deaf = matches!(self.phase, Phase::Recovering | Phase::LogFailed);
+        if is_deaf || self.cells[place].is_installing() {
+            return Ok(false);
+        }
+        let group = self.cells[place].group.as_mut().expect("the shard has been started");
+        if group.installs(&install) != Installs::Yes {
+            return Ok(false);
+        }
+        let hard_state = group.hard_state_behind(&install);
+        let (mut state, head) = PartitionState::restore(partition, self.retention(), &install.snapshot)?;
+        self.is_ours(partition, &head, install.last)?;
+        state.messages.stamp_anew(self.jitter.stamps());
+        let (term, index) = install.last;
+        let recovery = Recovery::behind(hard_state, term, index).with_peers();
+        let group = Group::new(&self.group_config(place), recovery)?;
+        self.snapshots.give_up(place, &mut self.cells[place]);
+        self.cells[place].install(state, group, install);
+        Ok(true)
+    }
+
     /// The next partition whose state is to be made anew from what is on disk.
     pub fn poll_rebuild(&mut self) -> Option<Rebuild> {
         let retention = self.retention();
         self.cells.iter_mut().find_map(|cell| {
-            let through = cell.begin_rebuild()?;
+            let (through, number) = cell.begin_rebuild()?;
             let partition = cell.state.partition;
             let state = PartitionState::new(partition, retention);
             let recovery = Recovery::new(partition).with_peers();
-            Some(Rebuild { partition, retention, state, recovery, through })
+            let log_from = Lsn::ZERO;
+            Some(Rebuild { partition, retention, state, recovery, through, log_from, number })
         })
     }
 
@@ -264,6 +300,9 @@ impl Shard {
         rebuild.apply()?;
         rebuild.recovery.reaches(rebuild.through)?;
         let (_, place) = self.owner_of(rebuild.partition);
+        if !self.cells[place].is_under_work(rebuild.number) {
+            return Ok(());
+        }
         rebuild.state.messages.stamp_anew(self.jitter.stamps());
         let cell = &mut self.cells[place];
         self.snapshots.give_up(place, cell);

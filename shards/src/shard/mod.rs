@@ -42,6 +42,7 @@ mod transmit;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use replication::Install;
 use wal::{Batch, Lsn};
 use wire::id::{Partition, ShardId};
 use wire::time::{Instant, Now, WallMs};
@@ -137,6 +138,7 @@ pub struct Shard {
     first_cell: usize,
     next_transmit: usize,
     snapshots: Snapshots,
+    installs: VecDeque<(Partition, Install)>,
     log_room: LogRoom,
     /// So much waits for the log that customers are not to be read.
     holds_back: bool,
@@ -200,6 +202,7 @@ impl Shard {
             first_cell: 0,
             next_transmit: 0,
             snapshots: Snapshots::default(),
+            installs: VecDeque::new(),
             log_room: LogRoom::Enough,
             holds_back: false,
             phase: Phase::Recovering,

@@ -11,8 +11,9 @@
 //! partition whose need reaches farthest back comes next, so they come in turn, and the log stays within twice the size of
 //! the state or what was configured, whichever is more. Pieces go out one to a group commit.
 
+use replication::Install;
 use wal::{Batch, Lsn};
-use wire::id::Partition;
+use wire::id::{NodeId, Partition};
 
 use super::{Phase, Shard, ShardConfig};
 use crate::shard::cell::Cell;
@@ -35,8 +36,10 @@ pub struct SnapshotPiece {
 #[derive(Debug)]
 pub(super) struct Taking {
     place: usize,
-    /// The index that it is taken at.
-    index: u64,
+    /// Term and index that it is taken at.
+    last: (u64, u64),
+    /// A member that needs it too, and what it has of it so far.
+    copy: Option<(NodeId, Vec<u8>)>,
     bytes: u64,
     is_begun: bool,
     is_ended: bool,
@@ -72,11 +75,19 @@ impl Shard {
         let taking = self.snapshots.taking.as_mut().filter(|taking| !taking.is_ended)?;
         let cell = &mut self.cells[taking.place];
         let piece = cell.state.take_piece();
-        let is_last = piece.is_none() && cell.state.is_captured() && cell.is_committed(taking.index);
+        let is_last = piece.is_none() && cell.state.is_captured() && cell.is_committed(taking.last.1);
         let bytes = if is_last { cell.state.end_capture() } else { piece? };
         let is_first = !core::mem::replace(&mut taking.is_begun, true);
         taking.is_ended = is_last;
         taking.bytes += bytes.len() as u64;
+        if let Some((_, copy)) = &mut taking.copy {
+            copy.extend_from_slice(&bytes);
+        }
+        if let Some((to, copy)) = taking.copy.take_if(|_| is_last && cell.decides) {
+            let (from, term, last) = (self.plan.node, cell.group().term(), taking.last);
+            let install = Install { from, to, term, last, snapshot: copy.into() };
+            self.installs.push_back((cell.state.partition, install));
+        }
         Some(SnapshotPiece { partition: cell.state.partition, bytes, is_first, is_last })
     }
 
@@ -88,6 +99,7 @@ impl Shard {
         let taking = self.snapshots.taking.take().expect("a snapshot was taken");
         assert!(taking.is_ended, "a snapshot is published after its last piece");
         self.cells[taking.place].snapshot_published(taking.bytes);
+        self.counters.installed += u64::from(self.cells[taking.place].installed());
         self.counters.snapshots += 1;
         self.counters.snapshot_bytes += taking.bytes;
     }
@@ -120,29 +132,50 @@ impl Shard {
         {
             return;
         }
+        let Some(place) = self.next_snapshot() else { return };
+        let cell = &mut self.cells[place];
+        if let Some(last) = cell.begin_snapshot(&self.config, self.plan.partitions.count(), batch.lsn()) {
+            let copy = cell.begin_sending(last.1).map(|member| (member, Vec::new()));
+            self.snapshots.taking =
+                Some(Taking { place, last, copy, bytes: 0, is_begun: false, is_ended: false });
+        }
+    }
+
+    /// The partition whose snapshot comes next, if one is due.
+    fn next_snapshot(&self) -> Option<usize> {
+        if let Some(place) = self.cells.iter().position(Cell::needs_snapshot) {
+            return Some(place);
+        }
         let needs =
             self.cells.iter().enumerate().filter_map(|(place, cell)| Some((cell.needed_from?, place)));
-        let Some((oldest, place)) = needs.min() else { return };
+        let (oldest, place) = needs.min()?;
         let state_bytes: u64 = self.cells.iter().map(|cell| cell.snapshot_bytes).sum();
-        let cell = &mut self.cells[place];
-        let is_due = snapshots.log_end.0 - oldest.0 >= self.config.snapshot_every_bytes.max(state_bytes);
-        if is_due && let Some(index) = cell.begin_snapshot(&self.config, self.plan.partitions.count()) {
-            snapshots.taking = Some(Taking { place, index, bytes: 0, is_begun: false, is_ended: false });
-        }
+        let every_bytes = self.config.snapshot_every_bytes.max(state_bytes);
+        (self.snapshots.log_end.0 - oldest.0 >= every_bytes).then_some(place)
+    }
+
+    /// The next state for a member of a group that is too far behind for entries.
+    pub fn poll_install(&mut self) -> Option<(Partition, Install)> {
+        self.installs.pop_front()
     }
 }
 
 impl Cell {
-    /// Begins a snapshot at the last index, if all that was decided is sealed; says at which.
-    fn begin_snapshot(&mut self, config: &ShardConfig, partitions: u16) -> Option<u64> {
+    /// Begins a snapshot at the last index, if all that was decided is sealed; says at which, and in which term it was written.
+    fn begin_snapshot(&mut self, config: &ShardConfig, partitions: u16, lsn: Lsn) -> Option<(u64, u64)> {
         let (term, index) = self.sealed_through()?;
         let group = self.group().hard_state();
         let node = self.group().node();
         let (cluster, piece_bytes) = (config.cluster, config.snapshot_piece_bytes);
-        self.state.begin_capture(&TakenAt { cluster, node, partitions, group, term, index, piece_bytes });
+        if self.is_installing() {
+            self.log_from = lsn;
+        }
+        let log_from = self.log_from;
+        let taken_at = TakenAt { cluster, node, partitions, group, term, index, log_from, piece_bytes };
+        self.state.begin_capture(&taken_at);
         // A follower has not applied all that it wrote.
         self.needed_behind = if self.decides { None } else { self.first_unapplied() };
-        Some(index)
+        Some((term, index))
     }
 
     fn snapshot_published(&mut self, bytes: u64) {

@@ -5,6 +5,7 @@
 //! stands for election (a single voter at once), and when an entry of its own term is committed the node is home (`homes`): it queues what
 //! waits, doubts the attempts of the process before it, and sets all timers.
 
+use wal::snapshot::Head;
 use wal::{Item, Lsn, Record};
 use wire::id::{Partition, ShardId};
 use wire::time::{Now, WallMs};
@@ -115,6 +116,23 @@ impl Shard {
         let place = self.own_cell(partition)?;
         let retention = self.retention();
         let (state, head) = PartitionState::restore(partition, retention, bytes)?;
+        self.is_ours(partition, &head, (head.term, head.index))?;
+        let cell = &mut self.cells[place];
+        cell.state = state;
+        let recovery = Recovery::behind(head.group, head.term, head.index);
+        cell.recovery = Some(recovery_of(&self.plan, recovery));
+        cell.log_from = head.log_from;
+        cell.snapshot_bytes = bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Whether a snapshot is this cluster's, and of this place in the partition's log.
+    pub(super) fn is_ours(
+        &self,
+        partition: Partition,
+        head: &Head,
+        last: (u64, u64),
+    ) -> Result<(), RecoveryError> {
         let other = |what, expected: &dyn ToString, found: &dyn ToString| {
             let (expected, found) = (expected.to_string(), found.to_string());
             Err(RecoveryError::OtherSnapshot { partition, what, expected, found })
@@ -130,11 +148,9 @@ impl Shard {
         if head.partitions != partitions {
             return other("partition count", &partitions, &head.partitions);
         }
-        let cell = &mut self.cells[place];
-        cell.state = state;
-        let recovery = Recovery::behind(head.group, head.term, head.index);
-        cell.recovery = Some(recovery_of(&self.plan, recovery));
-        cell.snapshot_bytes = bytes.len() as u64;
+        if (head.term, head.index) != last {
+            return other("place", &format!("{last:?}"), &format!("{:?}", (head.term, head.index)));
+        }
         Ok(())
     }
 
@@ -153,7 +169,7 @@ impl Shard {
         self.cells[place].recover(lsn, item)
     }
 
-    fn own_cell(&self, partition: Partition) -> Result<usize, RecoveryError> {
+    pub(super) fn own_cell(&self, partition: Partition) -> Result<usize, RecoveryError> {
         let (owner, place) = self.owner_of(partition);
         let is_own = owner == self.config.id && place < self.cells.len();
         if is_own { Ok(place) } else { Err(RecoveryError::Partition { partition, shards: self.plan.shards }) }
@@ -185,7 +201,7 @@ impl Shard {
         Ok(())
     }
 
-    fn group_config(&self, place: usize) -> GroupConfig {
+    pub(super) fn group_config(&self, place: usize) -> GroupConfig {
         let partition = self.cells[place].state.partition;
         let mut voters = self.plan.voters.clone();
         voters.sort_unstable();
@@ -228,6 +244,7 @@ impl Shard {
                 group,
                 term,
                 index,
+                log_from: Lsn::ZERO,
                 piece_bytes: self.config.snapshot_piece_bytes,
             });
             let mut bytes = Vec::new();

@@ -10,8 +10,8 @@
 //! carries the number of the last snapshot that has it. Keys never change, and one that comes later does no harm: its
 //! record is applied again behind the snapshot.
 
-use wal::HardState;
 use wal::snapshot::{AccountImage, Head, MessageImage, PartImage, Writer};
+use wal::{HardState, Lsn};
 use wire::id::NodeId;
 
 use crate::limits::SNAPSHOT_SLOTS_PER_STEP;
@@ -86,6 +86,8 @@ pub(crate) struct TakenAt {
     pub(crate) group: HardState,
     pub(crate) term: u64,
     pub(crate) index: u64,
+    /// What lies before in the log is void.
+    pub(crate) log_from: Lsn,
     pub(crate) piece_bytes: usize,
 }
 
@@ -121,6 +123,7 @@ impl PartitionState {
             parked: self.parked.all().copied().collect(),
             collected,
             known,
+            log_from: at.log_from,
         };
         self.epoch = self.epoch.wrapping_add(1);
         self.capture = Some(Box::new(Capture {

@@ -110,14 +110,15 @@ pub(crate) struct Chronicle {
     accounts: BTreeMap<MessageId, AccountId>,
 }
 
-/// The entries of a partition in the log of a node: index to term and records. A tail that another home replaced is gone.
-type Entries = BTreeMap<u64, (u64, Vec<u8>)>;
+/// The terms of a partition's entries in the log of a node, by index. A tail that another home replaced is gone.
+type Terms = BTreeMap<u64, u64>;
 
 /// What all disks have of a partition.
 #[derive(Debug, Default)]
 struct Book {
-    logs: Vec<Entries>,
-    places: BTreeMap<(u64, u64), Place>,
+    logs: Vec<Terms>,
+    /// By index and term: where it lies, and its records.
+    entries: BTreeMap<(u64, u64), (Place, Vec<u8>)>,
 }
 
 impl Book {
@@ -126,26 +127,44 @@ impl Book {
             recover::scan(disk.history(), recover::log_config(&node.plan, shard), |lsn, item| {
                 let Item::Entry(entry) = item else { return };
                 let book = books.entry(entry.partition).or_default();
-                book.logs.resize_with(number + 1, Entries::default);
+                book.logs.resize_with(number + 1, Terms::default);
                 let log = &mut book.logs[number];
                 log.split_off(&entry.index);
+                log.insert(entry.index, entry.term);
                 let payload = if entry.kind == EntryKind::Records { entry.payload } else { &[] };
-                log.insert(entry.index, (entry.term, payload.to_vec()));
-                let key = (entry.index, entry.term);
-                book.places.entry(key).or_insert_with(|| Place::new(entry.index)).note(number, lsn);
+                let new = || (Place::new(entry.index), payload.to_vec());
+                let (place, _) = book.entries.entry((entry.index, entry.term)).or_insert_with(new);
+                place.note(number, lsn);
             })?;
         }
         Ok(())
     }
+
+    /// The entries that count: those of the log that is farthest, since any that a majority has are in it (Raft §5.4.1). What it
+    /// never had, since it got a snapshot instead, is what most others have.
+    fn entries(&self) -> impl Iterator<Item = &(Place, Vec<u8>)> {
+        let farthest = self.logs.iter().max_by_key(|log| farthest(log));
+        let last = farthest.map_or(0, |log| farthest_index(log));
+        (1..=last).filter_map(move |index| {
+            let own =
+                farthest.and_then(|log| log.get(&index)).and_then(|&term| self.entries.get(&(index, term)));
+            let all = self.entries.range((index, 0)..=(index, u64::MAX)).map(|(_, entry)| entry);
+            own.or_else(|| all.max_by_key(|(place, _)| place.copies()))
+        })
+    }
 }
 
 /// How far a log is, as voters compare it: by the last term, then by the last index.
-fn farthest(log: &Entries) -> (u64, u64) {
-    log.last_key_value().map_or((0, 0), |(index, (term, _))| (*term, *index))
+fn farthest(log: &Terms) -> (u64, u64) {
+    log.last_key_value().map_or((0, 0), |(&index, &term)| (term, index))
+}
+
+fn farthest_index(log: &Terms) -> u64 {
+    farthest(log).1
 }
 
 impl Chronicle {
-    /// Reads all disks. A partition's entries are those of the log that is farthest: any that a majority has are in it (Raft §5.4.1).
+    /// Reads all disks.
     pub(crate) fn read(nodes: &[Node]) -> Result<Self, String> {
         let mut books = BTreeMap::new();
         for (number, node) in nodes.iter().enumerate() {
@@ -154,11 +173,9 @@ impl Chronicle {
         let mut chronicle = Self::default();
         let plan = &nodes[0].plan;
         for (partition, book) in &books {
-            let Some(entries) = book.logs.iter().max_by_key(|log| farthest(log)) else { continue };
-            for (&index, (term, payload)) in entries {
-                let place = book.places[&(index, *term)];
+            for (place, payload) in book.entries() {
                 for record in wal::Records::new(payload).flatten() {
-                    chronicle.record(plan, (place, *partition), record);
+                    chronicle.record(plan, (*place, *partition), record);
                 }
             }
         }

@@ -49,6 +49,11 @@ impl Place {
         self.batches[node].get_or_insert(batch);
     }
 
+    /// On how many disks it is, or was.
+    pub(crate) fn copies(&self) -> usize {
+        self.batches.iter().flatten().count()
+    }
+
     /// Whether it was durable on a majority of the disks.
     pub(crate) fn is_within(&self, reach: &Reach) -> bool {
         let batches = self.batches.iter().zip(&reach.ends).take(reach.nodes);

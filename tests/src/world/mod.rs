@@ -110,6 +110,8 @@ pub struct Sights {
     pub taken_over: u64,
     /// States that were made anew because they held too much.
     pub rebuilt: u64,
+    /// States that were taken from another node.
+    pub installed: u64,
 }
 
 /// One run.
@@ -245,6 +247,9 @@ impl World {
             Event::Carrier { carrier, act } => self.act(carrier, act),
             Event::Customer { customer } => self.customer(customer),
             Event::Peer { from, to, frame } => self.peer_arrives(from, to, &frame),
+            Event::Install { from, to, partition, install } => {
+                self.install_arrives(from, to, partition, install)
+            }
             Event::Rebuilt { life, core, rebuild } => {
                 if self.is_alive(core.node, life) {
                     self.give(core, Input::Rebuilt(rebuild));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use replication::{Bytes, Message};
+use replication::{Bytes, Install, Message};
 use shards::Rebuild;
 use wire::id::Partition;
 use wire::time::Now;
@@ -15,6 +15,8 @@ use crate::swarm::{MS, S};
 
 /// How long a message takes from one node to another.
 const DELAY: (u64, u64) = (MS, 80 * MS);
+/// How long a partition's state takes.
+const INSTALL_DELAY: (u64, u64) = (10 * MS, 3 * S);
 /// How long a node is cut off at most, at a time.
 const CUT_MAX: u64 = 8 * S;
 
@@ -65,6 +67,12 @@ impl World {
         while let Some((partition, message)) = self.nodes[core.node].cores[core.core].brain.poll_peer() {
             self.post(core.node, partition, &message);
         }
+        while let Some((partition, install)) = self.nodes[core.node].cores[core.core].brain.poll_install() {
+            let to = usize::try_from(install.to.0 - 1).expect("few nodes");
+            let at = self.now + self.dice.net.within(INSTALL_DELAY);
+            let event = Event::Install { from: core.node, to, partition, install: Box::new(install) };
+            self.queue.at(at, event);
+        }
         self.look_at_homes(core);
         while let Some(rebuild) = self.nodes[core.node].cores[core.core].brain.poll_rebuild() {
             self.rebuild(core, rebuild);
@@ -92,6 +100,30 @@ impl World {
         let (partition, message) = Message::decode(frame).expect("a frame arrives as it was sent");
         let core = Seat { node: to, core: self.nodes[to].core_of(partition) };
         self.give(core, Input::Peer(partition, message));
+    }
+
+    pub(super) fn install_arrives(
+        &mut self,
+        from: usize,
+        to: usize,
+        partition: Partition,
+        install: Box<Install>,
+    ) {
+        if self.is_cut(from, to) || !self.nodes[to].is_up() {
+            return;
+        }
+        let core = Seat { node: to, core: self.nodes[to].core_of(partition) };
+        self.give(core, Input::Install(partition, install));
+    }
+
+    pub(super) fn install(&mut self, core: Seat, partition: Partition, install: Install) {
+        match self.nodes[core.node].cores[core.core].brain.handle_install(partition, install) {
+            Ok(is_taken) => self.sights.installed += u64::from(is_taken),
+            Err(error) => {
+                let what = format!("partition {} cannot be taken from another node: {error}", partition.0);
+                self.judge.fail(self.now, NEVER_FORGOTTEN, what);
+            }
+        }
     }
 
     /// Promise 5: at most one node decides for a partition in a term.

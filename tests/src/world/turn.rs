@@ -119,6 +119,7 @@ impl World {
                 brain.handle_peer(now, partition, message);
             }
             Input::Rebuilt(rebuild) => self.rebuilt(core, now, *rebuild),
+            Input::Install(partition, install) => self.install(core, partition, *install),
             Input::Drain => brain.handle_drain(now),
         }
     }

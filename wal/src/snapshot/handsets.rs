@@ -4,7 +4,7 @@
 //! | collected u32 | known u32 | known: 24 each | collected: 40 and its octets, each |
 //! ```
 //!
-//! It stands at the head's end since version 3. Messages of handsets that are whole lie among the other messages.
+//! It stands near the head's end since version 3. Messages of handsets that are whole lie among the other messages.
 
 use wire::id::CarrierId;
 use wire::msisdn::Msisdn;
@@ -109,10 +109,10 @@ pub(super) fn encode(collected: &[CollectedImage], known: &[KnownImage], out: &m
     }
 }
 
-/// Both tables of the end of a head, which earlier versions do not have; `None` when the bytes are none.
-pub(super) fn decode(bytes: &[u8]) -> Option<(Vec<CollectedImage>, Vec<KnownImage>)> {
+/// Both tables and what follows them; earlier versions end before them. `None` when the bytes are none.
+pub(super) fn decode(bytes: &[u8]) -> Option<(Vec<CollectedImage>, Vec<KnownImage>, &[u8])> {
     if bytes.is_empty() {
-        return Some((Vec::new(), Vec::new()));
+        return Some((Vec::new(), Vec::new(), bytes));
     }
     let (counts, rest) = RawCounts::ref_from_prefix(bytes).ok()?;
     let (known, mut rest) =
@@ -139,5 +139,5 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Vec<CollectedImage>, Vec<KnownImag
             octets: octets.into(),
         });
     }
-    rest.is_empty().then(|| (collected, known.collect()))
+    Some((collected, known.collect(), rest))
 }

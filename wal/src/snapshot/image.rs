@@ -8,6 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::handsets::{self, CollectedImage, KnownImage};
 use crate::frame::HardState;
+use crate::place::Lsn;
 use crate::record::Parked;
 
 /// What a snapshot begins with: whose it is, where in its group's log it was taken, and all that is not told by its
@@ -49,6 +50,8 @@ pub struct Head {
     pub collected: Vec<CollectedImage>,
     /// What repetitions of carriers are known by, the oldest first; nothing before version 3.
     pub known: Vec<KnownImage>,
+    /// The partition's log begins here: what lies before was void when another node's state was installed. 0 before version 4.
+    pub log_from: Lsn,
 }
 
 /// The fates of one account, but for the messages themselves.
@@ -308,6 +311,7 @@ impl Head {
         self.parked.iter().for_each(|parked| out.extend_from_slice(raw_parked(parked).as_bytes()));
         self.shares.iter().for_each(|share| out.extend_from_slice(raw_share(share).as_bytes()));
         handsets::encode(&self.collected, &self.known, out);
+        out.extend_from_slice(&self.log_from.0.to_le_bytes());
     }
 
     /// `None` when the bytes are none.
@@ -321,7 +325,11 @@ impl Head {
             <[RawParked]>::ref_from_prefix_with_elems(rest, raw.parked.get() as usize).ok()?;
         let (shares, rest) =
             <[RawShare]>::ref_from_prefix_with_elems(rest, raw.shares.get() as usize).ok()?;
-        let (collected, known) = handsets::decode(rest)?;
+        let (collected, known, rest) = handsets::decode(rest)?;
+        let log_from = match rest {
+            [] => 0,
+            rest => u64::from_le_bytes(rest.try_into().ok()?),
+        };
         Some(Self {
             cluster: raw.cluster.get(),
             node: NodeId(raw.node.get()),
@@ -345,6 +353,7 @@ impl Head {
             shares: shares.iter().map(share).collect(),
             collected,
             known,
+            log_from: Lsn(log_from),
         })
     }
 }
