@@ -84,7 +84,7 @@ impl<'a> Overseer<'a> {
         }
     }
 
-    fn renew_webhooks(&mut self, plan: &Arc<Plan>) -> Result<(), String> {
+    fn renew_webhooks(&mut self, plan: &Arc<Plan>) -> Result<Vec<String>, String> {
         let renewed = self.webhooks.renew(self.control, &self.config, &self.secure, plan);
         self.webhooks.show(&self.board);
         renewed
@@ -263,8 +263,9 @@ impl<'a> Overseer<'a> {
                 .to_owned();
             return self.refused(by, what);
         }
-        if let Err(error) = webhooks {
-            return self.refused(by, format!("{error}; read it again"));
+        match webhooks {
+            Ok(told) => change.told.applied.extend(told),
+            Err(error) => return self.refused(by, format!("{error}; read it again")),
         }
         self.configured_ms = clock::now().wall.0;
         self.board.reloaded(Some(self.configured_ms));

@@ -58,6 +58,11 @@ pub(crate) struct Setup {
 impl Setup {
     /// Whether posts go elsewhere, or otherwise, than by another setup.
     pub(crate) fn differs(&self, other: &Self) -> bool {
-        self.webhook != other.webhook || !self.poster.trusts_as(&other.poster)
+        self.webhook != other.webhook || !self.trusts_as(other)
+    }
+
+    /// Whether the same certificates are good by another setup.
+    pub(crate) fn trusts_as(&self, other: &Self) -> bool {
+        self.poster.trusts_as(&other.poster)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
-use ureq::{Agent, Error};
+use ureq::{Agent, Error, Timeout};
 use wire::time::WallMs;
 
 use super::Webhook;
@@ -46,6 +46,7 @@ impl Poster {
             .max_redirects_will_error(false)
             .user_agent(USER_AGENT)
             .timeout_global(Some(POST_WAIT))
+            .timeout_resolve(Some(CONNECT_WAIT))
             .timeout_connect(Some(CONNECT_WAIT))
             .timeout_recv_body(Some(ANSWER_WAIT))
             .max_response_header_size(ANSWER_HEAD_BYTES_MAX)
@@ -95,6 +96,9 @@ impl fmt::Debug for Poster {
 /// What a post came to that was not answered. No URL is told.
 fn unanswered(error: &Error) -> Outcome {
     let (kind, words) = match error {
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            (Kind::Unreachable, format!("no connection within {} s", CONNECT_WAIT.as_secs()))
+        }
         Error::Timeout(_) => (Kind::TimedOut, format!("no answer within {} s", POST_WAIT.as_secs())),
         Error::HostNotFound => (Kind::Unreachable, "its name has no address".to_owned()),
         Error::Rustls(error) => (Kind::Tls, error.to_string()),

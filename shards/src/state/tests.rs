@@ -216,8 +216,16 @@ fn run(seed: u64) -> Result<(), RestoreError> {
         apply(&mut live, &record).unwrap();
     }
     let group = HardState { partition: PARTITION, term: 1, vote: 1, commit: 9 };
-    let at =
-        TakenAt { cluster: 5, node: NodeId(1), partitions: 16, group, term: 1, index: 9, piece_bytes: 4_096 };
+    let at = TakenAt {
+        cluster: 5,
+        node: NodeId(1),
+        partitions: 16,
+        group,
+        term: 1,
+        index: 9,
+        log_from: wal::Lsn::ZERO,
+        piece_bytes: 4_096,
+    };
     live.begin_capture(&at);
     let begun = live.digest();
     while !live.is_captured() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use wire::id::MessageId;
 
 use crate::carrier::Carrier;
 use crate::daemon::{Daemon, KEY, Setup, temporary_dir};
@@ -124,6 +125,48 @@ fn what_was_not_taken_is_posted_by_the_process_after_a_kill() {
 }
 
 #[test]
+fn many_fates_come_in_few_posts_and_in_the_order_of_their_recipients() {
+    let (place, carrier, receiver) = (temporary_dir(), Carrier::start(), Receiver::start());
+    let mut daemon = setup(place.path(), &carrier, &receiver.url()).start();
+    let mut ids = Vec::new();
+    for batch in 0..4 {
+        let message = |number: usize| json!({"to": format!("+49151{:07}", number % 97), "text": format!("{batch} {number}")});
+        let body = Value::Array((0..1000).map(message).collect());
+        let answer = http::post(daemon.http, "/v1/messages", KEY, &body).expect("it takes requests").json();
+        let results = answer.as_array().expect("a result for each");
+        ids.extend(results.iter().map(|result| result["id"].as_str().expect("an id").to_owned()));
+    }
+    daemon.until("all are taken", || {
+        let taken = receiver.taken();
+        ids.iter().all(|id| taken.contains_key(id)).then_some(())
+    });
+    until_all_is_acknowledged(&mut daemon);
+    let posts = receiver.posts();
+    let events: Vec<Value> = posts.iter().flat_map(|post| events_of(&post.body)).collect();
+    assert_eq!(events.len(), ids.len(), "each once, since nobody was killed and every post was taken");
+    assert!(posts.iter().all(|post| post.is_signed && events_of(&post.body).len() <= 256));
+    assert!(posts.len() <= ids.len() / 8, "{} posts", posts.len());
+    // Fates of a partition are numbered in the order of their times.
+    let mut last: BTreeMap<u16, String> = BTreeMap::new();
+    for event in &events {
+        let (id, at) = (event["id"].as_str().expect("an id"), event["at"].as_str().expect("a time"));
+        let before = last.insert(partition_of(id), at.to_owned());
+        assert!(before.is_none_or(|before| *before <= *at), "{id} at {at}");
+    }
+    daemon.kill();
+}
+
+fn events_of(body: &str) -> Vec<Value> {
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    body["events"].as_array().expect("a post has events").clone()
+}
+
+/// The partition of a message, from its id.
+fn partition_of(id: &str) -> u16 {
+    id.parse::<MessageId>().expect("an id").partition().0
+}
+
+#[test]
 fn a_server_that_never_answers_delays_no_other_account() {
     let (place, carrier, receiver) = (temporary_dir(), Carrier::start(), Receiver::start());
     // The kernel takes connections for it, and nobody reads them.
@@ -184,6 +227,16 @@ fn another_url_another_secret_and_another_ca_are_in_force_at_once() {
     let told = asked(&setup, &["reload"]);
     assert_eq!(told["applied"], json!(["account judge: another webhook"]), "{told}");
     daemon.until("it is taken over TLS", || receiver.taken().contains_key(&first).then_some(()));
+
+    // The server shows a certificate of another CA, which the file then has.
+    let other_dir = place.path().join("other");
+    std::fs::create_dir(&other_dir).expect("a directory of ours");
+    let other = Papers::new(&other_dir);
+    other.issue("hook", HOST, |_| {});
+    std::fs::copy(other.path("ca.pem"), &right).expect("a file of ours");
+    *shown.lock().expect("nobody panics") = other.server("hook", Asks::Nothing);
+    let told = asked(&setup, &["reload"]);
+    assert_eq!(told["applied"], json!(["account judge: webhook_ca has other certificates in it"]), "{told}");
 
     // The next secret beside the old one, and then the next alone.
     let next = "whsec_bmV4dCBzZWNyZXQgb2YgdGhlIGp1ZGdlIQ==";

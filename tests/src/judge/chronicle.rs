@@ -144,7 +144,7 @@ impl Book {
     /// never had, since it got a snapshot instead, is what most others have.
     fn entries(&self) -> impl Iterator<Item = &(Place, Vec<u8>)> {
         let farthest = self.logs.iter().max_by_key(|log| farthest(log));
-        let last = farthest.map_or(0, |log| farthest_index(log));
+        let last = farthest.map_or(0, farthest_index);
         (1..=last).filter_map(move |index| {
             let own =
                 farthest.and_then(|log| log.get(&index)).and_then(|&term| self.entries.get(&(index, term)));

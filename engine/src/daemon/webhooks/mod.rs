@@ -60,7 +60,7 @@ impl Webhooks {
         (Self { shards: senders, open: Vec::new(), next: 0 }, clients)
     }
 
-    /// Opens, changes and closes what a configuration wants to be otherwise.
+    /// Opens, changes and closes what a configuration wants to be otherwise, and names webhooks whose file of roots has others in it.
     ///
     /// # Errors
     /// What could not be done, for the operator.
@@ -70,10 +70,11 @@ impl Webhooks {
         config: &Config,
         secure: &Secure,
         plan: &Arc<Plan>,
-    ) -> Result<(), String> {
+    ) -> Result<Vec<String>, String> {
         self.open.retain(|open| !open.reins.are_loose());
         let mut orders: Vec<Vec<Order>> = self.shards.iter().map(|_| Vec::new()).collect();
         let mut failure = Ok(());
+        let mut told = Vec::new();
         let mut wanted = Vec::new();
         for (account, poster) in config.accounts.iter().zip(&secure.webhooks) {
             let (Some(webhook), Some(poster)) = (&account.webhook, poster) else { continue };
@@ -82,7 +83,16 @@ impl Webhooks {
             let (webhook, poster, plan) = (webhook.clone(), poster.clone(), Arc::clone(plan));
             let setup = Arc::new(Setup { account: name, webhook, poster, plan });
             match self.open.iter().find(|open| open.account == account && !open.is_closing) {
-                Some(open) => open.reins.change(setup),
+                Some(open) => {
+                    let before = open.reins.setup();
+                    if before.webhook == setup.webhook && !before.trusts_as(&setup) {
+                        told.push(format!(
+                            "account {}: webhook_ca has other certificates in it",
+                            setup.account
+                        ));
+                    }
+                    open.reins.change(setup);
+                }
                 None => match self.open(account, setup, control.wakers()) {
                     Ok(order) => orders[self.host_of(account)].push(order),
                     Err(error) => failure = Err(error),
@@ -96,7 +106,7 @@ impl Webhooks {
                 orders[host].push(Order::Close { courier: open.courier });
             }
         }
-        give(control, orders).and(failure)
+        give(control, orders).and(failure).map(|()| told)
     }
 
     fn open(
