@@ -226,3 +226,23 @@ fn a_shard_without_a_link_asks_by_another() {
     world.run_for(seconds(125));
     assert_eq!(world.end().to_string(), "delivered 32; 0 doubts");
 }
+
+/// A part that was refused for now went again by whichever link had room.
+#[test]
+fn what_is_left_of_a_text_goes_by_the_link_by_which_the_rest_went() {
+    for manner in [Manner::Throttles, Manner::HasASystemError] {
+        let story = Story::calm(13).carrier_that(0, manner, 400).plan(|plan| {
+            plan.carriers[0].binds = Binds::PerShard(4);
+            plan.carriers[0].profile.window_pdus = 4;
+            plan.classes.iter_mut().for_each(|class| class.validity = seconds(3_600));
+        });
+        let mut world = story.begin();
+        for _ in 0..40 {
+            world.submit_long(Class::Transactional);
+            world.submit(2, Class::Otp);
+            world.run_for(Duration::from_millis(200));
+        }
+        world.run_for(seconds(600));
+        assert_eq!(world.end().to_string(), "delivered 122; 0 doubts", "{manner:?}");
+    }
+}

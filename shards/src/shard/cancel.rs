@@ -12,7 +12,7 @@
 use wire::id::ShardId;
 use wire::time::Now;
 
-use super::cell::Output;
+use super::cell::{Output, QueuedIn};
 use super::cross::Cross;
 use super::{Phase, Shard};
 use crate::api::{Cancellation, Fate, NotCancelled, Origin, Reply, State, Why};
@@ -49,8 +49,9 @@ impl Shard {
 
     /// A queue keeps the place of what was taken back until its turn comes, which it does not while the carrier is down: when there are
     /// more such places than messages, the queue is made anew.
-    fn tidy_queue(&mut self, queued_in: u16) {
-        let Some(carrier) = queued_in.checked_sub(1).map(usize::from) else { return };
+    fn tidy_queue(&mut self, queued_in: QueuedIn) {
+        let QueuedIn::Carrier(carrier) = queued_in else { return };
+        let carrier = usize::from(carrier);
         if self.carriers[carrier].queue.total() > 2 * self.open_messages + QUEUE_STALE_MAX {
             self.deal_again(carrier);
         }

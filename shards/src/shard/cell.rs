@@ -72,13 +72,27 @@ pub enum Asked {
     Data,
 }
 
+/// Where a message waits for its next attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum QueuedIn {
+    /// Nowhere.
+    #[default]
+    Nothing,
+    /// In the queue of a carrier.
+    Carrier(u16),
+    /// Among the texts that go on by a link.
+    Link(LinkId),
+}
+
 /// What the shard remembers of a message beside its state, and makes anew after a restart.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Live {
-    /// The carrier in whose queue it waits, plus one; 0: in none.
-    pub(crate) queued_in: u16,
+    /// Where it waits. It may have places elsewhere, which count no more.
+    pub(crate) queued_in: QueuedIn,
     /// The carriers of its route that refused it for now, by their place in the route.
     pub(crate) refused: u8,
+    /// The link of this shard by which its last attempt went; none, or it may have left by it unanswered.
+    pub(crate) went_by: Option<LinkId>,
     /// When its carrier is asked for it; 0: that was not looked at yet.
     pub(crate) ask_at: WallMs,
 }

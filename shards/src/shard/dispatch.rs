@@ -8,7 +8,7 @@ use wal::record::Attempted;
 use wire::id::ShardId;
 use wire::time::{Now, WallMs};
 
-use super::cell::Output;
+use super::cell::{Output, QueuedIn};
 use super::links::LinkId;
 use super::transmit::Rest;
 use super::{Phase, Shard};
@@ -49,8 +49,18 @@ impl Shard {
             return;
         };
         waiting.segments = segments;
-        self.cells[place].live(slot).queued_in = chosen + 1;
-        self.carriers[usize::from(chosen)].queue.push(class, waiting);
+        let live = self.cells[place].live(slot);
+        let goes_on_by = live.went_by.filter(|link| {
+            let link = &self.links[usize::from(link.0)];
+            rest == Rest::Parts && link.is_up && link.carrier == chosen
+        });
+        if let Some(link) = goes_on_by {
+            live.queued_in = QueuedIn::Link(link);
+            self.links[usize::from(link.0)].returning.push_back(waiting);
+        } else {
+            live.queued_in = QueuedIn::Carrier(chosen);
+            self.carriers[usize::from(chosen)].queue.push(class, waiting);
+        }
     }
 
     /// The carrier that is to try a message next, and in how many parts: of its route and of those that take it, the first that
@@ -95,11 +105,11 @@ impl Shard {
             self.serve_borrowers(now, carrier);
             let count = self.carriers[place].links.len();
             for turn in 0..count {
-                if self.carriers[place].queue.is_empty() || left == 0 {
-                    break;
-                }
                 let link = self.carriers[place].links[(self.carriers[place].next_link + turn) % count];
-                self.fill_link(now, at, carrier, link, &mut left);
+                let returning = &self.links[usize::from(link.0)].returning;
+                if left > 0 && !(returning.is_empty() && self.carriers[place].queue.is_empty()) {
+                    self.fill_link(now, at, carrier, link, &mut left);
+                }
             }
             self.carriers[place].next_link += 1;
             // An own message may have been before them.
@@ -114,12 +124,14 @@ impl Shard {
             if !self.admits(now, carrier, 1) {
                 break;
             }
-            let Some((waiting, parts)) = self.next_waiting(at, place) else { break };
+            let returning = self.next_returning(at, link);
+            let is_returning = returning.is_some();
+            let Some((waiting, parts)) = returning.or_else(|| self.next_waiting(at, place)) else { break };
             let segments = u8::try_from(parts.count_ones()).expect("at most 32 parts");
             let state = &mut self.links[usize::from(link.0)];
             let bind = state.bind;
             if state.room(now.mono, segments) == 0 || !self.admits(now, carrier, segments) {
-                self.put_back(place, waiting);
+                self.put_back(place, Some(link).filter(|_| is_returning), waiting);
                 break;
             }
             *left -= 1;
@@ -131,33 +143,57 @@ impl Shard {
         }
     }
 
-    /// Puts a message back that was taken and cannot go yet.
-    pub(super) fn put_back(&mut self, carrier: usize, waiting: Waiting) {
+    /// Puts a message back that was taken and cannot go yet, to those that return to a link if it was one of them.
+    pub(super) fn put_back(&mut self, carrier: usize, link: Option<LinkId>, waiting: Waiting) {
         let cell = &mut self.cells[usize::from(waiting.cell)];
         let class = cell.state.messages.at(waiting.slot.slot).class;
-        cell.live(waiting.slot.slot).queued_in = u16::try_from(carrier).unwrap_or(0) + 1;
-        self.carriers[carrier].queue.push_front(class, waiting);
+        let live = cell.live(waiting.slot.slot);
+        if let Some(link) = link {
+            live.queued_in = QueuedIn::Link(link);
+            self.links[usize::from(link.0)].returning.push_front(waiting);
+        } else {
+            live.queued_in = QueuedIn::Carrier(u16::try_from(carrier).unwrap_or(0));
+            self.carriers[carrier].queue.push_front(class, waiting);
+        }
     }
 
-    /// Takes the next message that still waits for this carrier, and says which of its parts are to be sent.
-    pub(super) fn next_waiting(&mut self, at: WallMs, carrier: usize) -> Option<(Waiting, u32)> {
-        let queued_in = u16::try_from(carrier).ok()? + 1;
-        while let Some(waiting) = self.carriers[carrier].queue.pop() {
-            let cell = &mut self.cells[usize::from(waiting.cell)];
-            let Some(message) = cell.state.messages.resolve(waiting.slot) else { continue };
-            let waits = message.state == State::Queued && message.due <= at && message.send_until > at;
-            let parts = if message.is_whole() {
-                u32::MAX >> (u32::BITS - u32::from(waiting.segments))
-            } else {
-                message.parts.mask(PartState::Waiting)
-            };
-            let live = cell.live(waiting.slot.slot);
-            if waits && live.queued_in == queued_in {
-                live.queued_in = 0;
+    /// Takes the next text of which a part went by this link, and says which of its parts are to be sent.
+    fn next_returning(&mut self, at: WallMs, link: LinkId) -> Option<(Waiting, u32)> {
+        while let Some(waiting) = self.links[usize::from(link.0)].returning.pop_front() {
+            if let Some(parts) = self.parts_waiting(at, QueuedIn::Link(link), waiting) {
                 return Some((waiting, parts));
             }
         }
         None
+    }
+
+    /// Takes the next message that still waits for this carrier, and says which of its parts are to be sent.
+    pub(super) fn next_waiting(&mut self, at: WallMs, carrier: usize) -> Option<(Waiting, u32)> {
+        let queue = QueuedIn::Carrier(u16::try_from(carrier).ok()?);
+        while let Some(waiting) = self.carriers[carrier].queue.pop() {
+            if let Some(parts) = self.parts_waiting(at, queue, waiting) {
+                return Some((waiting, parts));
+            }
+        }
+        None
+    }
+
+    /// The parts of a message that are to be sent, if it still waits here; then it does no longer.
+    fn parts_waiting(&mut self, at: WallMs, queue: QueuedIn, waiting: Waiting) -> Option<u32> {
+        let cell = &mut self.cells[usize::from(waiting.cell)];
+        let message = cell.state.messages.resolve(waiting.slot)?;
+        let waits = message.state == State::Queued && message.due <= at && message.send_until > at;
+        let parts = if message.is_whole() {
+            u32::MAX >> (u32::BITS - u32::from(waiting.segments))
+        } else {
+            message.parts.mask(PartState::Waiting)
+        };
+        let live = cell.live(waiting.slot.slot);
+        let waits_here = waits && live.queued_in == queue;
+        waits_here.then(|| {
+            live.queued_in = QueuedIn::Nothing;
+            parts
+        })
     }
 
     /// Decides an attempt by a link for which there is room: of this shard, or lent by another. `false` when the message had its
@@ -197,7 +233,9 @@ impl Shard {
         };
         let cell = &mut self.cells[place];
         cell.decide_on(slot, at, &Record::Attempted(attempted));
-        cell.live(slot).ask_at = WallMs(0);
+        let live = cell.live(slot);
+        live.ask_at = WallMs(0);
+        live.went_by = Some(link).filter(|_| shard == self.config.id);
         cell.after_decided(Output::Transmit { shard, link, bind, slot: waiting.slot, attempt, parts });
         self.counters.attempts += 1;
         true
@@ -245,12 +283,27 @@ impl Shard {
         }
     }
 
+    /// What waits to go on by a link that is not up any more goes by another.
+    pub(super) fn deal_returning(&mut self, link: usize) {
+        let returning = core::mem::take(&mut self.links[link].returning);
+        self.deal(QueuedIn::Link(LinkId(u16::try_from(link).expect("few links"))), returning);
+    }
+
     pub(super) fn deal_again(&mut self, carrier: usize) {
-        for waiting in self.carriers[carrier].queue.drain() {
+        for link in self.carriers[carrier].links.clone() {
+            self.deal_returning(usize::from(link.0));
+        }
+        let waiting = self.carriers[carrier].queue.drain();
+        self.deal(QueuedIn::Carrier(u16::try_from(carrier).expect("few carriers")), waiting);
+    }
+
+    /// Puts what has waited here where it belongs now.
+    fn deal(&mut self, queue: QueuedIn, all: impl IntoIterator<Item = Waiting>) {
+        for waiting in all {
             let place = usize::from(waiting.cell);
             let cell = &mut self.cells[place];
             let waits = cell.state.messages.resolve(waiting.slot).is_some_and(|m| m.state == State::Queued);
-            if waits && usize::from(cell.live(waiting.slot.slot).queued_in) == carrier + 1 {
+            if waits && cell.live(waiting.slot.slot).queued_in == queue {
                 self.enqueue(place, waiting.slot.slot);
             }
         }

@@ -13,8 +13,8 @@ use wire::smpp::status::CommandStatus;
 use wire::smpp::{CommandId, Statuses};
 use wire::time::WallMs;
 
-use super::Shard;
 use super::links::LinkId;
+use super::{CarrierState, Shard};
 use crate::api::{MessageView, Refusal, State};
 use crate::histogram::{FAST_US, Histogram, SLOW_US};
 use crate::limits::OLDEST_LOOKS_MAX;
@@ -230,8 +230,19 @@ impl Shard {
                 let first =
                     |waiting: &VecDeque<Waiting>| waiting.iter().take(OLDEST_LOOKS_MAX).find_map(minted);
                 let oldest = state.queue.accounts(class).filter_map(first).min();
-                QueueView { carrier, class, waiting: state.queue.len(class), oldest }
+                let oldest = oldest.into_iter().chain(self.returning(state, class).filter_map(minted)).min();
+                let waiting = state.queue.len(class) + self.returning(state, class).count();
+                QueueView { carrier, class, waiting, oldest }
             })
+        })
+    }
+
+    /// What is left of texts of a class that wait to go on by the link by which they began.
+    pub(super) fn returning(&self, carrier: &CarrierState, class: Class) -> impl Iterator<Item = &Waiting> {
+        let all = carrier.links.iter().flat_map(|link| &self.links[usize::from(link.0)].returning);
+        all.filter(move |waiting| {
+            let messages = &self.cells[usize::from(waiting.cell)].state.messages;
+            messages.resolve(waiting.slot).is_some_and(|message| message.class == class)
         })
     }
 

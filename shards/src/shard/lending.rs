@@ -182,7 +182,7 @@ impl Shard {
                 let segments = parts.count_ones();
                 if segments > loan.segments {
                     self.carriers[place].lending.need = u8::try_from(segments).expect("at most 32 parts");
-                    self.put_back(place, waiting);
+                    self.put_back(place, None, waiting);
                     break;
                 }
                 *left -= 1;
@@ -229,7 +229,12 @@ impl Shard {
         let place = usize::from(carrier);
         while let Some(&(borrower, need, want)) = self.carriers[place].lending.borrowers.front() {
             let state = &self.carriers[place];
-            if state.own_turn && !state.queue.is_empty() && self.phase == Phase::Running {
+            let returns = |link: &LinkId| {
+                let link = &self.links[usize::from(link.0)];
+                !link.returning.is_empty() && link.room(now.mono, 1) > 0
+            };
+            let own_waits = !state.queue.is_empty() || state.links.iter().any(returns);
+            if state.own_turn && own_waits && self.phase == Phase::Running {
                 return;
             }
             if !self.admits(now, carrier, need) {

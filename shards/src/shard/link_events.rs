@@ -159,6 +159,7 @@ impl Shard {
     fn link_not_up(&mut self, place: usize) {
         if core::mem::take(&mut self.links[place].is_up) && self.links[place].submits() {
             self.link_down(self.links[place].carrier);
+            self.deal_returning(place);
         }
     }
 

@@ -21,6 +21,7 @@ use crate::histogram::{FAST_US, Histogram};
 use crate::jitter::Jitter;
 use crate::limits::{RECONNECT, THROTTLE_PAUSE};
 use crate::plan::Carrier;
+use crate::queue::Waiting;
 
 use super::inspect::{LinkCounts, LinkState, LinkView, Trouble};
 use super::lending::{Lent, LentTable, Queued};
@@ -97,6 +98,8 @@ pub(crate) struct Link {
     pub(crate) reserved: u32,
     /// Parts of long messages that wait for room in the window, in order.
     pub(crate) backlog: VecDeque<Queued>,
+    /// Texts of which a part was refused for now: what is left of them goes by the link by which the rest went.
+    pub(crate) returning: VecDeque<Waiting>,
     /// What other shards send over it.
     pub(crate) lent: LentTable,
     paused_until: Instant,
@@ -133,6 +136,7 @@ impl Link {
             is_up: false,
             reserved: 0,
             backlog: VecDeque::new(),
+            returning: VecDeque::new(),
             lent: LentTable::new(profile.window_pdus),
             paused_until: now,
             throttles: 0,

@@ -364,10 +364,13 @@ impl Shard {
         let now = self.clock.last().mono;
         let links = self.links.iter().map(|link| {
             let carrier = &self.carriers[usize::from(link.carrier)];
-            link.timeout(!carrier.queue.is_empty() || carrier.lending.has_borrowers(), now)
+            let waits = !carrier.queue.is_empty() || !link.returning.is_empty();
+            link.timeout(waits || carrier.lending.has_borrowers(), now)
         });
         let rates = self.carriers.iter().map(|carrier| {
-            let waits = carrier.links_up > 0 && !carrier.queue.is_empty();
+            let returns = |link: &LinkId| !self.links[usize::from(link.0)].returning.is_empty();
+            let has_some = !carrier.queue.is_empty() || carrier.links.iter().any(returns);
+            let waits = carrier.links_up > 0 && has_some;
             let ready = carrier.rate.ready_at().filter(|&at| waits && at > now);
             ready.into_iter().chain(carrier.rate.timeout()).chain(carrier.pacing.timeout()).min()
         });

@@ -2,13 +2,16 @@
 
 use wire::id::Class;
 
-use super::Shard;
+use super::{CarrierState, Shard};
 use crate::counters::Counters;
 
 impl Shard {
     /// The shard's numbers, those that go up and down as they are now.
     pub fn observe(&mut self) -> &Counters {
-        let queued = |class| self.carriers.iter().map(|carrier| carrier.queue.len(class) as u64).sum::<u64>();
+        let waiting = |carrier: &CarrierState, class| {
+            (carrier.queue.len(class) + self.returning(carrier, class).count()) as u64
+        };
+        let queued = |class| self.carriers.iter().map(|carrier| waiting(carrier, class)).sum::<u64>();
         let [otp, transactional, notification, marketing] = Class::ALL.map(queued);
         let sum = |of: fn(&super::Cell) -> usize| self.cells.iter().map(|cell| of(cell) as u64).sum::<u64>();
         let (kept, keys, parked) = (

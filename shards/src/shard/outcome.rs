@@ -7,7 +7,7 @@ use wire::smpp::status::{CommandStatus, Verdict};
 use wire::time::{Now, WallMs};
 
 use super::Shard;
-use super::cell::Output;
+use super::cell::{Output, QueuedIn};
 use super::dispatch::Rank;
 use super::transmit::Rest;
 use crate::api::{Fate, State, Why};
@@ -158,6 +158,8 @@ impl Shard {
             settle_at_ms: settle_at.0,
         };
         self.cells[place].decide_on(slot, at, &Record::Doubted(doubted));
+        // Whatever is sent again goes where there is room: the link may be the reason.
+        self.cells[place].live(slot).went_by = None;
         self.counters.doubted += 1;
         self.after_change(at, place, slot);
     }
@@ -229,7 +231,7 @@ impl Shard {
         let id = message.id;
         let fated = Fated { id, fate: fate as u8, why: why as u8, code };
         cell.decide_on(slot, at, &Record::Fated(fated));
-        cell.live(slot).queued_in = 0;
+        cell.live(slot).queued_in = QueuedIn::Nothing;
         cell.wheel.cancel(slot);
         cell.after_decided(Output::Fate { account });
         self.open_messages -= 1;

@@ -28,6 +28,8 @@ pub(crate) struct Carrier {
     counts: BTreeMap<(Msisdn, Scope), u64>,
     /// What became of the messages that it took, by the ids that it gave them: what it says when it is asked.
     pub(crate) known: BTreeMap<Vec<u8>, Known>,
+    /// The connection by which it took a part of a text last, by the nonce.
+    pub(crate) taken_on: BTreeMap<u64, usize>,
     /// Receipts that were not acknowledged yet.
     pub(crate) jobs: BTreeMap<u64, Job>,
     next_job: u64,
@@ -88,6 +90,7 @@ impl Carrier {
             profile,
             counts: BTreeMap::new(),
             known: BTreeMap::new(),
+            taken_on: BTreeMap::new(),
             jobs: BTreeMap::new(),
             next_job: 0,
             handsets: BTreeMap::new(),

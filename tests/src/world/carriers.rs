@@ -134,6 +134,7 @@ impl World {
     fn take_submission(&mut self, conn: usize, sequence: Sequence, parcel: Parcel) {
         let carrier = self.conns[conn].carrier;
         self.hash.number(parcel.nonce << 8 | u64::from(parcel.part));
+        self.part_came(conn, parcel);
         let mut treatment = self.carriers[carrier].treat(&mut self.dice.carriers);
         let (now, is_probe) = (self.now, self.judge.intent(parcel.nonce).is_probe);
         let counts = if is_probe { Counts::No } else { Counts::Yes };
@@ -146,6 +147,7 @@ impl World {
         let response_id = self.carriers[carrier].response_id(number);
         if treatment.answer.takes() {
             self.judge.taken(self.now, parcel);
+            self.carriers[carrier].taken_on.insert(parcel.nonce, conn);
             let last = treatment.receipts.iter().filter(|receipt| receipt.state.is_final());
             let (state, after) =
                 last.map(|last| (last.state, last.after)).next().unwrap_or((MessageState::Delivered, 0));

@@ -18,6 +18,7 @@ mod handsets;
 mod life;
 mod network;
 mod peers;
+mod together;
 mod turn;
 
 use crate::carrier::Carrier;
