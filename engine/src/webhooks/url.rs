@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use rustls::pki_types::ServerName;
 use ureq::http::Uri;
 
 use super::limits::URL_BYTES_MAX;
@@ -23,9 +24,12 @@ impl Url {
         }
         let uri: Uri = text.parse().ok()?;
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-        let has_host = uri.host().is_some_and(|host| !host.is_empty());
-        let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-        (is_http && has_host && !has_user).then(|| Self { text: text.to_owned(), uri })
+        let authority = uri.authority()?;
+        // Whatever stands before the host is a user, and what stands behind it a port.
+        let behind = authority.as_str().strip_prefix(authority.host())?;
+        let has_port = behind.strip_prefix(':').map(|port| port.parse().is_ok_and(|port: u16| port != 0));
+        let is_good = is_name(authority.host()) && (behind.is_empty() || has_port == Some(true));
+        (is_http && is_good).then(|| Self { text: text.to_owned(), uri })
     }
 
     /// All of it.
@@ -63,6 +67,12 @@ impl fmt::Debug for Url {
     }
 }
 
+/// Whether a host is a name or an address that a certificate could be for.
+fn is_name(host: &str) -> bool {
+    let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    ServerName::try_from(inside.unwrap_or(host)).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +85,12 @@ mod tests {
         assert!(!format!("{url:?}").contains("hunter2") && url.expose().ends_with("hunter2"));
         let plain = Url::parse("http://127.0.0.1:9/").unwrap();
         assert!(plain.is_this_machine() && !plain.is_tls() && !url.is_this_machine());
+        for good in
+            ["http://[::1]:8080/in", "https://example.net", "https://192.0.2.7/", "http://my_host:1/?a=b"]
+        {
+            assert_eq!(Url::parse(good).map(|url| url.expose().to_owned()).as_deref(), Some(good));
+        }
+        assert!(Url::parse("http://[::1]:8080/in").is_some_and(|url| url.is_this_machine()));
     }
 
     #[test]
@@ -90,6 +106,12 @@ mod tests {
             "https://example.net/#part",
             "https://example.net/a b",
             "https://exämple.net/",
+            "https://example.net:x/",
+            "https://example.net:/",
+            "https://example.net:0/",
+            "https://example.net:65536/",
+            "https://exa..mple.net/",
+            "https://[::1/",
             &long,
         ] {
             assert_eq!(Url::parse(wrong), None, "{wrong}");
