@@ -218,8 +218,18 @@ impl Swarm {
             // An id that is unique on one bind says nothing on another node's.
             carrier.profile.ids.scope = IdScope::Carrier;
         }
-        if self.mode == Mode::Faults && dice.chance(600) {
+        if self.mode == Mode::Calm {
+            return;
+        }
+        if dice.chance(700) {
             self.faults.push((Fault::Cut, dice.pick(&[S, 3 * S, 8 * S])));
+        }
+        if dice.chance(500) {
+            // Who comes back is far behind, and homes have little of the log in memory.
+            self.disk.snapshots.every_bytes = 16 << 10;
+            self.down = (500 * MS, 5 * S);
+            self.faults.extend([(Fault::PowerCut, 3 * S), (Fault::Kill, 3 * S)]);
+            self.intents_max = self.intents_max.max(60);
         }
     }
 

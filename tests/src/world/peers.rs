@@ -37,7 +37,7 @@ pub(super) struct Wires {
 impl World {
     /// A node is cut off: both ways, or one.
     pub(super) fn cut(&mut self, node: usize) {
-        let until = self.now + self.dice.faults.skewed((50 * MS, CUT_MAX));
+        let until = self.now + self.dice.faults.within((50 * MS, CUT_MAX));
         self.excuse += until - self.now;
         let which = self.dice.faults.below(3);
         if which != 0 {

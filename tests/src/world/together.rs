@@ -5,6 +5,7 @@ use shards::api::StepKind;
 
 use super::World;
 use crate::judge::DECENCY;
+use crate::node::Seat;
 use crate::parcel::Parcel;
 
 impl World {
@@ -24,18 +25,21 @@ impl World {
     /// Whether both ends could go on by a connection.
     fn is_in_order(&self, conn: usize) -> bool {
         let conn = &self.conns[conn];
-        let is_there = conn.node_has_it && conn.carrier_has_it && conn.life == self.node.life;
+        let is_there =
+            conn.node_has_it && conn.carrier_has_it && conn.life == self.nodes[conn.core.node].life;
         is_there && !conn.dead && !conn.closing && conn.session.is_open()
     }
 
     /// Whether a text went by links of its own core to one carrier alone, and nothing happened to it but that parts were
     /// refused for now. Whatever was in doubt, withdrawn or lent goes where there is room.
     fn was_only_refused(&self, parcel: Parcel, conns: [usize; 2]) -> bool {
-        let plan = &self.node.plan;
-        let owner = usize::from(plan.partitions.partition_of(parcel.recipient).0 % plan.shards);
+        let plan = &self.swarm.plan;
+        let node = &self.nodes[self.conns[conns[0]].core.node];
+        let partition = plan.partitions.partition_of(parcel.recipient);
+        let owner = Seat { node: self.conns[conns[0]].core.node, core: node.core_of(partition) };
         let is_own = conns.iter().all(|&conn| self.conns[conn].core == owner);
         let id = self.judge.intent(parcel.nonce).acked.filter(|_| is_own);
-        let view = id.and_then(|id| self.node.cores.get(owner)?.brain.message_view(id));
+        let view = id.and_then(|id| node.cores.get(owner.core)?.brain.message_view(id));
         let Some((_, view)) = view else { return false };
         let carrier = plan.carriers[self.conns[conns[1]].carrier].id;
         view.trace.iter().all(|step| match step.kind {
