@@ -334,7 +334,9 @@ impl Desk {
 
     /// Gives a reply of the brain to its customer. Of a message that the brain does not have, the archive is asked first.
     fn tell(&mut self, now: Now, reply: Reply) {
-        let Some(reply) = self.webhooks.take(reply) else { return };
+        if webhooks::Client::is_for_one(&reply) {
+            return self.webhooks.take(reply);
+        }
         if let Reply::Message { origin, account, id, view: None } = reply {
             match self.archive.ask(origin, account, id, &self.waker) {
                 Asked::Waits => return,
