@@ -274,7 +274,8 @@ fn another_url_another_secret_and_another_ca_are_in_force_at_once() {
 #[test]
 fn a_stop_waits_for_the_post_that_is_under_way() {
     let (place, carrier, receiver) = (temporary_dir(), Carrier::start(), Receiver::start());
-    let setup = setup(place.path(), &carrier, &receiver.url());
+    // On one core: an acknowledgement that crosses to another shard may come too late for a stop, and then its event is told again.
+    let setup = setup(place.path(), &carrier, &receiver.url()).with_cores("0");
     let mut daemon = setup.start();
     receiver.answers(Answers::Held);
     let id = submit(&daemon, KEY, "a message");
