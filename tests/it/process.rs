@@ -54,8 +54,6 @@ mod pdu;
 mod programs;
 #[path = "process/receiver.rs"]
 mod receiver;
-#[path = "process/rude.rs"]
-mod rude;
 #[path = "process/senders.rs"]
 mod senders;
 #[path = "process/stop.rs"]

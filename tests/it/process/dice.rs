@@ -13,11 +13,6 @@ impl Dice {
         Self(seed)
     }
 
-    /// Another, for somebody whose draws do not shift these.
-    pub(crate) fn another(&mut self) -> Self {
-        Self(self.next())
-    }
-
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
