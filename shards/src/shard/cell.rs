@@ -122,6 +122,8 @@ pub(crate) struct Cell {
     pub(crate) recovery: Option<Recovery>,
     /// Whether this node decides for the partition.
     pub(crate) decides: bool,
+    /// Whether its open messages are among the shard's: those of its homes.
+    pub(super) is_counted: bool,
     /// Whether its state holds what may never be committed.
     excess: Excess,
     /// Another node's state takes the place of its own: nothing is heard and nothing written until its snapshot is on disk.
@@ -169,6 +171,7 @@ impl Cell {
             group: None,
             recovery: Some(recovery),
             decides: false,
+            is_counted: false,
             excess: Excess::None,
             installing: None,
             log_from: Lsn::ZERO,
@@ -372,6 +375,11 @@ impl Cell {
         self.note_written(lsn);
         self.forget_unapplied(applied.unwrap_or(0));
         Ok(())
+    }
+
+    /// Its open messages, if they are not counted yet; then they are.
+    pub(super) fn count_open(&mut self) -> usize {
+        if core::mem::replace(&mut self.is_counted, true) { 0 } else { self.state.open_len() }
     }
 
     /// One tick of Raft's clock has passed.

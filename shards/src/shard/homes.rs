@@ -147,7 +147,7 @@ impl Shard {
         cell.decides = true;
         cell.release_recovered();
         self.clock.not_before(cell.state.time);
-        self.open_messages += cell.state.open_len();
+        self.open_messages += cell.count_open();
         self.tell_from_here(place);
         let at = self.clock.read(now);
         self.cells[place].wheel = Wheel::new(at);
@@ -199,6 +199,7 @@ impl Shard {
         let stamps = self.jitter.stamps();
         let cell = &mut self.cells[place];
         cell.decides = false;
+        cell.is_counted = false;
         let open = cell.state.messages.slots().map(|slot| cell.state.messages.at(slot));
         for message in open.filter(|message| !message.is_final()) {
             self.open_messages -= 1;

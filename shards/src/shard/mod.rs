@@ -310,12 +310,14 @@ impl Shard {
     }
 
     /// Whether customers are to be read. Not while a disk is slower than they are: what is decided waits for the batch in
-    /// flight, and beyond a bound customers wait in their sockets, until half of it is left. With a full disk they are read, and
+    /// flight, and beyond a bound, of the shard or of one partition, customers wait in their sockets, until half of it is left. With a full disk they are read, and
     /// refused.
     pub fn wants_submissions(&mut self) -> bool {
-        let gathered = if self.log_room == LogRoom::Enough { self.gathered_bytes() } else { 0 };
-        let most = (self.cells.len() * GATHERED_BYTES_PER_PARTITION).min(GATHERED_BYTES_MAX);
-        let holds_back = gathered > if self.holds_back { most / 2 } else { most };
+        let has_room = self.log_room == LogRoom::Enough;
+        let part = |most: usize| if self.holds_back { most / 2 } else { most };
+        let is_hot = |cell: &Cell| cell.gathered_bytes() > part(GATHERED_BYTES_PER_PARTITION);
+        let most = part((self.cells.len() * GATHERED_BYTES_PER_PARTITION).min(GATHERED_BYTES_MAX));
+        let holds_back = has_room && (self.gathered_bytes() > most || self.cells.iter().any(is_hot));
         self.counters.held_back += u64::from(holds_back && !self.holds_back);
         self.holds_back = holds_back;
         !holds_back

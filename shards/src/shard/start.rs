@@ -191,6 +191,7 @@ impl Shard {
             let mut group = Group::new(&config, recovery)?;
             if group.is_alone() {
                 group.campaign();
+                self.open_messages += cell.count_open();
             }
             cell.group = Some(group);
             cell.adopt_commit();

@@ -15,33 +15,45 @@ const CUSTOMERS: usize = 16;
 const REQUESTS: usize = 3;
 /// … of so many long messages: together more than all partitions of a shard gather before they refuse.
 const BATCH: usize = 500;
+/// The same to one number: a batch that fits into what one partition gathers, and many of them.
+const BATCH_TO_ONE: usize = 50;
 
 #[test]
 fn customers_wait_for_a_slow_disk_and_are_not_refused() {
+    none_is_refused(BATCH, |customer, n| format!("+4915{customer:02}{n:06}"));
+}
+
+#[test]
+fn customers_of_one_partition_wait_too() {
+    none_is_refused(BATCH_TO_ONE, |_, _| "+4915112345678".to_owned());
+}
+
+fn none_is_refused(batch: usize, to: fn(usize, usize) -> String) {
     let (place, carrier) = (temporary_dir(), Carrier::start());
     let setup = Setup::new(place.path(), carrier.address());
     let setup = setup.with_cores("0").with_faults("[files]\nslow_sync_ms = 300\n");
     let mut daemon = setup.start();
     let http = daemon.http;
-    let customers: Vec<_> =
-        (0..CUSTOMERS).map(|customer| thread::spawn(move || submit(http, customer))).collect();
+    let customers: Vec<_> = (0..CUSTOMERS)
+        .map(|customer| thread::spawn(move || submit(http, batch, |n| to(customer, n))))
+        .collect();
     daemon.until("customers are held back, which the numbers show meanwhile", || {
         (number(http, "switchyard_customers_held_back_total{") > 0).then_some(())
     });
     let taken: usize = customers.into_iter().map(|customer| customer.join().expect("it ends")).sum();
-    assert_eq!(taken, CUSTOMERS * REQUESTS * BATCH, "some were refused");
+    assert_eq!(taken, CUSTOMERS * REQUESTS * batch, "some were refused");
     let (status, words) = daemon.terminate();
     assert_eq!(status.code(), Some(0), "{words}");
 }
 
 /// How many messages of a customer were taken.
-fn submit(http: SocketAddr, customer: usize) -> usize {
+fn submit(http: SocketAddr, batch: usize, to: impl Fn(usize) -> String) -> usize {
     let text = "long ".repeat(60);
-    let message = |n: usize| json!({"to": format!("+4915{customer:02}{n:06}"), "text": text});
+    let message = |n: usize| json!({"to": to(n), "text": text});
     let mut taken = 0;
     for request in 0..REQUESTS {
-        let batch: Vec<_> = (0..BATCH).map(|n| message(request * BATCH + n)).collect();
-        let answer = http::post(http, "/v1/messages", KEY, &json!(batch)).expect("the daemon takes requests");
+        let all: Vec<_> = (0..batch).map(|n| message(request * batch + n)).collect();
+        let answer = http::post(http, "/v1/messages", KEY, &json!(all)).expect("the daemon takes requests");
         let items = answer.json();
         let items = items.as_array().unwrap_or_else(|| panic!("{answer:?}"));
         taken += items.iter().filter(|item| item["id"].is_string()).count();

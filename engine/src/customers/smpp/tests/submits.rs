@@ -33,7 +33,7 @@ fn each_refusal_has_its_status_and_a_full_window_is_throttled() {
         u32::from_str_radix(told.split("0x").nth(1).unwrap().split(')').next().unwrap(), 16).unwrap()
     });
     let for_good = [0xC4, 0x0B, 0x01, 0x0A, 0x0A, 0xC4, 0x62, 0x45];
-    let for_now = [0x14, 0x14, 0x14, 0x14, 0x58, 0x14, 0x58, 0x08, 0x08];
+    let for_now = [0x14, 0x14, 0x14, 0x14, 0x58, 0x14, 0x58, 0x08, 0x08, 0x08];
     assert_eq!(statuses[..8], for_good);
     assert_eq!(statuses[8..], for_now);
     (0..5).for_each(|token| esme.submit(&mut probe, token, &hello()));
