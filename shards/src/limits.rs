@@ -163,6 +163,8 @@ pub const ELECTION_TICKS_APART: usize = 2;
 /// Ticks for which a member that was sent a snapshot is waited for, before it may ask for another: 30 seconds, for the largest over a
 /// slow line.
 pub const INSTALL_TICKS: u32 = 300;
+/// Ticks until a snapshot that another node waits for is tried again after the disk had no room for it.
+pub const SNAPSHOT_AGAIN_TICKS: u32 = 10;
 /// Ticks between two heartbeats of a home.
 pub const HEARTBEAT_TICKS: usize = 2;
 /// A step between the two clocks larger than this is an alarm.

@@ -1,6 +1,6 @@
 //! The judge.
 //!
-//! The one-node simulator: production state machines in a world that is invented, with one seed and virtual time.
+//! The simulator: production state machines of one to five nodes in a world that is invented, with one seed and virtual time.
 //!
 //! ```text
 //!   run      a seed becomes an outcome        story    a world by hand, for seeds that once failed

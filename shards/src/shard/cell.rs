@@ -8,21 +8,22 @@
 //! A record is applied the moment it is decided, since the next decision must see it. What depends on it waits in
 //! `pending` under the index that its entry will have, and there is no other way out.
 
+mod member;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use replication::{Group, Install, Recovered, Recovery};
-use wal::{Batch, Item, Lsn, Record};
+use replication::{Group, Install, Recovery};
+use wal::{Batch, Lsn, Record};
 use wire::id::{AccountId, MessageId, NodeId, Partition};
 use wire::smpp::command::Sequence;
 use wire::smpp::status::CommandStatus;
 use wire::time::{Instant, WallMs};
 
 use crate::api::{Acceptance, MessageView, NotCancelled, Origin, State};
-use crate::limits::{ENTRY_BYTES_MAX, ENTRY_BYTES_RESERVED, INSTALL_TICKS};
+use crate::limits::{ENTRY_BYTES_MAX, ENTRY_BYTES_RESERVED};
 use crate::shard::ask::NEVER;
 use crate::shard::links::LinkId;
-use crate::shard::start::{RecoveryError, apply_records};
 use crate::state::messages::SlotRef;
 use crate::state::{PartitionState, Retention};
 use crate::wheel::Wheel;
@@ -133,6 +134,8 @@ pub(crate) struct Cell {
     /// The member that needs a snapshot, and the one that was sent one: which, its index, and for how many ticks it is waited for.
     wanted_by: Option<NodeId>,
     sent_to: Option<(NodeId, u64, u32)>,
+    /// For so many ticks no snapshot is begun that is wanted: the last one could not be written.
+    put_off: u32,
     /// Counts how often its state was to be made anew.
     rebuilds: u32,
     /// Attempts that were decided here and not handed to a link, since the partition was lost.
@@ -177,6 +180,7 @@ impl Cell {
             log_from: Lsn::ZERO,
             wanted_by: None,
             sent_to: None,
+            put_off: 0,
             rebuilds: 0,
             kept: Vec::new(),
             unapplied: VecDeque::new(),
@@ -307,214 +311,6 @@ impl Cell {
     /// The log is durable up to `lsn`.
     pub(crate) fn handle_durable(&mut self, lsn: Lsn) {
         self.group.as_mut().expect("the shard has been started").handle_durable(lsn);
-    }
-
-    /// What recovery brought back and applied is what is known to be committed.
-    pub(crate) fn adopt_commit(&mut self) {
-        (_, self.committed) = self.group().told();
-    }
-
-    /// Takes note of what is committed, and applies what was not decided here.
-    pub(super) fn take_commits(&mut self) {
-        let Self { group, state, .. } = self;
-        let group = group.as_mut().expect("the shard has been started");
-        while let Some(committed) = group.poll_committed() {
-            assert!(committed.index > self.committed, "commits go forward");
-            self.committed = committed.index;
-        }
-        if self.excess != Excess::None {
-            return;
-        }
-        for (_, records) in group.unapplied() {
-            for record in wal::Records::new(records) {
-                let (at, record) = record.expect("records are looked through when they come");
-                state.apply(at, &record);
-            }
-        }
-        group.handle_applied();
-        self.forget_unapplied(self.committed);
-    }
-
-    fn forget_unapplied(&mut self, applied: u64) {
-        while self.unapplied.front().is_some_and(|&(last, _)| last <= applied) {
-            self.unapplied.pop_front();
-        }
-    }
-
-    /// Reads an item of the log back. A group of one voter has committed all that it wrote; of others, only what is known to be
-    /// committed is applied: their home will say what counts of the rest.
-    pub(super) fn recover(&mut self, lsn: Lsn, item: &Item<'_>) -> Result<(), RecoveryError> {
-        if lsn < self.log_from {
-            return Ok(());
-        }
-        let recovery = self.recovery.as_mut().expect("a cell recovers until the start");
-        let found = match item {
-            Item::Entry(entry) => recovery.handle_entry(entry)?,
-            Item::HardState(state) => recovery.handle_hard_state(state)?,
-            Item::Start(_) => return Ok(()),
-        };
-        if found == Recovered::Known {
-            return Ok(());
-        }
-        let mut applied = None;
-        if !recovery.has_peers()
-            && let Item::Entry(entry) = item
-        {
-            assert!(found == Recovered::Next, "a group of one voter never replaces an entry");
-            apply_records(&mut self.state, entry.index, entry.records())?;
-        }
-        while let Some((index, records)) = recovery.poll_committed(u64::MAX) {
-            apply_records(&mut self.state, index, wal::Records::new(&records))?;
-            applied = Some(index);
-        }
-        if recovery.has_peers()
-            && let Item::Entry(entry) = item
-        {
-            self.unapplied.push_back((entry.index, lsn));
-        }
-        self.note_written(lsn);
-        self.forget_unapplied(applied.unwrap_or(0));
-        Ok(())
-    }
-
-    /// Its open messages, if they are not counted yet; then they are.
-    pub(super) fn count_open(&mut self) -> usize {
-        if core::mem::replace(&mut self.is_counted, true) { 0 } else { self.state.open_len() }
-    }
-
-    /// One tick of Raft's clock has passed.
-    pub(super) fn tick(&mut self) {
-        if self.installing.is_some() {
-            return;
-        }
-        let group = self.group.as_mut().expect("the shard has been started");
-        group.tick();
-        let wanted_by = group.poll_snapshot_wanted();
-        match &mut self.sent_to {
-            Some((member, index, ticks)) if *ticks > 0 && !group.has_matched(*member, *index) => *ticks -= 1,
-            Some(_) => {
-                group.keep_behind(None);
-                self.sent_to = None;
-            }
-            None => self.wanted_by = wanted_by.or(self.wanted_by).filter(|_| group.is_home()),
-        }
-    }
-
-    /// Whether its snapshot is to be taken now, whatever the log's length: it is another node's state, or another node needs it.
-    pub(super) const fn needs_snapshot(&self) -> bool {
-        self.installing.is_some() || self.wanted_by.is_some()
-    }
-
-    /// The snapshot that is begun is for this member, too.
-    pub(super) fn begin_sending(&mut self, index: u64) -> Option<NodeId> {
-        let member = self.wanted_by.take()?;
-        self.group.as_mut().expect("the shard has been started").keep_behind(Some(index));
-        self.sent_to = Some((member, index, INSTALL_TICKS));
-        Some(member)
-    }
-
-    /// Whether a message is heard.
-    pub(super) const fn is_installing(&self) -> bool {
-        self.installing.is_some()
-    }
-
-    /// Another node's state takes the place of this one's.
-    pub(super) fn install(&mut self, state: PartitionState, group: Group, install: Install) {
-        assert!(!self.decides && self.pending.is_empty(), "a home has nothing installed");
-        self.state = state;
-        (_, self.committed) = group.told();
-        self.group = Some(group);
-        self.excess = Excess::None;
-        self.unapplied.clear();
-        self.kept.clear();
-        self.installing = Some(Install { snapshot: Bytes::new(), ..install });
-    }
-
-    /// What was installed is on disk: the home may know.
-    pub(super) fn installed(&mut self) -> bool {
-        let Some(install) = self.installing.take() else { return false };
-        self.group.as_mut().expect("the shard has been started").say_matched(&install);
-        true
-    }
-
-    /// Whether it decides, or another node does as far as is known.
-    pub(super) fn has_home(&self) -> bool {
-        let elsewhere = |group: &Group| group.home().is_some_and(|home| home != group.node());
-        let is_whole = self.excess == Excess::None && self.installing.is_none();
-        is_whole && (self.decides || self.group.as_ref().is_some_and(elsewhere))
-    }
-
-    /// An attempt was decided here and not handed to a link: if the node is home again, nothing is in doubt.
-    pub(super) fn note_kept(&mut self, slot: u32, attempt: u16) {
-        let message = self.state.messages.at(slot);
-        if message.state == State::Attempting && message.attempt == attempt {
-            self.kept.push((message.id, attempt));
-        }
-    }
-
-    pub(super) fn was_kept(&self, id: MessageId, attempt: u16) -> bool {
-        self.kept.contains(&(id, attempt))
-    }
-
-    pub(super) fn forget_kept(&mut self) {
-        self.kept.clear();
-    }
-
-    /// If it is home: the node that is to be home after this one.
-    pub(super) fn heir(&self) -> Option<NodeId> {
-        self.group.as_ref().filter(|group| group.is_home())?.heir()
-    }
-
-    pub(super) fn hand_on(&mut self, heir: NodeId) {
-        self.group.as_mut().expect("the shard has been started").hand_on(heir);
-    }
-
-    /// Whether something waits for a commit.
-    pub(super) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
-    }
-
-    /// Whether it is time to decide.
-    pub(super) fn may_take_home(&self) -> bool {
-        !self.decides && self.excess == Excess::None && self.group.as_ref().is_some_and(Group::can_decide)
-    }
-
-    /// The node is not home any more: what was in no entry is dropped, and what waited for a commit is given back.
-    pub(super) fn abandon(&mut self) -> Vec<Output> {
-        if !self.open.is_empty() || !self.full.is_empty() {
-            self.open.clear();
-            self.full.clear();
-            self.full_bytes = 0;
-            self.excess = Excess::Some;
-        }
-        self.live.clear();
-        self.released.clear();
-        self.wheel = Wheel::new(self.state.time);
-        self.pending.drain(..).map(|(_, output)| output).collect()
-    }
-
-    /// If the state is to be made anew: up to which index, and which time it is that it is to.
-    pub(super) fn begin_rebuild(&mut self) -> Option<(u64, u32)> {
-        if self.excess != Excess::Some {
-            return None;
-        }
-        self.excess = Excess::UnderWork;
-        let group = self.group.as_mut().expect("the shard has been started");
-        group.forget_applied();
-        self.rebuilds += 1;
-        Some((group.told().1, self.rebuilds))
-    }
-
-    /// Whether this is the time that its state is being made anew; another node's may have taken its place.
-    pub(super) fn is_under_work(&self, number: u32) -> bool {
-        self.excess == Excess::UnderWork && self.rebuilds == number
-    }
-
-    /// The state is made anew, up to the index that [`Cell::begin_rebuild`] said.
-    pub(super) fn end_rebuild(&mut self, state: PartitionState) {
-        assert!(self.excess == Excess::UnderWork && !self.decides, "a state is made anew when it is to be");
-        self.state = state;
-        self.excess = Excess::None;
     }
 
     /// The next output whose entry is committed.

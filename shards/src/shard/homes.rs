@@ -16,7 +16,7 @@ use wire::id::Partition;
 use wire::smpp::status::CommandStatus;
 use wire::time::{Now, WallMs};
 
-use super::cell::Output;
+use super::cell::{Cell, Output};
 use super::start::{RecoveryError, apply_records};
 use super::{Phase, Shard};
 use crate::api::{NotCancelled, Refusal, Reply, State, Why};
@@ -126,7 +126,7 @@ impl Shard {
     #[must_use]
     pub fn replica_of(&self, partition: Partition) -> String {
         let (_, place) = self.owner_of(partition);
-        self.cells.get(place).map_or_else(String::new, |cell| format!("{:?}", cell.group))
+        self.cells.get(place).map_or_else(String::new, Cell::words)
     }
 
     /// A group has taken a message or a tick, or is durable a little farther: who is home may have changed, and what is committed.

@@ -38,6 +38,8 @@ pub(super) struct Taking {
     place: usize,
     /// Term and index that it is taken at.
     last: (u64, u64),
+    /// It is of another node's state, which is not installed before it is on disk.
+    installs: bool,
     /// A member that needs it too, and what it has of it so far.
     copy: Option<(NodeId, Vec<u8>)>,
     bytes: u64,
@@ -99,7 +101,9 @@ impl Shard {
         let taking = self.snapshots.taking.take().expect("a snapshot was taken");
         assert!(taking.is_ended, "a snapshot is published after its last piece");
         self.cells[taking.place].snapshot_published(taking.bytes);
-        self.counters.installed += u64::from(self.cells[taking.place].installed());
+        if taking.installs {
+            self.counters.installed += u64::from(self.cells[taking.place].installed());
+        }
         self.counters.snapshots += 1;
         self.counters.snapshot_bytes += taking.bytes;
     }
@@ -109,6 +113,7 @@ impl Shard {
     pub fn handle_snapshot_failed(&mut self) {
         let Some(taking) = self.snapshots.taking.take() else { return };
         self.cells[taking.place].snapshot_given_up();
+        self.cells[taking.place].put_snapshot_off();
         self.snapshots.not_before = Lsn(self.snapshots.log_end.0 + self.config.snapshot_every_bytes / 8);
         self.counters.snapshots_failed += 1;
     }
@@ -126,29 +131,28 @@ impl Shard {
         let snapshots = &mut self.snapshots;
         snapshots.may_step = true;
         snapshots.log_end = batch.lsn();
-        if snapshots.taking.is_some()
-            || snapshots.log_end < snapshots.not_before
-            || self.phase != Phase::Running
-        {
+        if snapshots.taking.is_some() || self.phase != Phase::Running {
             return;
         }
-        let Some(place) = self.next_snapshot() else { return };
-        let cell = &mut self.cells[place];
-        if let Some(last) = cell.begin_snapshot(&self.config, self.plan.partitions.count(), batch.lsn()) {
+        let wanted = (0..self.cells.len()).filter(|&place| self.cells[place].needs_snapshot());
+        // One that is wanted and cannot be begun yet holds up no other.
+        for place in wanted.chain(self.longest_due()).collect::<Vec<_>>() {
+            let cell = &mut self.cells[place];
+            let last = cell.begin_snapshot(&self.config, self.plan.partitions.count(), batch.lsn());
+            let Some(last) = last else { continue };
+            let installs = cell.is_installing();
             let copy = cell.begin_sending(last.1).map(|member| (member, Vec::new()));
             self.snapshots.taking =
-                Some(Taking { place, last, copy, bytes: 0, is_begun: false, is_ended: false });
+                Some(Taking { place, last, installs, copy, bytes: 0, is_begun: false, is_ended: false });
+            return;
         }
     }
 
-    /// The partition whose snapshot comes next, if one is due.
-    fn next_snapshot(&self) -> Option<usize> {
-        if let Some(place) = self.cells.iter().position(Cell::needs_snapshot) {
-            return Some(place);
-        }
+    /// The partition that needs the oldest part of the log, if that is old enough.
+    fn longest_due(&self) -> Option<usize> {
         let needs =
             self.cells.iter().enumerate().filter_map(|(place, cell)| Some((cell.needed_from?, place)));
-        let (oldest, place) = needs.min()?;
+        let (oldest, place) = needs.min().filter(|_| self.snapshots.log_end >= self.snapshots.not_before)?;
         let state_bytes: u64 = self.cells.iter().map(|cell| cell.snapshot_bytes).sum();
         let every_bytes = self.config.snapshot_every_bytes.max(state_bytes);
         (self.snapshots.log_end.0 - oldest.0 >= every_bytes).then_some(place)

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use shards::api::{Fate, Why};
 use shards::plan::Plan;
 use wal::record::Attempted;
-use wal::{EntryKind, Item, Record};
+use wal::snapshot::{Piece, Pieces};
+use wal::{EntryKind, Item, Lsn, Record};
 use wire::id::{AccountId, CarrierId, Class, MessageId, Partition, ShardId};
 use wire::time::WallMs;
 
@@ -124,13 +125,18 @@ struct Book {
 impl Book {
     fn read(books: &mut BTreeMap<Partition, Self>, number: usize, node: &Node) -> Result<(), String> {
         for (shard, disk) in (0_u16..).map(ShardId).zip(&node.disks) {
+            let from: BTreeMap<_, _> =
+                disk.snapshots().map(|(of, bytes)| (of, log_from(of, bytes))).collect();
             recover::scan(disk.history(), recover::log_config(&node.plan, shard), |lsn, item| {
                 let Item::Entry(entry) = item else { return };
                 let book = books.entry(entry.partition).or_default();
                 book.logs.resize_with(number + 1, Terms::default);
                 let log = &mut book.logs[number];
-                log.split_off(&entry.index);
-                log.insert(entry.index, entry.term);
+                // What lay there before another node's state was installed is void.
+                if from.get(&entry.partition).is_none_or(|&from| lsn >= from) {
+                    log.split_off(&entry.index);
+                    log.insert(entry.index, entry.term);
+                }
                 let payload = if entry.kind == EntryKind::Records { entry.payload } else { &[] };
                 let new = || (Place::new(entry.index), payload.to_vec());
                 let (place, _) = book.entries.entry((entry.index, entry.term)).or_insert_with(new);
@@ -151,6 +157,14 @@ impl Book {
             let all = self.entries.range((index, 0)..=(index, u64::MAX)).map(|(_, entry)| entry);
             own.or_else(|| all.max_by_key(|(place, _)| place.copies()))
         })
+    }
+}
+
+/// Where a partition's log begins, as its snapshot says.
+fn log_from(partition: Partition, snapshot: &[u8]) -> Lsn {
+    match Pieces::new(partition, snapshot).next() {
+        Some(Ok(Piece::Head(head))) => head.log_from,
+        _ => Lsn::ZERO,
     }
 }
 

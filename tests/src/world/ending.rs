@@ -108,6 +108,11 @@ impl World {
             .flat_map(|(node, it)| it.cores.iter_mut().enumerate().map(move |(core, it)| ((node, core), it)));
         for (shard, core) in cores {
             let is_ready = core.brain.is_ready();
+            if !is_ready {
+                let all = (0..self.swarm.plan.partitions.count())
+                    .map(|number| core.brain.replica_of(wire::id::Partition(number)));
+                what.push(all.collect::<Vec<_>>().join(", "));
+            }
             let counts = core.brain.observe();
             what.push(format!(
                 "shard {shard:?}: ready {is_ready}, {} open, {} parts of handsets, {} of {} links up",
