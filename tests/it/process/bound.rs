@@ -62,6 +62,9 @@ fn a_customer_that_was_away_is_told_when_it_comes_back_after_a_kill() {
         let answer = http::get(http, "/v1/events?wait_ms=0", Some(KEY)).expect("the daemon takes requests");
         (answer.json()["events"] == json!([])).then_some(())
     });
+    // It is decided; an answer about the message waits until that is on disk.
+    let seen = http::get(http, &format!("/v1/messages/{id}"), Some(KEY)).expect("the daemon answers");
+    assert_eq!(seen.status, 200, "{seen:?}");
     daemon.kill();
 
     let daemon = setup.start();
