@@ -213,7 +213,8 @@ impl Swarm {
 
     /// Several nodes. Drawn apart, so that worlds of one are what they were.
     fn spread(&mut self, dice: &mut Dice) {
-        if !dice.chance(300) {
+        // What carriers can take is judged for a node alone.
+        if !dice.chance(300) || !self.capacities.is_empty() {
             return;
         }
         let nodes = dice.pick(&[2, 3, 3, 3, 3, 4, 5]);
