@@ -358,12 +358,13 @@ fn oversee(
         return Ok(());
     }
     let Reserved { ports, .. } = reserved;
+    // Before anybody can know where to ask: whoever reads the metrics finds those of the webhooks.
+    overseer.open_webhooks();
     let admin = admin_socket(&prepared.data);
     if let Err(error) = ports.write(&prepared.data) {
         control.order(Command::Stop);
         return Err(error);
     }
-    overseer.open_webhooks();
     welcome(prepared, &ports);
     let shards = prepared.cores.len();
     let never = crossbeam::channel::never();
