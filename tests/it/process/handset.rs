@@ -90,6 +90,10 @@ fn what_was_answered_is_told_by_the_process_after_a_kill() {
             poll(http, &cursor, 0);
             (poll(http, "", 0)["events"] == json!([])).then_some(())
         });
+        // It is decided; an answer about a message of the same handset waits until that is on disk.
+        let id = events[0]["id"].as_str().expect("an event has an id");
+        let seen = http::get(http, &format!("/v1/messages/{id}"), Some(KEY)).expect("the daemon answers");
+        assert_eq!(seen.status, 404, "a handset's message is told, and not asked for: {seen:?}");
         daemon.kill();
     }
 }
