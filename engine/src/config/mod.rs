@@ -31,8 +31,8 @@ use std::path::Path;
 pub use error::ConfigError;
 pub use plan::Host;
 pub use types::{
-    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Cores, Limits, Listen, Log, LogOutput,
-    Node, SmppAccess,
+    Account, AccountKey, ApiKey, Carrier, Config, Cores, HostPort, Limits, Listen, Log, LogOutput, Node,
+    SmppAccess,
 };
 
 pub(crate) use limits::PASSWORD_BYTES_MAX;

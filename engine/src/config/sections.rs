@@ -16,7 +16,7 @@ use super::section::{Located, Section};
 use super::secured;
 use super::smpp;
 use super::types::{
-    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Cores, DOUBTS, Limits, Listen, Log, LogOutput, Node,
+    Account, AccountKey, ApiKey, Carrier, Cores, DOUBTS, HostPort, Limits, Listen, Log, LogOutput, Node,
 };
 use super::value::{self, Expected};
 use super::webhook;
@@ -341,7 +341,7 @@ pub(super) fn carriers(root: &Section<'_>, profiles: &[Profile]) -> Result<Vec<C
 fn carrier(section: &Section<'_>, own: &[Profile]) -> Result<(Located<String>, Carrier), ConfigError> {
     let name = section.required("name", "the carrier's name", value::name)?;
     let address = section.required("address", "where the carrier listens", |address| {
-        let parsed = value::text(address).ok().and_then(CarrierAddress::parse);
+        let parsed = value::text(address).ok().and_then(HostPort::parse);
         parsed.ok_or_else(|| Expected("a host and a port, as \"smpp.example.net:2775\"".to_owned()))
     })?;
     let system_id = section.required("system_id", "the name that the carrier gave you", |id| {

@@ -6,7 +6,7 @@ use rustls::pki_types::ServerName;
 
 use super::error::ConfigError;
 use super::section::{Located, Section};
-use super::types::{CarrierAddress, Listen};
+use super::types::{HostPort, Listen};
 use super::value::{self, Expected};
 use crate::net::tls::{ClientFiles, ServerFiles};
 
@@ -114,7 +114,7 @@ pub(super) fn listeners(
 /// The keys of a carrier that begin with `tls`. Without `tls = true` the others say nothing.
 pub(super) fn carrier(
     section: &Section<'_>,
-    address: &Located<CarrierAddress>,
+    address: &Located<HostPort>,
 ) -> Result<Option<ClientFiles>, ConfigError> {
     let wanted = section.optional("tls", value::flag)?.unwrap_or_default();
     let name = section.located("tls_name", name)?;

@@ -300,7 +300,7 @@ pub struct Carrier {
     /// Its name, once.
     pub name: String,
     /// Where it listens.
-    pub address: CarrierAddress,
+    pub address: HostPort,
     /// `system_id` of the bind.
     pub system_id: String,
     /// `password` of the bind; may be empty.
@@ -318,7 +318,7 @@ pub struct Carrier {
 impl Carrier {
     /// A carrier with the defaults of everything that has one.
     #[must_use]
-    pub fn new(name: &str, address: CarrierAddress, system_id: &str) -> Self {
+    pub fn new(name: &str, address: HostPort, system_id: &str) -> Self {
         Self {
             name: name.to_owned(),
             address,
@@ -348,16 +348,16 @@ impl fmt::Debug for Carrier {
     }
 }
 
-/// Where a carrier listens: resolved when the daemon starts.
+/// Where another program listens, as an operator names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CarrierAddress {
+pub struct HostPort {
     /// A name or an IP address, without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
 }
 
-impl CarrierAddress {
+impl HostPort {
     /// Reads `smpp.example.net:2775`, `192.0.2.1:2775` or `[2001:db8::1]:2775`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

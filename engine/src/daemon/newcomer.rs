@@ -11,7 +11,7 @@ use shards::plan::{ClassPolicy, Route};
 use wire::id::Class;
 
 use crate::config::{
-    Account, AccountKey, ApiKey, Carrier, CarrierAddress, Config, Limits, Listen, Log, LogOutput, Node,
+    Account, AccountKey, ApiKey, Carrier, Config, HostPort, Limits, Listen, Log, LogOutput, Node,
 };
 
 use super::DaemonError;
@@ -61,7 +61,7 @@ pub(super) fn dev_key(data: &Path) -> Result<DevKey, DaemonError> {
 
 /// The configuration of a daemon that has no file.
 pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
-    let address = CarrierAddress { host: sandbox.ip().to_string(), port: sandbox.port() };
+    let address = HostPort { host: sandbox.ip().to_string(), port: sandbox.port() };
     Config {
         node,
         listen: Listen::default(),
