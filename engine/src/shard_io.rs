@@ -19,6 +19,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
+use rustls::pki_types::ServerName;
+
 use crate::faults::{Dice, Faults};
 use crate::files::{Appended, Appender, LogError};
 use crate::net::tls::{ClientTls, Guard, ServerTls};
@@ -329,6 +331,18 @@ impl ShardIo {
     /// What the sessions of guarded listeners begin with from now on; without it, their callers are closed at once.
     pub fn secure(&mut self, tls: Option<ServerTls>) {
         self.sockets.secure(tls);
+    }
+
+    /// The same, for listeners behind [`Guard::TlsPeer`].
+    pub fn secure_peers(&mut self, tls: Option<ServerTls>) {
+        self.sockets.secure_peers(tls);
+    }
+
+    /// Whether a connection is open, has TLS, and its peer has shown a certificate that carries a name. The hand-shake has
+    /// looked who signed it; a caller's name is nobody's business until its owner asks. `false` for a plain connection.
+    #[must_use]
+    pub fn peer_is_named(&self, conn: ConnId, name: &ServerName<'_>) -> bool {
+        self.sockets.peer_is_named(conn, name)
     }
 
     /// What was counted about TLS.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use core::time::Duration;
+use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 mod secured;
@@ -39,6 +40,8 @@ pub struct Sockets {
     faulty: Option<Box<Faulty>>,
     /// What callers' sessions begin with.
     server_tls: Option<ServerTls>,
+    /// What those of the cluster's other nodes begin with.
+    peer_tls: Option<ServerTls>,
     /// Callers whose first words wait for their turn.
     hellos: VecDeque<ConnId>,
     /// How many of them may still be read in this turn.
@@ -73,6 +76,18 @@ impl Sockets {
     /// What callers' sessions begin with from now on.
     pub(crate) fn secure(&mut self, tls: Option<ServerTls>) {
         self.server_tls = tls;
+    }
+
+    /// The same, for [`Guard::TlsPeer`].
+    pub(crate) fn secure_peers(&mut self, tls: Option<ServerTls>) {
+        self.peer_tls = tls;
+    }
+
+    /// Whether a connection is open, has TLS, and its peer has shown a certificate that carries a name.
+    #[must_use]
+    pub fn peer_is_named(&self, id: ConnId, name: &ServerName<'_>) -> bool {
+        let conn = self.conns.get(id.index()).filter(|conn| conn.is(id) && conn.phase == Phase::Open);
+        conn.and_then(|conn| conn.tls.as_ref()).is_some_and(|tls| tls.session.peer_is_named(name))
     }
 
     /// What was counted about TLS.

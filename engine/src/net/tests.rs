@@ -1,5 +1,7 @@
 //! The sockets against real peers on the loopback, through the shard's door.
 
+mod peers;
+
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};

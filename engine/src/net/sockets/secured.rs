@@ -57,7 +57,8 @@ impl Sockets {
     /// Somebody called at a guarded listener.
     pub(super) fn called(&mut self, ring: &mut Ring, socket: OwnedFd, untold: Untold) {
         let Untold::Called { listener, guard, peer } = untold else { unreachable!("a caller has called") };
-        let session = match &self.server_tls {
+        let material = if guard == Guard::TlsPeer { &self.peer_tls } else { &self.server_tls };
+        let session = match material {
             _ if self.shaking >= HANDSHAKES_MAX => Err(TlsError::Crowded { most: HANDSHAKES_MAX }),
             None => Err(TlsError::Closed),
             Some(tls) => tls.session(guard),

@@ -67,13 +67,13 @@ pub fn alert_words(alert: AlertDescription) -> String {
 const fn hint(error: &Error) -> &'static str {
     match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            ": nobody that is trusted here has signed it; name its CA in tls_ca"
+            ": nobody that is trusted here has signed it; name its CA in tls_ca, or a node's in cluster.ca"
         }
         Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "; if that is whom you want, name it in tls_name",
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            ": it wants a certificate of ours; name one in tls_certificate and tls_key"
+            ": it wants a certificate of ours; name one in tls_certificate and tls_key, or for nodes in [cluster]"
         }
         Error::AlertReceived(AlertDescription::UnknownCA) => ": it does not know who signed our certificate",
         _ => "",

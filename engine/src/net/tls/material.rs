@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, ServerConfig};
 
-use super::{Certificate, ClientFiles, Guard, MaterialError, ServerFiles, Session, TlsError};
+use super::{Certificate, ClientFiles, Guard, MaterialError, PeerFiles, ServerFiles, Session, TlsError};
 
 /// Where Debian and most others keep the roots that the system trusts.
 pub(crate) const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -27,12 +27,12 @@ pub struct ServerTls {
     pub certificate: Certificate,
 }
 
-/// What the links' sessions to one carrier begin with from now on.
+/// What sessions to one carrier or member begin with from now on.
 #[derive(Clone, Debug)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    /// Our certificate, when we have one for this carrier.
+    /// Our certificate, when we have one to show there.
     pub certificate: Option<Certificate>,
 }
 
@@ -42,30 +42,28 @@ impl ServerTls {
     /// # Errors
     /// Which file is wrong, and how.
     pub fn load(files: &ServerFiles) -> Result<Self, MaterialError> {
-        let identity = Identity::load("tls.certificate", "tls.key", &files.certificate, &files.key)?;
-        let builder = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("ring has ciphers of both versions");
-        let builder = match &files.client_ca {
-            None => builder.with_no_client_auth(),
-            Some(path) => {
-                let roots = Arc::new(roots("tls.client_ca", path)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
-                let failed = |error: &dyn std::error::Error| wrong("tls.client_ca", path, error.to_string());
-                builder.with_client_cert_verifier(verifier.map_err(|error| failed(&error))?)
-            }
-        };
-        let (chain, key, certificate) = (identity.chain, identity.key, identity.certificate);
-        let mut other = builder
-            .with_single_cert(chain, key)
-            .map_err(|error| key_error("tls.key", &files.key, &files.certificate, &error))?;
-        // Tickets alone: shards share nothing by them, and a caller may come back to any shard.
-        other.session_storage = Arc::new(NoServerSessionStorage {});
+        let ca = files.client_ca.as_deref().map(|path| ("tls.client_ca", path));
+        let own = (files.certificate.as_path(), files.key.as_path());
+        let (mut other, certificate) = server(["tls.certificate", "tls.key"], own, ca)?;
         other.ticketer = ring::Ticketer::new()
             .map_err(|error| wrong("tls.key", &files.key, format!("no keys for tickets: {error}")))?;
         let mut http = other.clone();
         http.alpn_protocols = vec![ALPN_HTTP.to_vec()];
         Ok(Self { http: Arc::new(http), other: Arc::new(other), certificate })
+    }
+
+    /// Reads the files of a node's listener for the other nodes of its cluster, all of which must show a certificate.
+    ///
+    /// # Errors
+    /// Which file is wrong, and how.
+    pub fn load_peers(files: &PeerFiles) -> Result<Self, MaterialError> {
+        let ca = Some(("cluster.ca", files.ca.as_path()));
+        let own = (files.certificate.as_path(), files.key.as_path());
+        let (mut config, certificate) = server(["cluster.certificate", "cluster.key"], own, ca)?;
+        // They call seldom, and each time they show again who they are.
+        config.send_tls13_tickets = 0;
+        let config = Arc::new(config);
+        Ok(Self { http: Arc::clone(&config), other: config, certificate })
     }
 
     /// A session for a caller of a guarded listener.
@@ -81,10 +79,25 @@ impl ClientTls {
     /// Which file is wrong, and how.
     pub fn load(carrier: &str, files: &ClientFiles) -> Result<Self, MaterialError> {
         let key = |name: &str| format!("carrier {carrier}: {name}");
-        let roots = match &files.ca {
-            Some(path) => roots(&key("tls_ca"), path)?,
-            None => roots(&key("tls_ca"), Path::new(SYSTEM_ROOTS))?,
-        };
+        Self::load_with([key("tls_ca"), key("tls_certificate"), key("tls_key")], files)
+    }
+
+    /// Reads the files for one member of a cluster, whose certificate must carry this name.
+    ///
+    /// # Errors
+    /// Which file is wrong, and how.
+    pub fn load_member(files: &PeerFiles, name: &ServerName<'static>) -> Result<Self, MaterialError> {
+        let words = ["cluster.ca", "cluster.certificate", "cluster.key"].map(str::to_owned);
+        let identity = Some((files.certificate.clone(), files.key.clone()));
+        Self::load_with(words, &ClientFiles { name: name.clone(), ca: Some(files.ca.clone()), identity })
+    }
+
+    /// The same, with the words for the three files.
+    fn load_with(
+        [ca_word, certificate_word, key_word]: [String; 3],
+        files: &ClientFiles,
+    ) -> Result<Self, MaterialError> {
+        let roots = roots(&ca_word, files.ca.as_deref().unwrap_or_else(|| Path::new(SYSTEM_ROOTS)))?;
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("ring has ciphers of both versions")
@@ -93,23 +106,55 @@ impl ClientTls {
         let mut config = match &files.identity {
             None => builder.with_no_client_auth(),
             Some((certificate, private)) => {
-                let keys = (key("tls_certificate"), key("tls_key"));
-                let identity = Identity::load(&keys.0, &keys.1, certificate, private)?;
+                let identity = Identity::load(&certificate_word, &key_word, certificate, private)?;
                 own = Some(identity.certificate);
                 builder
                     .with_client_auth_cert(identity.chain, identity.key)
-                    .map_err(|error| key_error(&keys.1, private, certificate, &error))?
+                    .map_err(|error| key_error(&key_word, private, certificate, &error))?
             }
         };
-        // A link dials seldom, and each time the carrier shows again who it is.
+        // Whoever dials does it seldom, and each time it is shown again who answers.
         config.resumption = Resumption::disabled();
         Ok(Self { config: Arc::new(config), name: files.name.clone(), certificate: own })
     }
 
-    /// A session of a link that dials.
+    /// The name that must be in the certificate of whoever answers.
+    #[must_use]
+    pub const fn name(&self) -> &ServerName<'static> {
+        &self.name
+    }
+
+    /// A session of the side that dials.
     pub(in crate::net) fn session(&self) -> Result<Session, TlsError> {
         Session::client(&self.config, &self.name)
     }
+}
+
+/// What shows a certificate to those who call, and asks them for theirs where a CA is named.
+fn server(
+    [certificate_word, key_word]: [&str; 2],
+    (certificate, key): (&Path, &Path),
+    ca: Option<(&str, &Path)>,
+) -> Result<(ServerConfig, Certificate), MaterialError> {
+    let identity = Identity::load(certificate_word, key_word, certificate, key)?;
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("ring has ciphers of both versions");
+    let builder = match ca {
+        None => builder.with_no_client_auth(),
+        Some((word, path)) => {
+            let roots = Arc::new(roots(word, path)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
+            let failed = |error: &dyn std::error::Error| wrong(word, path, error.to_string());
+            builder.with_client_cert_verifier(verifier.map_err(|error| failed(&error))?)
+        }
+    };
+    let mut config = builder
+        .with_single_cert(identity.chain, identity.key)
+        .map_err(|error| key_error(key_word, key, certificate, &error))?;
+    // Shards share nothing by sessions that they keep, and a caller may come back to any shard.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok((config, identity.certificate))
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -31,6 +31,8 @@ pub enum Guard {
     Tls,
     /// TLS, and HTTP/1.1 is agreed on in its hand-shake (RFC 7301).
     TlsHttp,
+    /// TLS between the nodes of a cluster: the caller shows a certificate too.
+    TlsPeer,
 }
 
 /// The files by which this node shows who it is to those who call.
@@ -42,6 +44,17 @@ pub struct ServerFiles {
     pub key: PathBuf,
     /// PEM: who may have signed the certificate of a caller, which every caller then needs.
     pub client_ca: Option<PathBuf>,
+}
+
+/// The files by which the nodes of a cluster know each other: each shows its own certificate, as caller and as called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerFiles {
+    /// PEM: this node's certificate, and those that lead to its root.
+    pub certificate: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
+    /// PEM: who may have signed the certificates of the other nodes.
+    pub ca: PathBuf,
 }
 
 /// How a carrier is known, and this node by it.

@@ -14,9 +14,9 @@ use core::fmt;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rustls::client::UnbufferedClientConnection;
+use rustls::client::{UnbufferedClientConnection, verify_server_name};
 use rustls::pki_types::ServerName;
-use rustls::server::UnbufferedServerConnection;
+use rustls::server::{ParsedCertificate, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 use rustls::{ClientConfig, Error, InvalidMessage, ServerConfig};
 
@@ -159,6 +159,18 @@ impl Session {
     /// Whether the caller's first words are still to be read, which costs a signature.
     pub(in crate::net) fn awaits_hello(&self) -> bool {
         matches!(self.side, Side::Server(_)) && !self.has_spoken
+    }
+
+    /// Whether the certificate that the peer has shown carries a name; not if it has shown none. Who has signed it was looked at in the
+    /// hand-shake, where the files ask for that.
+    pub(in crate::net) fn peer_is_named(&self, name: &ServerName<'_>) -> bool {
+        let shown = match &self.side {
+            Side::Client(client) => client.peer_certificates(),
+            Side::Server(server) => server.peer_certificates(),
+        };
+        let own = shown.and_then(|chain| chain.first());
+        let own = own.and_then(|certificate| ParsedCertificate::try_from(certificate).ok());
+        self.is_established && own.is_some_and(|own| verify_server_name(&own, name).is_ok())
     }
 
     /// Keeps bytes of a hand-shake that waits for its turn; [`Session::receive`] without bytes reads them.

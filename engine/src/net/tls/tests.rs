@@ -7,7 +7,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, Error};
 
-use super::{Certificate, ClientFiles, ClientTls, Guard, ServerFiles, ServerTls, Session, TlsError};
+use super::{
+    Certificate, ClientFiles, ClientTls, Guard, PeerFiles, ServerFiles, ServerTls, Session, TlsError,
+};
 use crate::net::limits::{TLS_INCOMING_BYTES_MAX, TLS_RECORD_BYTES};
 
 /// A directory with a CA, and certificates that it has signed.
@@ -21,7 +23,7 @@ impl Papers {
         Self::of("The judge's CA")
     }
 
-    fn of(ca: &str) -> Self {
+    pub(crate) fn of(ca: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, ca);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -48,6 +50,11 @@ impl Papers {
     pub(crate) fn server_files(&self, name: &str) -> ServerFiles {
         let file = |end: &str| self.path(&format!("{name}.{end}"));
         ServerFiles { certificate: file("pem"), key: file("key"), client_ca: None }
+    }
+
+    pub(crate) fn peer_files(&self, name: &str) -> PeerFiles {
+        let file = |end: &str| self.path(&format!("{name}.{end}"));
+        PeerFiles { certificate: file("pem"), key: file("key"), ca: self.path("ca.pem") }
     }
 
     pub(crate) fn client_files(&self, host: &str) -> ClientFiles {
@@ -280,7 +287,7 @@ fn a_carrier_is_refused_for_its_name_its_date_and_its_signer() {
     let strangers = Papers::of("Somebody else's CA");
     let (error, _) = refused(|_, _, client| client.ca = Some(strangers.path("ca.pem")));
     assert_eq!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer).into());
-    assert!(error.to_string().ends_with("name its CA in tls_ca"), "{error}");
+    assert!(error.to_string().ends_with("name its CA in tls_ca, or a node's in cluster.ca"), "{error}");
 }
 
 #[test]
@@ -327,6 +334,24 @@ fn a_wrong_file_is_named_with_what_is_wrong_in_it() {
         ClientFiles { ca: Some(Path::new("/nowhere").to_owned()), ..papers.client_files("a.example") };
     let said = ClientTls::load("alpha", &client).map(|_| ()).unwrap_err().to_string();
     assert!(said.starts_with("carrier alpha: tls_ca: /nowhere: cannot be read: "), "{said}");
+}
+
+#[test]
+fn a_wrong_file_of_a_cluster_is_named_by_its_key() {
+    let papers = Papers::new();
+    papers.issue("node", "node.example", |_| {});
+    let said = |change: &dyn Fn(&mut PeerFiles)| {
+        let mut files = papers.peer_files("node");
+        change(&mut files);
+        let name = ServerName::try_from("node.example").unwrap();
+        let member = ClientTls::load_member(&files, &name).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(ServerTls::load_peers(&files).map(|_| ()).unwrap_err().to_string(), member);
+        member
+    };
+    let gone = || papers.path("gone.pem");
+    assert!(said(&|files| files.certificate = gone()).starts_with("cluster.certificate: "));
+    assert!(said(&|files| files.key = gone()).starts_with("cluster.key: "));
+    assert!(said(&|files| files.ca = gone()).starts_with("cluster.ca: "));
 }
 
 #[test]
