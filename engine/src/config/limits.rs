@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use wire::id::PartitionCount;
+
 /// The most accounts. A submission finds its account by a walk over ids; the tables of a node are made for thousands of
 /// customers, not for end users.
 pub(crate) const ACCOUNTS_MAX: usize = 4096;
@@ -21,6 +23,15 @@ pub(crate) const ACCOUNT_IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000_000;
 
 /// The most cores, and so shards: [`wire::id::PartitionCount::MAX`] is eight for each of them.
 pub(crate) const CORES_MAX: usize = 64;
+
+/// The fewest members of a cluster: a node that is alone has no section for it.
+pub(crate) const MEMBERS_MIN: usize = 2;
+
+/// Partitions of a cluster whose configuration does not say: as many as a node of two cores makes for itself.
+pub(crate) const CLUSTER_PARTITIONS_DEFAULT: PartitionCount = match PartitionCount::new(PartitionCount::MIN) {
+    Some(count) => count,
+    None => panic!("the least count is one"),
+};
 
 /// The longest name of an account, a carrier or a region: it is a label of metrics and goes through a hand-shake with
 /// one octet for its length.

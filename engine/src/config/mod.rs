@@ -8,6 +8,7 @@
 //!   FILE ──document──▶ sections ──each key──▶ Config ──plan(host)──▶ shards::plan::Plan
 //! ```
 
+mod cluster;
 mod error;
 mod inbound;
 mod limits;
@@ -31,8 +32,8 @@ use std::path::Path;
 pub use error::ConfigError;
 pub use plan::Host;
 pub use types::{
-    Account, AccountKey, ApiKey, Carrier, Config, Cores, HostPort, Limits, Listen, Log, LogOutput, Node,
-    SmppAccess,
+    Account, AccountKey, ApiKey, Carrier, Cluster, Config, Cores, HostPort, Limits, Listen, Log, LogOutput,
+    Member, Node, SmppAccess,
 };
 
 pub(crate) use limits::PASSWORD_BYTES_MAX;
@@ -97,6 +98,7 @@ impl Config {
                     .to_owned(),
             );
         }
+        warnings.extend(self.cluster.as_ref().and_then(Cluster::warning));
         warnings
     }
 
@@ -113,6 +115,7 @@ impl Config {
         let listen = sections::listen(&listeners, node.cores.count_at_least())?;
         let tls = secured::tls(&root.section("tls")?)?;
         secured::listeners_have_tls(&listeners, &listen, tls.as_ref())?;
+        let cluster = cluster::cluster(&root.section("cluster")?, &node, &listen)?;
         let limits = sections::limits(&root.section("limits")?)?;
         let log = sections::log(&root.section("log")?)?;
         let log_output = sections::log_output(&root.section("log_output")?)?;
@@ -123,6 +126,19 @@ impl Config {
         let routes = sections::routes(&root, &carriers)?;
         let inbound = inbound::inbound(&root, &accounts, &carriers)?;
         root.end()?;
-        Ok(Self { node, listen, tls, limits, log, log_output, classes, accounts, carriers, routes, inbound })
+        Ok(Self {
+            node,
+            listen,
+            tls,
+            cluster,
+            limits,
+            log,
+            log_output,
+            classes,
+            accounts,
+            carriers,
+            routes,
+            inbound,
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use shards::plan::{self as brain, Plan};
 use shards::routes::Routes;
-use wire::id::PartitionCount;
+use wire::id::{NodeId, PartitionCount};
 
 use super::limits;
 use super::types::Config;
@@ -28,7 +28,7 @@ impl Config {
         let keys = self.limits.keys.unwrap_or(fits_memory);
         Plan {
             node: self.node.id,
-            voters: vec![self.node.id],
+            voters: self.voters(),
             shards: host.shards,
             partitions: host.partitions,
             accounts: accounts.collect(),
@@ -41,6 +41,17 @@ impl Config {
             retention: self.limits.retention,
             finished_max: share(self.limits.finished, 1),
         }
+    }
+}
+
+impl Config {
+    /// The nodes that vote, by number: the cluster's members, or this node alone.
+    fn voters(&self) -> Vec<NodeId> {
+        let Some(cluster) = &self.cluster else { return vec![self.node.id] };
+        let mut voters: Vec<NodeId> = cluster.members.iter().map(|member| member.node).collect();
+        voters.sort_unstable();
+        assert!(voters.contains(&self.node.id), "a node is a member of its cluster");
+        voters
     }
 }
 

@@ -99,6 +99,11 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// Whether it is in the file.
+    pub(super) const fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// The line of its head, from 1.
     pub(super) const fn line(&self) -> usize {
         self.line

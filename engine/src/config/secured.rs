@@ -55,21 +55,35 @@ pub(super) fn listeners_have_tls(
 }
 
 /// A listener, and the ports that it takes.
-struct Claim {
-    key: &'static str,
-    line: usize,
-    address: SocketAddr,
+pub(super) struct Claim {
+    /// Its key in its section.
+    pub(super) key: &'static str,
+    /// Where it stands.
+    pub(super) line: usize,
+    /// Its address, with the first of its ports.
+    pub(super) address: SocketAddr,
     /// Ports behind its own.
-    more: usize,
+    pub(super) more: usize,
 }
 
 impl Claim {
     /// Whether both want one port; of the system's choice none is.
-    fn meets(&self, other: &Self) -> bool {
+    pub(super) fn meets(&self, other: &Self) -> bool {
         let (first, others) = (usize::from(self.address.port()), usize::from(other.address.port()));
         let apart = first + self.more < others || others + other.more < first;
         first != 0 && others != 0 && self.address.ip() == other.address.ip() && !apart
     }
+}
+
+/// What the listeners of customers take, all in one line of the file, on a node of at least so many shards.
+pub(super) fn claims(listen: &Listen, line: usize, shards: usize) -> Vec<Claim> {
+    let claim = |key, address, more| Claim { key, line, address, more };
+    let mut claims = vec![claim("http", listen.http, 0), claim("native", listen.native, shards)];
+    claims.extend(listen.smpp.map(|address| claim("smpp", address, 0)));
+    claims.extend(listen.https.map(|address| claim("https", address, 0)));
+    claims.extend(listen.native_tls.map(|address| claim("native_tls", address, shards)));
+    claims.extend(listen.smpp_tls.map(|address| claim("smpp_tls", address, 0)));
+    claims
 }
 
 /// The addresses for TLS, which take no port of another listener. `shards` is how many shards there are at least.
@@ -78,9 +92,7 @@ pub(super) fn listeners(
     listen: &mut Listen,
     shards: usize,
 ) -> Result<(), ConfigError> {
-    let plain = |key, address, more| Claim { key, line: section.line(), address, more };
-    let mut claims = vec![plain("http", listen.http, 0), plain("native", listen.native, shards)];
-    claims.extend(listen.smpp.map(|smpp| plain("smpp", smpp, 0)));
+    let mut claims = claims(listen, section.line(), shards);
     let mut claim = |key: &'static str, more| {
         let Some(Located { line, value: address }) = section.located(key, value::socket)? else {
             return Ok(None);

@@ -1,5 +1,7 @@
 //! What is taken, and what each mistake is told.
 
+mod cluster;
+
 use super::{AccountKey, Config, Cores, Host};
 use crate::customers::credentials::KeyDigest;
 use crate::customers::passwords::{Password, SlowHash};
@@ -149,7 +151,7 @@ fn an_unknown_key_and_an_unknown_section_are_refused_with_what_is_known() {
     );
     assert_eq!(
         complaint(&(LEAST.to_owned() + "[nod]\nid = 1\n")),
-        "switchyard.toml:15: nod: expected one of node, listen, tls, limits, log, log_output, classes, account, profile, carrier, route, \
+        "switchyard.toml:15: nod: expected one of node, listen, tls, cluster, limits, log, log_output, classes, account, profile, carrier, route, \
          inbound, handsets, found a key that is not known"
     );
 }

@@ -5,9 +5,10 @@ use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use rustls::pki_types::ServerName;
 use shards::inbound::Inbound;
 use shards::plan::{Binds, ClassPolicy, Doubt, Route, SenderPattern};
-use wire::id::{AccountId, CarrierId, Class, NodeId};
+use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount};
 use wire::smpp::profile::Profile;
 use wire::text::Alphabet;
 
@@ -19,7 +20,7 @@ use crate::customers::smpp::network::Network;
 use super::limits;
 use crate::customers::credentials::KeyDigest;
 use crate::logging::LogFormat;
-use crate::net::tls::{ClientFiles, ServerFiles};
+use crate::net::tls::{ClientFiles, PeerFiles, ServerFiles};
 use crate::webhooks::Webhook;
 
 /// All that the operator decides.
@@ -31,6 +32,8 @@ pub struct Config {
     pub listen: Listen,
     /// What this node shows to those who connect with TLS.
     pub tls: Option<ServerFiles>,
+    /// The cluster of which this node is a member; `None`: it is alone.
+    pub cluster: Option<Cluster>,
     /// How much is held.
     pub limits: Limits,
     /// How the log lies on the disk.
@@ -123,6 +126,48 @@ impl Default for Listen {
             smpp_tls: None,
         }
     }
+}
+
+/// Which nodes make one cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name, the same on all nodes.
+    pub name: String,
+    /// Where shard 0 hears the other nodes; shard `i` on the port `i` beyond. Never port 0.
+    pub listen: SocketAddr,
+    /// Its partitions, for its whole life.
+    pub partitions: PartitionCount,
+    /// By which files the nodes know each other; `None`: they speak without TLS.
+    pub tls: Option<PeerFiles>,
+    /// All of them, this node too, each once.
+    pub members: Vec<Member>,
+}
+
+impl Cluster {
+    /// What an operator should know about it.
+    pub(super) fn warning(&self) -> Option<String> {
+        let far = self.members.iter().find(|member| !member.address.is_this_machine())?;
+        let HostPort { host, port } = &far.address;
+        self.tls.is_none().then(|| {
+            format!(
+                "cluster: without TLS, what goes to {host}:{port} and between the other nodes is neither secret nor proven to \
+                 be theirs: set certificate, key and ca"
+            )
+        })
+    }
+}
+
+/// A node of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its `node.id`.
+    pub node: NodeId,
+    /// Its `node.region`.
+    pub region: String,
+    /// Where its shard 0 is reached; shard `i` on the port `i` beyond.
+    pub address: HostPort,
+    /// The name that its certificate must carry; there whenever the nodes speak TLS.
+    pub tls_name: Option<ServerName<'static>>,
 }
 
 /// How much this node holds, on all its shards together.
@@ -370,6 +415,12 @@ impl HostPort {
         };
         let fits = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| Self { host: host.to_owned(), port })
+    }
+
+    /// Whether what goes there stays on this machine.
+    #[must_use]
+    pub fn is_this_machine(&self) -> bool {
+        self.host == "localhost" || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
     }
 }
 

@@ -66,6 +66,7 @@ pub(super) fn config(node: Node, key: ApiKey, sandbox: SocketAddr) -> Config {
         node,
         listen: Listen::default(),
         tls: None,
+        cluster: None,
         limits: Limits::default(),
         log: Log::default(),
         log_output: LogOutput::default(),
