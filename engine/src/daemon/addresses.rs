@@ -23,11 +23,16 @@ pub(super) struct Reserved {
     _sockets: Vec<Socket>,
 }
 
-/// Reserves the addresses of a node of `shards` shards.
+/// Reserves the addresses of a node of `shards` shards, for customers and, from `peers` on, for the other nodes of its cluster.
 ///
 /// # Errors
 /// When an address is taken, not ours, or not allowed.
-pub(super) fn reserve(listen: Listen, shards: u16) -> Result<Reserved, DaemonError> {
+pub(super) fn reserve(
+    listen: Listen,
+    peers: Option<SocketAddr>,
+    shards: u16,
+) -> Result<Reserved, DaemonError> {
+    assert!(peers.is_none_or(|first| first.port() != 0), "the other nodes know the port");
     let mut sockets = Vec::new();
     let mut take = |address: SocketAddr, key: &'static str| {
         let failed = |error| DaemonError::Listen { address, key, error };
@@ -41,12 +46,15 @@ pub(super) fn reserve(listen: Listen, shards: u16) -> Result<Reserved, DaemonErr
     let https = listen.https.map(|address| take(address, "listen.https")).transpose()?;
     let smpp_tls = listen.smpp_tls.map(|address| take(address, "listen.smpp_tls")).transpose()?;
     let native_tls = listen.native_tls.map(|address| take(address, "listen.native_tls")).transpose()?;
-    let mut of_shards = |first, key| (0..shards).map(|shard| take(own(first, shard), key)).collect();
-    let native_shards: Result<_, _> = of_shards(listen.native, "listen.native");
-    let native_tls_shards: Result<_, _> =
-        listen.native_tls.map_or(Ok(Vec::new()), |first| of_shards(first, "listen.native_tls"));
-    let (native_shards, native_tls_shards) = (native_shards?, native_tls_shards?);
-    let ports = Ports { http, native, native_shards, smpp, https, native_tls, native_tls_shards, smpp_tls };
+    let mut of_shards = |first, key, place: fn(SocketAddr, u16) -> SocketAddr| {
+        (0..shards).map(|shard| take(place(first, shard), key)).collect::<Result<Vec<_>, _>>()
+    };
+    let native_shards = of_shards(listen.native, "listen.native", own)?;
+    let native_tls_shards =
+        listen.native_tls.map_or(Ok(Vec::new()), |first| of_shards(first, "listen.native_tls", own))?;
+    let peers = peers.map_or(Ok(Vec::new()), |first| of_shards(first, "cluster.listen", nth))?;
+    let ports =
+        Ports { http, native, native_shards, smpp, https, native_tls, native_tls_shards, smpp_tls, peers };
     Ok(Reserved { ports, _sockets: sockets })
 }
 
@@ -54,6 +62,11 @@ pub(super) fn reserve(listen: Listen, shards: u16) -> Result<Reserved, DaemonErr
 fn own(all: SocketAddr, shard: u16) -> SocketAddr {
     let port = if all.port() == 0 { 0 } else { all.port().saturating_add(1 + shard) };
     SocketAddr::new(all.ip(), port)
+}
+
+/// Where a shard hears the other nodes: the first of them at the address itself.
+fn nth(first: SocketAddr, shard: u16) -> SocketAddr {
+    SocketAddr::new(first.ip(), first.port().saturating_add(shard))
 }
 
 fn hold(address: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
@@ -92,9 +105,19 @@ mod tests {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let tls =
             Listen { https: Some(any), native_tls: Some(any), smpp_tls: Some(any), ..Listen::default() };
-        let reserved = reserve(Listen { http: any, native: any, smpp: Some(any), ..tls }, 2).unwrap();
-        let Ports { http, native, native_shards, smpp, https, native_tls, native_tls_shards, smpp_tls } =
-            &reserved.ports;
+        let reserved = reserve(Listen { http: any, native: any, smpp: Some(any), ..tls }, None, 2).unwrap();
+        let Ports {
+            http,
+            native,
+            native_shards,
+            smpp,
+            https,
+            native_tls,
+            native_tls_shards,
+            smpp_tls,
+            peers,
+        } = &reserved.ports;
+        assert!(peers.is_empty());
         let of_tls = https.iter().chain(native_tls).chain(native_tls_shards).chain(smpp_tls);
         let plain = [http, native].into_iter().chain(native_shards).chain(smpp);
         let mut all: Vec<u16> = plain.chain(of_tls).map(SocketAddr::port).collect();
@@ -108,7 +131,27 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let http = taken.local_addr().unwrap();
-        let said = reserve(Listen { http, native: any, ..Listen::default() }, 1).unwrap_err().to_string();
+        let said = reserve(Listen { http, native: any, ..Listen::default() }, None, 1);
+        let said = said.unwrap_err().to_string();
         assert!(said.starts_with(&format!("listen.http: {http} is not to be had")), "{said}");
+    }
+
+    #[test]
+    fn each_shard_has_a_port_for_the_other_nodes_from_the_one_that_they_know() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let customers = Listen { http: any, native: any, ..Listen::default() };
+        // A pair of neighbours that are free now: the system's next ones may be taken, so a few are tried.
+        let pair = (0..100).find_map(|_| {
+            let (_, first) = hold(any).ok()?;
+            let first = SocketAddr::new(first.ip(), first.port().saturating_sub(1));
+            reserve(customers, Some(first), 2).ok().map(|reserved| (first, reserved))
+        });
+        let (first, reserved) = pair.expect("two neighbouring ports are free");
+        let second = SocketAddr::new(first.ip(), first.port() + 1);
+        assert_eq!(reserved.ports.peers, [first, second]);
+        let listens = TcpListener::bind(any).unwrap();
+        let taken = listens.local_addr().unwrap();
+        let said = reserve(customers, Some(taken), 1).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("cluster.listen: {taken} is not to be had")), "{said}");
     }
 }

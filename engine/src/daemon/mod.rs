@@ -115,7 +115,8 @@ struct Prepared {
 pub fn serve(options: &ServeOptions) -> Result<(), DaemonError> {
     let prepared = prepare(options)?;
     let shards = prepared.belonging.shards;
-    let reserved = addresses::reserve(prepared.config.listen, shards)?;
+    let peers = prepared.config.cluster.as_ref().map(|cluster| cluster.listen);
+    let reserved = addresses::reserve(prepared.config.listen, peers, shards)?;
     Ports::remove(&prepared.data)?;
     let (notices, heard) = bounded(usize::from(shards) * NOTICES_PER_SHARD + SIGNALS_MAX);
     control::watch_signals(notices.clone())

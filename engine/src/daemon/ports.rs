@@ -30,6 +30,8 @@ pub(super) struct Ports {
     pub(super) native_tls_shards: Vec<SocketAddr>,
     /// SMPP over TLS.
     pub(super) smpp_tls: Option<SocketAddr>,
+    /// The other nodes of the cluster, shard by shard; none of a node alone.
+    pub(super) peers: Vec<SocketAddr>,
 }
 
 impl Ports {
@@ -72,6 +74,9 @@ impl Ports {
         if !self.native_tls_shards.is_empty() {
             put(format!("native_tls_shards = [{}]", one_by_one(&self.native_tls_shards)));
         }
+        if !self.peers.is_empty() {
+            put(format!("peers = [{}]", one_by_one(&self.peers)));
+        }
         put(format!("native_shards = [{}]\npid = {}", one_by_one(&self.native_shards), std::process::id()));
         text
     }
@@ -94,6 +99,7 @@ mod tests {
             native_tls: Some(address(7)),
             native_tls_shards: vec![address(8), address(9)],
             smpp_tls: None,
+            peers: vec![address(10), address(11)],
         };
         ports.write(data.path()).unwrap();
         let text = fs::read_to_string(data.path().join(PORTS_FILE)).unwrap();
@@ -103,6 +109,7 @@ mod tests {
         assert_eq!(table["https"].as_str(), Some("127.0.0.1:6"));
         assert_eq!(table["native_tls_shards"].as_array().unwrap().len(), 2);
         assert!(table.get("smpp_tls").is_none());
+        assert_eq!(table["peers"].as_array().unwrap()[1].as_str(), Some("127.0.0.1:11"));
         assert_eq!(table["native_shards"].as_array().unwrap().len(), 2);
         assert_eq!(table["pid"].as_integer(), Some(i64::from(std::process::id())));
         Ports::remove(data.path()).unwrap();
