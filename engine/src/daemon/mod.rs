@@ -14,7 +14,7 @@ mod board;
 pub(crate) mod clock;
 mod control;
 mod desk;
-mod directory;
+pub(crate) mod directory;
 mod doorkeeper;
 mod error;
 mod held;
@@ -66,7 +66,7 @@ use archive::{Archive, Inquirer};
 use board::Board;
 use control::{Command, Control, Notice, Wait};
 use desk::Dial;
-use directory::Belonging;
+use directory::{Belonging, Claimed};
 use doorkeeper::Doorkeeper;
 use limits::{COMMANDS_MAX, NOTICES_PER_SHARD, SIGNALS_MAX};
 use newcomer::DevKey;
@@ -165,7 +165,8 @@ fn prepare(options: &ServeOptions) -> Result<Prepared, DaemonError> {
     heed(&host::examine(shards))?;
     let lock = DirLock::take(&data)?;
     heed(&host::examine_data(&data))?;
-    let mut belonging = Belonging::establish(&data, node.id, shards)?;
+    let cluster = config.as_ref().and_then(|config| config.cluster.as_ref());
+    let mut belonging = Belonging::establish(&data, Claimed { node: node.id, cluster, shards })?;
     let (config, dev_key) = match config {
         Some(config) => (config, None),
         None => {

@@ -36,7 +36,7 @@ pub(super) fn redeal(data: &Path, belonging: &mut Belonging, config: &Config) ->
             to = belonging.shards,
             "dealing partitions anew"
         );
-        let before = Belonging { shards: belonging.written_by, ..*belonging };
+        let before = Belonging { shards: belonging.written_by, ..belonging.clone() };
         for shard in (0..before.shards).map(ShardId) {
             export(data, &before, shard, config)
                 .map_err(|error| DaemonError::Shard { shard: shard.0, error })?;

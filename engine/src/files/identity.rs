@@ -7,7 +7,11 @@
 //! partitions = 16
 //! shards = 2
 //! deal = 2
+//! cluster_name = acme
+//! members = 1, 2, 3
 //! ```
+//!
+//! The last two are those of a member of a cluster of several nodes; a node alone has neither.
 //!
 //! It is written when the directory is new, before anything else in it, and when the number of shards has changed; the
 //! version comes first so that a program of any age can tell a directory that it must not touch.
@@ -19,16 +23,24 @@ use std::path::Path;
 use super::DirError;
 
 /// The newest format of a data directory that this program reads and writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The format of a directory whose partitions are dealt as in the beginning: logs in `shard-N`. One that was dealt anew has
-/// [`FORMAT_VERSION`], so that a program which would look for them there refuses it.
+/// [`DEALT_FORMAT`], so that a program which would look for them there refuses it.
 const FIRST_FORMAT: u32 = 1;
+
+/// The format of a directory whose partitions were dealt anew.
+const DEALT_FORMAT: u32 = 2;
+
+/// The format of a member's directory. A program that knows no members would take its partitions for its own, so it refuses it.
+const MEMBER_FORMAT: u32 = 3;
+
+const _: () = assert!(MEMBER_FORMAT == FORMAT_VERSION);
 
 /// What a data directory belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The cluster's name or number. No white space at its ends, and one line.
+    /// The cluster's number. No white space at its ends, and one line.
     pub cluster: String,
     /// The node's number in the cluster.
     pub node: u32,
@@ -38,6 +50,17 @@ pub struct Identity {
     pub shards: u16,
     /// How often partitions were dealt to shards, from 1.
     pub deal: u32,
+    /// The cluster of several nodes of which this node is a member; `None`: it is alone.
+    pub membership: Option<Membership>,
+}
+
+/// Of which cluster a node is a member, and with whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The cluster's name. No white space at its ends, and one line.
+    pub cluster_name: String,
+    /// All members, this node among them, by number.
+    pub members: Vec<u32>,
 }
 
 impl Identity {
@@ -71,13 +94,24 @@ impl Identity {
     }
 
     fn text(&self) -> String {
-        let Self { cluster, node, partitions, shards, deal } = self;
-        let version = if *deal == 1 { FIRST_FORMAT } else { FORMAT_VERSION };
-        format!(
+        let Self { cluster, node, partitions, shards, deal, membership } = self;
+        let version = match (membership, *deal) {
+            (Some(_), _) => MEMBER_FORMAT,
+            (None, 1) => FIRST_FORMAT,
+            (None, _) => DEALT_FORMAT,
+        };
+        let mut text = format!(
             "format_version = {version}\ncluster = {cluster}\nnode = {node}\npartitions = {partitions}\n\
-             shards = {shards}\n{}",
-            if *deal == 1 { String::new() } else { format!("deal = {deal}\n") }
-        )
+             shards = {shards}\n"
+        );
+        if version != FIRST_FORMAT {
+            text += &format!("deal = {deal}\n");
+        }
+        if let Some(Membership { cluster_name, members }) = membership {
+            let members: Vec<String> = members.iter().map(u32::to_string).collect();
+            text += &format!("cluster_name = {cluster_name}\nmembers = {}\n", members.join(", "));
+        }
+        text
     }
 }
 
@@ -92,7 +126,22 @@ fn parse(path: &Path, text: &str) -> Result<Identity, DirError> {
         partitions: number(path, text, "partitions", "partitions = (a number)")?,
         shards: number(path, text, "shards", "shards = (a number)")?,
         deal: if found == FIRST_FORMAT { 1 } else { number(path, text, "deal", "deal = (a number)")? },
+        membership: if found == MEMBER_FORMAT { Some(membership(path, text)?) } else { None },
     })
+}
+
+fn membership(path: &Path, text: &str) -> Result<Membership, DirError> {
+    let (_, cluster_name) = value(path, text, "cluster_name", "cluster_name = (a name)")?;
+    let expected = "members = (numbers with commas between them)";
+    let (line, found) = value(path, text, "members", expected)?;
+    let members: Result<Vec<u32>, _> = found.split(',').map(|member| member.trim().parse()).collect();
+    let members = members.map_err(|_| DirError::NotIdentity {
+        file: path.to_owned(),
+        line,
+        expected,
+        found: found.to_owned(),
+    })?;
+    Ok(Membership { cluster_name: cluster_name.to_owned(), members })
 }
 
 fn value<'a>(
@@ -133,7 +182,8 @@ mod tests {
     use super::*;
 
     fn identity() -> Identity {
-        Identity { cluster: "acme east".to_owned(), node: 3, partitions: 16, shards: 2, deal: 1 }
+        let cluster = "acme east".to_owned();
+        Identity { cluster, node: 3, partitions: 16, shards: 2, deal: 1, membership: None }
     }
 
     #[test]
@@ -145,6 +195,23 @@ mod tests {
         let dealt_anew = Identity { shards: 3, deal: 2, ..identity() };
         dealt_anew.write(directory.path()).unwrap();
         assert_eq!(Identity::read(directory.path()).unwrap(), Some(dealt_anew));
+        let membership = Some(Membership { cluster_name: "acme".to_owned(), members: vec![1, 3] });
+        let member = Identity { membership, ..identity() };
+        member.write(directory.path()).unwrap();
+        assert_eq!(Identity::read(directory.path()).unwrap(), Some(member));
+    }
+
+    #[test]
+    fn each_directory_has_the_oldest_format_that_says_all_of_it() {
+        let membership = Some(Membership { cluster_name: "acme".to_owned(), members: vec![1, 2, 3] });
+        let first = "cluster = acme east\nnode = 3\npartitions = 16\nshards = 2\n";
+        assert_eq!(identity().text(), format!("format_version = 1\n{first}"));
+        let dealt_anew = Identity { deal: 2, ..identity() };
+        assert_eq!(dealt_anew.text(), format!("format_version = 2\n{first}deal = 2\n"));
+        assert_eq!(
+            Identity { membership, ..identity() }.text(),
+            format!("format_version = 3\n{first}deal = 1\ncluster_name = acme\nmembers = 1, 2, 3\n")
+        );
     }
 
     #[test]
@@ -155,6 +222,10 @@ mod tests {
         let refused = Identity::read(directory.path()).unwrap_err();
         assert!(matches!(refused, DirError::OtherVersion { found: 7, ours: FORMAT_VERSION, .. }));
         assert!(refused.to_string().contains("format version 7"), "{refused}");
+        let text = "format_version = 3\ncluster = a\nnode = 1\npartitions = 16\nshards = 1\ndeal = 1\ncluster_name = a\n";
+        std::fs::write(directory.path().join("identity"), format!("{text}members = 1, b\n")).unwrap();
+        let refused = Identity::read(directory.path()).unwrap_err().to_string();
+        assert!(refused.contains("line 8: expected members = (numbers with commas"), "{refused}");
     }
 
     #[test]

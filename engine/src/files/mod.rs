@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 pub use appender::Appended;
 pub(crate) use appender::Appender;
-pub use identity::{FORMAT_VERSION, Identity};
+pub use identity::{FORMAT_VERSION, Identity, Membership};
 pub use lock::DirLock;
 
 /// The file of a segment of a log.
