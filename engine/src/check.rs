@@ -3,6 +3,10 @@
 //! It is read exactly as `serve` reads it, with the same errors. What the file leaves to defaults, to the host or to
 //! division among shards is shown as it comes out, so that nobody has to work it out at night. Secrets are not shown.
 
+mod cluster;
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +18,7 @@ use wire::id::{Class, PartitionCount, ShardId};
 
 use crate::config::{AccountKey, Config, Host, show_duration, shown};
 use crate::daemon::DaemonError;
+use crate::daemon::directory::{self, Claimed};
 use crate::daemon::limits::PARTITIONS_PER_SHARD;
 use crate::daemon::secure::{Secure, today};
 use crate::files::Identity;
@@ -41,6 +46,7 @@ pub fn explain(file: &Path, data: Option<PathBuf>) -> Result<String, DaemonError
     let shards = u16::try_from(cores.len()).unwrap_or(u16::MAX);
     let identity = Identity::read(&data)?;
     let own = shards.saturating_mul(PARTITIONS_PER_SHARD).clamp(PartitionCount::MIN, PartitionCount::MAX);
+    let own = config.cluster.as_ref().map_or(own, |cluster| cluster.partitions.count());
     let count = identity.as_ref().map_or(own, |identity| identity.partitions);
     let partitions = PartitionCount::new(count)
         .or_else(|| PartitionCount::new(own))
@@ -51,6 +57,7 @@ pub fn explain(file: &Path, data: Option<PathBuf>) -> Result<String, DaemonError
     let secure = Secure::load(&config)?;
     let mut out = format!("{}: good\n", file.display());
     node(&config, &data, &cores, &plan, identity.as_ref(), &mut out);
+    cluster::cluster(&config, secure.peers.as_ref(), shards, &mut out);
     accounts(&config, &mut out);
     webhooks(&config, &mut out);
     carriers(&config, &plan, &mut out);
@@ -63,7 +70,7 @@ pub fn explain(file: &Path, data: Option<PathBuf>) -> Result<String, DaemonError
         put(&mut out, format_args!("\n{table}"));
     }
     let of_files = secure.warnings(today());
-    warnings(&config, identity.as_ref(), shards, of_files, &mut out);
+    warnings(&config, &data, identity.as_ref(), shards, of_files, &mut out);
     Ok(out)
 }
 
@@ -348,6 +355,7 @@ fn used_bytes(data: &Path) -> u64 {
 
 fn warnings(
     config: &Config,
+    data: &Path,
     identity: Option<&Identity>,
     shards: u16,
     of_files: Vec<String>,
@@ -356,13 +364,11 @@ fn warnings(
     let mut all = config.warnings();
     all.extend(of_files);
     if let Some(identity) = identity {
-        if identity.node != config.node.id.0 {
-            let (theirs, ours) = (identity.node, config.node.id.0);
-            all.push(format!(
-                "node.id = {ours}, and the data directory is that of node {theirs}: serve will refuse"
-            ));
-        }
-        if identity.shards != shards {
+        let claimed = Claimed { node: config.node.id, cluster: config.cluster.as_ref(), shards };
+        let refused = directory::refuse_another(&data.join("identity"), identity, claimed).err();
+        let is_refused = refused.is_some();
+        all.extend(refused.map(|refused| format!("serve will refuse: {refused}")));
+        if identity.shards != shards && !is_refused {
             let theirs = identity.shards;
             all.push(format!(
                 "node.cores gives {shards} shards, and the data directory has {theirs}: the next start deals its partitions anew"
@@ -396,90 +402,4 @@ pub fn host_report(findings: &[host::Finding]) -> String {
         table.row([finding.what.to_owned(), weight, finding.found.clone(), finding.advice.clone()]);
     }
     table.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = "[node]\ncores = [0]\n[limits]\nkeys = 4320000\n\
-        [[account]]\nname = \"a\"\nkey = \"0123456789abcdef\"\nsender = \"A\"\n\
-        [[carrier]]\nname = \"c\"\naddress = \"127.0.0.1:2775\"\nsystem_id = \"me\"\npassword = \"hunter2\"\nrate = 100\n\
-        [[route]]\nprefix = \"+49151\"\ncarriers = [\"c\"]\n";
-
-    fn told(text: &str) -> Result<String, DaemonError> {
-        let place = tempfile::tempdir().unwrap();
-        let file = place.path().join("switchyard.toml");
-        std::fs::write(&file, text).unwrap();
-        explain(&file, Some(place.path().join("data")))
-    }
-
-    #[test]
-    fn a_file_is_told_with_all_that_it_leaves_out_and_without_its_secrets() {
-        let told = told(FILE).unwrap();
-        let lines = [
-            "1, on cores 0",
-            "16, about 16 to a shard",
-            "127.0.0.1:7700, and shard by shard on 7701 to 7701",
-            "a        transactional  A       any   any   any          1 in plain text",
-            "c        127.0.0.1:2775  1 in all, 1 a shard  64 a bind, 64 in all  100/s",
-            "+49151…     c",
-            "all others  none: refused as no-route",
-            "otp            5m        12h           0s          send again            12h5m      ",
-            // 12 h 5 m and the 2 h of a generation are 50,700 s.
-            "85/s sustained",
-            "kept for queries  log of 1d, at most 16 GiB a shard",
-            // 16 GiB and a tenth.
-            "log kept for queries, and its indexes              18022 MiB",
-            "account a: key in plain text",
-        ];
-        for line in lines {
-            assert!(told.contains(line), "no {line:?} in\n{told}");
-        }
-        assert!(told.contains(" are there for it: "), "{told}");
-        assert!(!told.contains("hunter2") && !told.contains("0123456789abcdef"), "{told}");
-    }
-
-    #[test]
-    fn a_webhook_is_told_without_what_may_be_a_token() {
-        let lines = "sender = \"A\"\nwebhook = \"http://127.0.0.1:9/in?token=hunter2\"\n\
-             webhook_secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n";
-        let told = told(&FILE.replace("sender = \"A\"\n", lines)).unwrap();
-        assert!(
-            told.contains("a           http://127.0.0.1:9/in?…  1 secret     anybody: no TLS\n"),
-            "{told}"
-        );
-        assert!(!told.contains("hunter2") && !told.contains("MfKQ"), "{told}");
-    }
-
-    #[test]
-    fn the_disk_of_a_log_that_is_kept_is_told_and_whether_it_is_there() {
-        let config =
-            Config::parse("test", &FILE.replace("[limits]", "[log]\nretained_gib = 2\n[limits]")).unwrap();
-        let partitions = PartitionCount::new(16).unwrap();
-        let plan = config.plan(Host { shards: 2, partitions, memory_bytes: 8 << 30 });
-        let verdict = |config: &Config, free: u64| {
-            let mut out = String::new();
-            disk(config, &plan, Some(free), &mut out);
-            out
-        };
-        let plenty = verdict(&config, 1 << 50);
-        assert!(plenty.contains("it fits") && plenty.contains(" 4505 MiB\n"), "{plenty}");
-        let all = plenty.lines().find_map(|line| line.trim().strip_prefix("in all")).unwrap().trim();
-        let all: u64 = all.strip_suffix(" MiB").unwrap().parse().unwrap();
-        assert!(verdict(&config, (all - 1) << 20).contains("lower log.retained_gib"));
-        assert!(verdict(&config, 1 << 20).contains("too little"));
-        let mut none = config;
-        none.log.retention = Duration::ZERO;
-        assert!(verdict(&none, (all - 4504) << 20).contains("it fits"));
-    }
-
-    #[test]
-    fn a_wrong_file_is_refused_with_its_line_as_serve_refuses_it() {
-        let error = told(&FILE.replace("rate = 100", "rate = 0")).unwrap_err();
-        assert!(error.is_configuration());
-        assert!(error.to_string().contains("switchyard.toml:14: carrier.rate: expected"), "{error}");
-        let error = told(&FILE.replace("[0]", "[1000]")).unwrap_err();
-        assert!(error.is_configuration(), "{error}");
-    }
 }

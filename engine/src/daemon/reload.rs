@@ -8,7 +8,8 @@
 use shards::plan::Route;
 
 use crate::admin::words;
-use crate::config::{Account, Carrier, Config};
+use crate::config::{Account, Carrier, Cluster, Config};
+use crate::net::tls::PeerFiles;
 
 /// What a file means for a daemon that runs.
 #[derive(Clone, Debug)]
@@ -37,6 +38,10 @@ pub(super) fn change(running: &Config, file: &Config) -> Change {
         }
         (Some(_), None) => told.needs_restart.push("tls: removed".to_owned()),
         _ => {}
+    }
+    if let Some(tls) = cluster_files(running, file) {
+        told.applied.push("cluster: other files, for hand-shakes from now on".to_owned());
+        config.cluster.iter_mut().for_each(|cluster| cluster.tls = Some(tls.clone()));
     }
     match routes(running, file) {
         Ok(routes) if routes != running.routes => {
@@ -72,6 +77,7 @@ fn parts_for_a_start(running: &Config, file: &Config, told: &mut Vec<String>) {
     };
     differs("node", running.node != file.node);
     differs("listen", running.listen != file.listen);
+    differs("cluster", !is_same_cluster(running.cluster.as_ref(), file.cluster.as_ref()));
     differs("limits", running.limits != file.limits);
     differs("log", running.log != file.log);
     differs("log_output.format", running.log_output.format != file.log_output.format);
@@ -85,6 +91,24 @@ fn parts_for_a_start(running: &Config, file: &Config, told: &mut Vec<String>) {
         let gone = find(&file.carriers, &carrier.name).is_none();
         differs(&format!("carrier {}: removed", carrier.name), gone);
     }
+}
+
+/// Whether two sections say the same but for the files of certificates.
+fn is_same_cluster(running: Option<&Cluster>, file: Option<&Cluster>) -> bool {
+    match (running, file) {
+        (None, None) => true,
+        (Some(running), Some(file)) => {
+            running.tls.is_some() == file.tls.is_some()
+                && Cluster { tls: running.tls.clone(), ..file.clone() } == *running
+        }
+        _ => false,
+    }
+}
+
+/// The files of certificates between nodes, when others are named. Whether there are any needs a start.
+fn cluster_files<'a>(running: &Config, file: &'a Config) -> Option<&'a PeerFiles> {
+    let before = running.cluster.as_ref()?.tls.as_ref()?;
+    file.cluster.as_ref()?.tls.as_ref().filter(|now| *now != before)
 }
 
 fn find(carriers: &[Carrier], name: &str) -> Option<usize> {
@@ -220,6 +244,37 @@ mod tests {
         assert!(change.told.applied.is_empty());
         assert_eq!(change.config.routes, read(FILE).routes);
         assert_eq!(change.config.carriers, read(FILE).carriers);
+    }
+
+    #[test]
+    fn a_cluster_needs_a_start_and_its_files_do_not() {
+        let member = |node: u32, port: u16| {
+            let at = format!("address = \"127.0.0.1:{port}\"\n");
+            format!("[[cluster.member]]\nnode = {node}\nregion = \"local\"\n{at}")
+        };
+        let of = |files: &str, port: u16| {
+            let head = "[cluster]\nname = \"acme\"\nlisten = \"127.0.0.1:7900\"\n";
+            [head, files, &member(1, 7900), &member(2, port), FILE].concat()
+        };
+        let files = |of: &str| format!("certificate = \"{of}.pem\"\nkey = \"{of}.key\"\nca = \"ca.pem\"\n");
+        let running = read(&of(&files("old"), 7910));
+        let told_of = |text: &str| {
+            let words::Reload { applied, needs_restart } = change(&running, &read(text)).told;
+            (applied, needs_restart)
+        };
+        let (applied, restart) = (
+            vec!["cluster: other files, for hand-shakes from now on".to_owned()],
+            vec!["cluster".to_owned()],
+        );
+        assert_eq!(told_of(&of(&files("old"), 7910)), (vec![], vec![]));
+        assert_eq!(told_of(&of(&files("new"), 7910)), (applied.clone(), vec![]));
+        assert_eq!(told_of(&of(&files("old"), 7920)), (vec![], restart.clone()));
+        assert_eq!(told_of(&of(&files("new"), 7920)), (applied, restart.clone()));
+        assert_eq!(told_of(&of("", 7910)), (vec![], restart.clone()));
+        assert_eq!(told_of(FILE), (vec![], restart));
+        let changed = change(&running, &read(&of(&files("new"), 7920))).config.cluster.unwrap();
+        assert!(changed.tls.unwrap().key.ends_with("new.key"));
+        assert_eq!(changed.members, running.cluster.as_ref().unwrap().members);
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::config::{Account, Carrier, Config};
-use crate::net::tls::{Certificate, ClientTls, MaterialError, SYSTEM_ROOTS, ServerTls, roots_of};
+use wire::id::NodeId;
+
+use crate::config::{Account, Carrier, Config, Member};
+use crate::net::tls::{Certificate, ClientTls, MaterialError, PeerFiles, SYSTEM_ROOTS, ServerTls, roots_of};
 use crate::table::Table;
 use crate::webhooks::poster::Poster;
 
@@ -17,12 +19,34 @@ use super::limits::CERTIFICATE_WARNING;
 pub(crate) struct Secure {
     /// For those who call; `None`: nobody is served with TLS.
     pub(super) server: Option<ServerTls>,
+    /// Between the nodes of the cluster; `None`: they speak without TLS, or there are none.
+    pub(crate) peers: Option<PeerTls>,
     /// For each carrier, in the order of the configuration.
     pub(super) carriers: Vec<Option<ClientTls>>,
     /// For each account, in the order of the configuration, how its webhook is spoken to.
     pub(super) webhooks: Vec<Option<Poster>>,
     /// Whose certificates there are, and these.
     certificates: Vec<(String, Certificate)>,
+}
+
+/// By which the nodes of a cluster know each other.
+#[derive(Debug)]
+pub(crate) struct PeerTls {
+    /// For those of them that call: each must show a certificate that the cluster's CA has signed.
+    pub(crate) server: ServerTls,
+    /// For calling each of the others, in the order of the configuration: its certificate must carry its own name.
+    pub(crate) members: Vec<(NodeId, ClientTls)>,
+}
+
+impl PeerTls {
+    fn load(files: &PeerFiles, others: &[&Member]) -> Result<Self, MaterialError> {
+        let server = ServerTls::load_peers(files)?;
+        let load = |member: &&Member| {
+            let name = member.tls_name.as_ref().expect("with the files every member has a name");
+            Ok((member.node, ClientTls::load_member(files, name)?))
+        };
+        Ok(Self { server, members: others.iter().map(load).collect::<Result<_, _>>()? })
+    }
 }
 
 impl Secure {
@@ -32,6 +56,12 @@ impl Secure {
     /// The first that is wrong, and how.
     pub(crate) fn load(config: &Config) -> Result<Self, MaterialError> {
         let server = config.tls.as_ref().map(ServerTls::load).transpose()?;
+        let peers = config.cluster.as_ref().and_then(|cluster| {
+            let others: Vec<_> =
+                cluster.members.iter().filter(|member| member.node != config.node.id).collect();
+            cluster.tls.as_ref().map(|files| PeerTls::load(files, &others))
+        });
+        let peers = peers.transpose()?;
         let load = |carrier: &Carrier| {
             carrier.tls.as_ref().map(|files| ClientTls::load(&carrier.name, files)).transpose()
         };
@@ -43,11 +73,12 @@ impl Secure {
         let shown = config.carriers.iter().zip(&carriers).filter_map(|(carrier, tls)| {
             Some((format!("carrier {}", carrier.name), tls.as_ref()?.certificate.clone()?))
         });
-        let certificates = own.chain(shown).collect();
-        Ok(Self { server, carriers, webhooks, certificates })
+        let between = peers.iter().map(|peers| ("cluster".to_owned(), peers.server.certificate.clone()));
+        let certificates = own.chain(between).chain(shown).collect();
+        Ok(Self { server, peers, carriers, webhooks, certificates })
     }
 
-    /// Our certificates, each with what it is for: `listen`, or `carrier NAME`.
+    /// Our certificates, each with what it is for: `listen`, `cluster`, or `carrier NAME`.
     pub(super) fn certificates(&self) -> &[(String, Certificate)] {
         &self.certificates
     }
