@@ -5,10 +5,12 @@ mod ctl;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use engine::check;
 use engine::daemon::{self, DaemonError, ServeOptions};
+use engine::dev::{self, DevOptions, Regions};
 use engine::host::{self, Weight};
 use engine::key::{NewKey, NewWebhookSecret};
 use engine::logging::LogFormat;
@@ -38,6 +40,8 @@ enum Command {
     Check(Check),
     /// Asks a daemon that runs, or looks at its files.
     Ctl(ctl::Ctl),
+    /// Runs a cluster on this machine for trying things out: a node for each region, and one sandbox carrier for all.
+    Dev(Dev),
     /// Makes a key for an account: prints the key, and the line with its hash for the configuration.
     Key,
     /// Makes a secret for an account's webhook: prints the line for the configuration, and the account's server needs the same.
@@ -79,12 +83,26 @@ struct Check {
     data: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct Dev {
+    /// The regions, each of which gets a node: 2 to 7 names with commas between them.
+    #[arg(long, value_name = "NAMES", default_value = "sin,fra,iad", value_parser = dev::parse_regions)]
+    regions: Regions,
+    /// The directory with the nodes' files and data; what is in it from an earlier run goes on.
+    #[arg(long, value_name = "DIR", default_value = "data-dev")]
+    data: PathBuf,
+    /// How long to run once all nodes listen, as 30s or 5m. Without it: until SIGTERM or SIGINT.
+    #[arg(long = "for", value_name = "TIME", value_parser = dev::parse_run)]
+    run_for: Option<Duration>,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
         Command::Serve(options) => serve(options),
         Command::Check(options) => check(options),
         Command::Ctl(options) => ctl::run(options),
+        Command::Dev(options) => dev(options),
         Command::Key => made(NewKey::make().map(|key| key.to_text())),
         Command::WebhookSecret => made(NewWebhookSecret::make().map(|secret| secret.to_text())),
         Command::Password { stdin: false } => made(NewPassword::make().map(|password| password.to_text())),
@@ -117,6 +135,16 @@ fn check(options: Check) -> ExitCode {
     say(&check::host_report(&findings));
     let fatal = findings.iter().any(|finding: &host::Finding| finding.weight == Weight::Fatal);
     if fatal { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn dev(Dev { regions: Regions(regions), data, run_for }: Dev) -> ExitCode {
+    match dev::run(&DevOptions { regions, data, run_for }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("switchyard: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn hash_of_stdin() -> ExitCode {
@@ -165,5 +193,13 @@ mod tests {
         let Some(Command::Serve(serve)) = cli.command else { panic!("serve") };
         assert_eq!(serve.config, Some(PathBuf::from("a.toml")));
         assert_eq!((serve.data, serve.faults), (Some(PathBuf::from("d")), None));
+    }
+
+    #[test]
+    fn a_cluster_for_trying_things_out_takes_regions_and_a_time() {
+        let cli = Cli::parse_from(["switchyard", "dev", "--regions", "a,b", "--for", "30s"]);
+        let Some(Command::Dev(dev)) = cli.command else { panic!("dev") };
+        assert_eq!((dev.regions.0.len(), dev.run_for.map(|time| time.as_secs())), (2, Some(30)));
+        assert!(Cli::try_parse_from(["switchyard", "dev", "--regions", "a"]).is_err());
     }
 }

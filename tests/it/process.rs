@@ -22,6 +22,8 @@ mod customer;
 mod daemon;
 #[path = "process/damage.rs"]
 mod damage;
+#[path = "process/dev.rs"]
+mod dev;
 #[path = "process/dice.rs"]
 mod dice;
 #[path = "process/disk.rs"]

@@ -37,7 +37,7 @@ pub use types::{
 };
 
 pub(crate) use limits::PASSWORD_BYTES_MAX;
-pub(crate) use value::show_duration;
+pub(crate) use value::{is_name, parse_duration, show_duration};
 
 use crate::customers::passwords::Password;
 use crate::webhooks::Webhook;

@@ -88,7 +88,8 @@ pub(super) fn duration(value: &DeValue<'_>, range: RangeInclusive<Duration>) -> 
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A duration as the file has it.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|char: char| !char.is_ascii_digit())?;
     let (count, unit) = text.split_at(unit_at);
     let count: u64 = count.parse().ok()?;
@@ -130,13 +131,16 @@ pub(super) fn socket(value: &DeValue<'_>) -> Parsed<SocketAddr> {
 
 /// A name: a label of metrics, and part of hand-shakes and ids.
 pub(super) fn name(value: &DeValue<'_>) -> Parsed<String> {
-    let fits = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     match value.as_str() {
-        Some(name) if (1..=limits::NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(fits) => {
-            Ok(name.to_owned())
-        }
+        Some(name) if is_name(name) => Ok(name.to_owned()),
         _ => expected(format!("a name of 1 to {} letters, digits, '-', '_' or '.'", limits::NAME_BYTES_MAX)),
     }
+}
+
+/// Whether a text can be a name.
+pub(crate) fn is_name(text: &str) -> bool {
+    let fits = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
+    (1..=limits::NAME_BYTES_MAX).contains(&text.len()) && text.chars().all(fits)
 }
 
 /// A text of visible ASCII (and no space) within bounds of length.

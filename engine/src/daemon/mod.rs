@@ -69,7 +69,6 @@ use desk::Dial;
 use directory::{Belonging, Claimed};
 use doorkeeper::Doorkeeper;
 use limits::{COMMANDS_MAX, NOTICES_PER_SHARD, SIGNALS_MAX};
-use newcomer::DevKey;
 use ports::Ports;
 use retained::Retention;
 use secure::Secure;
@@ -77,7 +76,7 @@ use shard::{Common, Given};
 use webhooks::Webhooks;
 
 pub use error::{DaemonError, ShardError};
-pub(crate) use newcomer::random_u64;
+pub(crate) use newcomer::{DevKey, curl, dev_key, random_u64};
 
 /// What `switchyard serve` was told.
 #[derive(Clone, Debug, Default)]
@@ -170,7 +169,7 @@ fn prepare(options: &ServeOptions) -> Result<Prepared, DaemonError> {
     let (config, dev_key) = match config {
         Some(config) => (config, None),
         None => {
-            let key = newcomer::dev_key(&data)?;
+            let key = dev_key(&data)?;
             let sandbox = Sandbox::start()
                 .map_err(|error| DaemonError::System { doing: "starting the sandbox".to_owned(), error })?;
             (newcomer::config(node, key.key.clone(), sandbox.address()), Some(key))

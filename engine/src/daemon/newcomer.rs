@@ -24,18 +24,18 @@ const ACCOUNT: &str = "dev";
 
 /// A key, and whether it was made just now.
 #[derive(Debug)]
-pub(super) struct DevKey {
+pub(crate) struct DevKey {
     /// The key.
-    pub(super) key: ApiKey,
+    pub(crate) key: ApiKey,
     /// Whether nobody has seen it yet.
-    pub(super) is_new: bool,
+    pub(crate) is_new: bool,
 }
 
 /// The key in `data`, made of the system's randomness when there is none.
 ///
 /// # Errors
 /// When the file cannot be read or written, or holds no key.
-pub(super) fn dev_key(data: &Path) -> Result<DevKey, DaemonError> {
+pub(crate) fn dev_key(data: &Path) -> Result<DevKey, DaemonError> {
     let path = data.join(KEY_FILE);
     let failed = |doing, error| DaemonError::File { path: path.clone(), doing, error };
     match fs::read_to_string(&path) {
@@ -96,11 +96,17 @@ pub(super) fn invitation(http: SocketAddr, data: &Path, key: &DevKey) -> String 
     let kept =
         if key.is_new { format!("The key is shown once; it is kept in {file}.\n") } else { String::new() };
     format!(
-        "No configuration: account {ACCOUNT:?}, carrier \"sandbox\". {kept}Send a message:\n\n  \
-         curl -s http://{http}/v1/messages -H \"Authorization: Bearer {bearer}\" \\\n       \
-         -d '{{\"to\": \"+4915112345678\", \"text\": \"hello\"}}'\n\n\
-         and ask what became of it, with the id from the answer:\n\n  \
-         curl -s http://{http}/v1/messages/ID -H \"Authorization: Bearer {bearer}\"\n"
+        "No configuration: account {ACCOUNT:?}, carrier \"sandbox\". {kept}Send a message:\n\n{}\n\nand ask what became of it, with the id from the answer:\n\n  \
+         curl -s http://{http}/v1/messages/ID -H \"Authorization: Bearer {bearer}\"\n",
+        curl(http, &bearer)
+    )
+}
+
+/// A request that submits a message, in two lines of a shell.
+pub(crate) fn curl(http: SocketAddr, bearer: &str) -> String {
+    format!(
+        "  curl -s http://{http}/v1/messages -H \"Authorization: Bearer {bearer}\" \\\n       \
+         -d '{{\"to\": \"+4915112345678\", \"text\": \"hello\"}}'"
     )
 }
 
