@@ -153,3 +153,54 @@ fn poster<'a>(
 pub(crate) fn today() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tls::tests::Papers;
+
+    /// The file of node 2 of three, with the files of these papers.
+    fn config(papers: &Papers) -> Config {
+        let [certificate, key, ca] = ["node.pem", "node.key", "ca.pem"].map(|name| papers.path(name));
+        let mut text = format!(
+            "[node]\nid = 2\n[cluster]\nname = \"acme\"\nlisten = \"127.0.0.1:7900\"\n\
+             certificate = {certificate:?}\nkey = {key:?}\nca = {ca:?}\n"
+        );
+        for (node, host) in [(1, "sin.example"), (2, "fra.example"), (3, "iad.example")] {
+            text += &format!(
+                "[[cluster.member]]\nnode = {node}\nregion = \"local\"\naddress = \"{host}:7900\"\n"
+            );
+        }
+        text += "[[account]]\nname = \"a\"\nkey = \"0123456789abcdef\"\nsender = \"A\"\n\
+            [[carrier]]\nname = \"c\"\naddress = \"127.0.0.1:2775\"\nsystem_id = \"me\"\n\
+            [[route]]\nprefix = \"\"\ncarriers = [\"c\"]\n";
+        Config::parse("test", &text).unwrap()
+    }
+
+    #[test]
+    fn a_member_knows_each_of_the_others_by_name_and_its_own_certificate_is_watched() {
+        let papers = Papers::new();
+        papers.issue("node", "fra.example", |params| params.not_after = rcgen::date_time_ymd(2031, 2, 3));
+        let config = config(&papers);
+        let before = Secure::load(&config).unwrap();
+        let peers = before.peers.as_ref().unwrap();
+        let known: Vec<_> = peers.members.iter().map(|(node, tls)| (node.0, tls.name().to_str())).collect();
+        assert_eq!(known, [(1, "sin.example".into()), (3, "iad.example".into())]);
+        let (of, certificate) = &before.certificates()[0];
+        assert_eq!((of.as_str(), certificate), ("cluster", &peers.server.certificate));
+        let late = certificate.valid_until - Duration::from_secs(24 * 3600);
+        assert!(before.warnings(late)[0].starts_with("the certificate of cluster is good for 1 days more"));
+        assert!(Secure::load(&config).unwrap().changes(&before).is_empty());
+
+        papers.issue("node", "fra.example", |params| params.not_after = rcgen::date_time_ymd(2032, 2, 3));
+        let told = Secure::load(&config).unwrap().changes(&before);
+        assert_eq!(told, ["tls: another certificate of cluster, good until 2032-02-03T00:00:00Z"]);
+        papers.issue("other", "fra.example", |_| {});
+        std::fs::copy(papers.path("other.key"), papers.path("node.key")).unwrap();
+        let refused = Secure::load(&config).map(|_| ()).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("cluster.key: ") && refused.contains("not that of the certificate"),
+            "{refused}"
+        );
+    }
+}
