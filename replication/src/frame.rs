@@ -159,6 +159,12 @@ impl Message {
         out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
     }
 
+    /// How many bytes the frame takes that begins here; `None` when too few are there to say.
+    pub(crate) fn bytes_of(bytes: &[u8]) -> Option<usize> {
+        let (raw, _) = Raw::ref_from_prefix(bytes).ok()?;
+        Some((raw.bytes.get() as usize).max(MESSAGE_HEADER_BYTES))
+    }
+
     /// Reads one frame, whole. Its entries keep the frame's bytes: nothing is copied.
     ///
     /// # Errors

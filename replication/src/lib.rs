@@ -18,6 +18,7 @@ mod index;
 pub mod limits;
 mod message;
 mod recovery;
+pub mod stream;
 
 pub use bytes::Bytes;
 pub use config::{GroupConfig, GroupError};

@@ -79,6 +79,16 @@ impl Message {
         node(self.0.to)
     }
 
+    /// Whether it carries entries.
+    pub(crate) fn is_heavy(&self) -> bool {
+        !self.0.entries.is_empty()
+    }
+
+    /// The bytes of its entries.
+    pub(crate) fn entries_bytes(&self) -> usize {
+        self.0.entries.iter().map(|entry| entry.data.len()).sum()
+    }
+
     /// Which node sent it.
     #[must_use]
     pub fn from(&self) -> NodeId {

@@ -39,6 +39,11 @@ impl Group {
         }
     }
 
+    /// What was sent to a member may be lost: it is asked what it has before it is sent more.
+    pub fn report_unreachable(&mut self, member: NodeId) {
+        self.raw.report_unreachable(u64::from(member.0));
+    }
+
     /// The member that needs a snapshot, since what it misses is not held any more.
     #[must_use]
     pub fn poll_snapshot_wanted(&mut self) -> Option<NodeId> {
