@@ -186,3 +186,7 @@ const _: () = assert!(
 const _: () = assert!(RECEIVED_OF_ACCOUNT_MAX < RECEIVED_MAX);
 const _: () = assert!(ROUTE_CARRIERS_MAX <= u8::BITS as usize);
 const _: () = assert!(KEY_GENERATION_KEYS_MIN.is_power_of_two() && KEY_GENERATION_KEYS_MAX.is_power_of_two());
+
+/// The most bytes of other homes' entries that are in no batch yet before no more are asked for: one batch, which is written while the next
+/// gathers.
+pub const UNWRITTEN_BYTES_MAX: usize = wal::limits::BATCH_BYTES_MAX;

@@ -1,6 +1,6 @@
 //! What can happen in a world.
 
-use replication::{Bytes, Install};
+use replication::stream::LineId;
 use shards::api::Reply;
 use shards::{LinkId, Rebuild};
 use wire::id::{AccountId, MessageId, Partition};
@@ -38,10 +38,12 @@ pub(crate) enum Event {
     Carrier { carrier: usize, act: Act },
     /// A customer does something.
     Customer { customer: usize },
-    /// A message of a group arrives at another node.
-    Peer { from: usize, to: usize, frame: Bytes },
-    /// A partition's state arrives at a node that is too far behind.
-    Install { from: usize, to: usize, partition: Partition, install: Box<Install> },
+    /// A shard of a node takes a connection of another one's, or not.
+    PeerDialled { life: u32, core: Seat, line: LineId, to: Seat },
+    /// Bytes between two nodes arrive.
+    PeerArrive { wire: usize, end: usize },
+    /// One end of a connection between nodes learns that it is gone.
+    PeerBroken { wire: usize, end: usize },
     /// A partition's state is made anew.
     Rebuilt { life: u32, core: Seat, rebuild: Box<Rebuild> },
     /// A customer's request arrives at its core.

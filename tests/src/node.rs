@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use replication::{Install, Message};
+use replication::stream::{Hello, LineId, Peers};
 use shards::api::Origin;
 use shards::plan::Plan;
 use shards::{Cross, LinkId, Rebuild, Shard};
@@ -70,10 +70,15 @@ pub(crate) enum Input {
     Written(LinkId, u64),
     Closed(LinkId),
     Crossed(ShardId, Cross),
-    /// A message of the same group on another node.
-    Peer(Partition, Message),
+    /// Another node has called: the end of a wire.
+    Called(usize, usize),
+    /// A line to another node is there.
+    Lined(LineId),
+    /// Bytes came on it.
+    Heard(LineId, Vec<u8>),
+    /// It is gone.
+    LineClosed(LineId),
     Rebuilt(Box<Rebuild>),
-    Install(Partition, Box<Install>),
     Durable(Lsn),
     Prepared(u64),
     /// A piece of a snapshot, and whether the whole has its name now.
@@ -98,6 +103,8 @@ pub(crate) struct Core {
     pub(crate) inbox: VecDeque<Input>,
     pub(crate) turn_at: Option<u64>,
     pub(crate) paused_until: u64,
+    /// Its connections to other nodes.
+    pub(crate) peers: Peers,
     /// The connection of each link.
     pub(crate) conns: Vec<Option<usize>>,
     /// Turns without progress of time.
@@ -177,8 +184,17 @@ impl Node {
             }
             let carriers = (0_u16..).take(self.plan.carriers.len());
             let links: u16 = carriers.map(|carrier| self.plan.links_of(carrier, shard)).sum();
+            let hello = Hello {
+                cluster: config.identity.cluster,
+                node: self.plan.node,
+                shard,
+                shards: self.plan.shards,
+                partitions: self.plan.partitions,
+                process: now.wall.0,
+            };
             cores.push(Core {
                 brain,
+                peers: Peers::new(hello, &self.plan.voters),
                 log,
                 batch: Batch::new(),
                 start: Some(Start { node: self.plan.node, shard, process: now.wall.0, wall: now.wall }),

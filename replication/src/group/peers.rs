@@ -39,6 +39,12 @@ impl Group {
         }
     }
 
+    /// Bytes of entries that came from the home, or were decided here, and are in no batch yet.
+    #[must_use]
+    pub fn unwritten_bytes(&self) -> usize {
+        self.raw.raft.raft_log.unstable.entries_size
+    }
+
     /// What was sent to a member may be lost: it is asked what it has before it is sent more.
     pub fn report_unreachable(&mut self, member: NodeId) {
         self.raw.report_unreachable(u64::from(member.0));

@@ -12,7 +12,7 @@
 use replication::{Group, Install, Installs, Message, Recovery};
 use wal::record::Doubted;
 use wal::{Item, Lsn, Record};
-use wire::id::Partition;
+use wire::id::{NodeId, Partition, ShardId};
 use wire::smpp::status::CommandStatus;
 use wire::time::{Now, WallMs};
 
@@ -20,6 +20,7 @@ use super::cell::{Cell, Output};
 use super::start::{RecoveryError, apply_records};
 use super::{Phase, Shard};
 use crate::api::{NotCancelled, Refusal, Reply, State, Why};
+use crate::limits::UNWRITTEN_BYTES_MAX;
 use crate::state::message::PartState;
 use crate::state::{PartitionState, Retention};
 use crate::wheel::Wheel;
@@ -112,6 +113,31 @@ impl Shard {
             let message = cell.group.as_mut()?.poll_message()?;
             Some((cell.state.partition, message))
         })
+    }
+
+    /// A message of a partition's group did not leave for a node, or what was on its way there is lost.
+    pub fn handle_unreachable(&mut self, partition: Partition, node: NodeId) {
+        let (owner, place) = self.owner_of(partition);
+        if owner == self.config.id
+            && let Some(group) = self.cells.get_mut(place).and_then(|cell| cell.group.as_mut())
+        {
+            group.report_unreachable(node);
+        }
+    }
+
+    /// A shard of another node, one of so many, is gone with all that was on its way there.
+    pub fn handle_peer_down(&mut self, node: NodeId, (shard, shards): (ShardId, u16)) {
+        let shared = |partition| ShardId::owner_of(partition, shards) == shard;
+        let gone: Vec<_> =
+            self.cells.iter().map(|cell| cell.state.partition).filter(|&it| shared(it)).collect();
+        gone.into_iter().for_each(|partition| self.handle_unreachable(partition, node));
+    }
+
+    /// Whether more entries of other homes are welcome: not while a disk is slower than they come.
+    #[must_use]
+    pub fn has_room_for_entries(&self) -> bool {
+        let groups = self.cells.iter().filter_map(|cell| cell.group.as_ref());
+        groups.map(Group::unwritten_bytes).sum::<usize>() < UNWRITTEN_BYTES_MAX
     }
 
     /// Whether this shard decides for a partition, and in which term.
@@ -220,7 +246,10 @@ impl Shard {
 
     /// A node that stops hands its partitions on, when its links have nothing under way any more.
     pub(super) fn hand_homes_on(&mut self) {
-        if self.phase != Phase::Draining || !self.links.iter().all(super::Link::is_stopped) {
+        if self.phase != Phase::Draining
+            || self.segments_out > 0
+            || !self.links.iter().all(super::Link::is_stopped)
+        {
             return;
         }
         for place in 0..self.cells.len() {

@@ -31,6 +31,7 @@ impl World {
         }
         if self.nodes.len() > 1 {
             self.lose_customers();
+            self.forget_old_wires(node);
         }
     }
 
@@ -64,6 +65,7 @@ impl World {
                 self.orphan(conn, crash);
             }
         }
+        self.orphan_wires(node, crash);
         self.lose_customers();
         let (low, high) = self.swarm.down;
         let down = if self.is_healed() { low } else { self.dice.faults.within((low, high)) };

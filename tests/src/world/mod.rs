@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A loop over what happens next; everything that happens is folded into the run's hash. The parts of the world have
-//! files of their own: a core's `turn`, a process's `life`, the `network`, the `peers`, the `carriers`, the `customers`, and the
+//! files of their own: a core's `turn`, a process's `life`, the `network`, the `wires` between nodes, the `peers`, the `carriers`, the `customers`, and the
 //! `ending`, in which the world is healed and must come to rest.
 
 mod by_hand;
@@ -20,6 +20,7 @@ mod network;
 mod peers;
 mod together;
 mod turn;
+mod wires;
 
 use crate::carrier::Carrier;
 use crate::conn::Conn;
@@ -31,8 +32,8 @@ use crate::queue::Queue;
 use crate::swarm::{Mode, S, Swarm};
 use customers::Customer;
 use ending::Stage;
-use peers::Wires;
 use wire::id::Partition;
+use wires::Wires;
 
 /// Each part of the world has its own randomness.
 #[derive(Debug)]
@@ -247,10 +248,9 @@ impl World {
             Event::CarrierTimer { conn } => self.carrier_timer(conn),
             Event::Carrier { carrier, act } => self.act(carrier, act),
             Event::Customer { customer } => self.customer(customer),
-            Event::Peer { from, to, frame } => self.peer_arrives(from, to, &frame),
-            Event::Install { from, to, partition, install } => {
-                self.install_arrives(from, to, partition, install)
-            }
+            Event::PeerDialled { life, core, line, to } => self.peer_dialled(life, core, line, to),
+            Event::PeerArrive { wire, end } => self.peer_bytes_arrive(wire, end),
+            Event::PeerBroken { wire, end } => self.peer_broken(wire, end),
             Event::Rebuilt { life, core, rebuild } => {
                 if self.is_alive(core.node, life) {
                     self.give(core, Input::Rebuilt(rebuild));
@@ -303,7 +303,14 @@ impl World {
             Fault::ClockStep => self.step_clock(node),
             Fault::Cut => self.cut(node),
             Fault::Replan => self.replan(),
-            Fault::Reset | Fault::HalfOpen | Fault::Stall => self.break_a_connection(fault),
+            Fault::Reset | Fault::HalfOpen | Fault::Stall => {
+                // Connections between nodes break as others do.
+                if self.nodes.len() > 1 && self.dice.faults.chance(500) {
+                    self.break_a_wire(fault);
+                } else {
+                    self.break_a_connection(fault);
+                }
+            }
         }
     }
 }

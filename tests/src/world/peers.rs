@@ -1,122 +1,70 @@
-//! The network between nodes, who is home, and states that are made anew.
+//! What nodes say to each other, who is home, and states that are made anew.
 
-use std::collections::BTreeMap;
-
-use replication::{Bytes, Install, Message};
+use replication::Install;
+use replication::stream::Event as Heard;
 use shards::Rebuild;
 use wire::id::Partition;
 use wire::time::Now;
 
 use super::World;
 use crate::event::Event;
-use crate::judge::{DRAINS, NEVER_FORGOTTEN, ONE_HOME};
-use crate::node::{Input, Seat};
-use crate::swarm::{MS, S};
-
-/// How long a message takes from one node to another.
-const DELAY: (u64, u64) = (MS, 80 * MS);
-/// How long a partition's state takes.
-const INSTALL_DELAY: (u64, u64) = (10 * MS, 3 * S);
-/// How long a node is cut off at most, at a time.
-const CUT_MAX: u64 = 8 * S;
-
-/// What is between the nodes.
-#[derive(Debug, Default)]
-pub(super) struct Wires {
-    /// When the last message from one node to another arrives: a connection keeps its order.
-    busy_until: BTreeMap<(usize, usize), u64>,
-    /// Until when what a node sends is lost, and what is sent to it.
-    cut_out: BTreeMap<usize, u64>,
-    cut_in: BTreeMap<usize, u64>,
-    /// Who was home of a partition, by term.
-    homes: BTreeMap<(Partition, u64), usize>,
-    /// Who was home last.
-    last_home: BTreeMap<Partition, usize>,
-}
+use crate::judge::{DECENCY, DRAINS, NEVER_FORGOTTEN, ONE_HOME};
+use crate::node::Seat;
+use crate::swarm::MS;
 
 impl World {
-    /// A node is cut off: both ways, or one.
-    pub(super) fn cut(&mut self, node: usize) {
-        let until = self.now + self.dice.faults.within((50 * MS, CUT_MAX));
-        self.excuse += until - self.now;
-        let which = self.dice.faults.below(3);
-        if which != 0 {
-            self.wires.cut_out.insert(node, until);
-        }
-        if which != 1 {
-            self.wires.cut_in.insert(node, until);
-        }
-    }
-
-    /// Nodes reach each other again.
-    pub(super) fn heal_wires(&mut self) {
-        self.wires.cut_in.clear();
-        self.wires.cut_out.clear();
-    }
-
-    fn is_cut(&self, from: usize, to: usize) -> bool {
-        let until = |cuts: &BTreeMap<usize, u64>, node| cuts.get(&node).copied().unwrap_or(0);
-        until(&self.wires.cut_out, from) > self.now || until(&self.wires.cut_in, to) > self.now
-    }
-
-    /// What a core has for its peers, and whether it is home.
-    pub(super) fn talk_to_peers(&mut self, core: Seat) {
+    /// What the peers of a core have said.
+    pub(super) fn hear_peers(&mut self, core: Seat, now: Now) {
         if self.nodes.len() == 1 {
             return;
         }
-        while let Some((partition, message)) = self.nodes[core.node].cores[core.core].brain.poll_peer() {
-            self.post(core.node, partition, &message);
+        let peers = &mut self.nodes[core.node].cores[core.core].peers;
+        if peers.timeout().is_some_and(|due| due <= now.mono) {
+            peers.handle_timeout(now.mono);
         }
-        while let Some((partition, install)) = self.nodes[core.node].cores[core.core].brain.poll_install() {
-            let to = usize::try_from(install.to.0 - 1).expect("few nodes");
-            let at = self.now + self.dice.net.within(INSTALL_DELAY);
-            let event = Event::Install { from: core.node, to, partition, install: Box::new(install) };
-            self.queue.at(at, event);
+        while let Some(event) = self.nodes[core.node].cores[core.core].peers.poll_event() {
+            let brain = &mut self.nodes[core.node].cores[core.core].brain;
+            match event {
+                Heard::Message(partition, message) => {
+                    self.sights.peer_messages += 1;
+                    brain.handle_peer(now, partition, message);
+                }
+                Heard::Install(partition, install) => self.install(core, partition, install),
+                Heard::Down(hello) => brain.handle_peer_down(hello.node, (hello.shard, hello.shards)),
+                Heard::Up(_) | Heard::Word(..) => {}
+                Heard::Trouble { node, what } => {
+                    let what = format!("shard {core:?} has trouble with node {node:?}: {what}");
+                    self.judge.fail(self.now, DECENCY, what);
+                }
+            }
         }
+    }
+
+    /// What a core has for its peers, and whether it is home.
+    pub(super) fn talk_to_peers(&mut self, core: Seat, now: Now) {
+        if self.nodes.len() == 1 {
+            return;
+        }
+        let state = &mut self.nodes[core.node].cores[core.core];
+        state.peers.set_room(state.brain.has_room_for_entries());
+        while let Some((partition, message)) = state.brain.poll_peer() {
+            let to = message.to();
+            if !state.peers.push_message(partition, message) {
+                state.brain.handle_unreachable(partition, to);
+            }
+        }
+        while let Some((partition, install)) = state.brain.poll_install() {
+            // One that finds no way is asked for again.
+            state.peers.push_install(partition, install);
+        }
+        self.serve_wires(core, now);
         self.look_at_homes(core);
         while let Some(rebuild) = self.nodes[core.node].cores[core.core].brain.poll_rebuild() {
             self.rebuild(core, rebuild);
         }
     }
 
-    /// A message goes out as its frame.
-    fn post(&mut self, from: usize, partition: Partition, message: &Message) {
-        let to = usize::try_from(message.to().0 - 1).expect("few nodes");
-        let delay = self.dice.net.within(DELAY);
-        let busy = self.wires.busy_until.entry((from, to)).or_default();
-        let at = (self.now + delay).max(*busy + 1);
-        *busy = at;
-        let mut frame = Vec::new();
-        message.encode(partition, &mut frame);
-        self.hash.bytes(&frame);
-        self.queue.at(at, Event::Peer { from, to, frame: frame.into() });
-    }
-
-    pub(super) fn peer_arrives(&mut self, from: usize, to: usize, frame: &Bytes) {
-        if self.is_cut(from, to) || !self.nodes[to].is_up() {
-            return;
-        }
-        self.sights.peer_messages += 1;
-        let (partition, message) = Message::decode(frame).expect("a frame arrives as it was sent");
-        let core = Seat { node: to, core: self.nodes[to].core_of(partition) };
-        self.give(core, Input::Peer(partition, message));
-    }
-
-    pub(super) fn install_arrives(
-        &mut self,
-        from: usize,
-        to: usize,
-        partition: Partition,
-        install: Box<Install>,
-    ) {
-        if self.is_cut(from, to) || !self.nodes[to].is_up() {
-            return;
-        }
-        let core = Seat { node: to, core: self.nodes[to].core_of(partition) };
-        self.give(core, Input::Install(partition, install));
-    }
-
-    pub(super) fn install(&mut self, core: Seat, partition: Partition, install: Install) {
+    fn install(&mut self, core: Seat, partition: Partition, install: Install) {
         match self.nodes[core.node].cores[core.core].brain.handle_install(partition, install) {
             Ok(is_taken) => self.sights.installed += u64::from(is_taken),
             Err(error) => {

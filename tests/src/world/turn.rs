@@ -47,6 +47,7 @@ impl World {
         while let Some(input) = self.nodes[core.node].cores[core.core].inbox.pop_front() {
             self.take_input(core, now, input);
         }
+        self.hear_peers(core, now);
         let brain = &mut self.nodes[core.node].cores[core.core].brain;
         if brain.timeout().is_some_and(|due| due <= now.mono) {
             brain.handle_timeout(now);
@@ -54,11 +55,12 @@ impl World {
         self.gather(core, now);
         self.serve_links(core);
         self.pass_on(core);
-        self.talk_to_peers(core);
+        self.talk_to_peers(core, now);
         self.look_at_replay(core);
         self.prepare_ahead(core);
         self.snapshot(core);
-        if let Some(due) = self.nodes[core.node].cores[core.core].brain.timeout() {
+        let state = &self.nodes[core.node].cores[core.core];
+        if let Some(due) = state.brain.timeout().into_iter().chain(state.peers.timeout()).min() {
             let due = self.nodes[core.node].clock.virtual_of(due).max(self.now + 1_000);
             self.wake(core, due);
         }
@@ -82,7 +84,8 @@ impl World {
 
     fn take_input(&mut self, core: Seat, now: Now, input: Input) {
         self.note_acknowledgement(core, &input);
-        let brain = &mut self.nodes[core.node].cores[core.core].brain;
+        let state = &mut self.nodes[core.node].cores[core.core];
+        let brain = &mut state.brain;
         match input {
             Input::Request { origin, account, request } => self.ask(core, now, origin, account, request),
             Input::Connected(link) => brain.handle_link(now, link, LinkInput::Connected),
@@ -115,11 +118,11 @@ impl World {
                 self.nodes[core.node].cores[core.core].brain.handle_snapshot_failed();
             }
             Input::Plan(plan) => brain.handle_plan(now, plan),
-            Input::Peer(partition, message) => {
-                brain.handle_peer(now, partition, message);
-            }
+            Input::Called(wire, end) => self.called(core, now, wire, end),
+            Input::Lined(line) => state.peers.handle_connected(now.mono, line),
+            Input::Heard(line, bytes) => state.peers.handle_received(now.mono, line, &bytes),
+            Input::LineClosed(line) => state.peers.handle_closed(now.mono, line),
             Input::Rebuilt(rebuild) => self.rebuilt(core, now, *rebuild),
-            Input::Install(partition, install) => self.install(core, partition, *install),
             Input::Drain => brain.handle_drain(now),
         }
     }
