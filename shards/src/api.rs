@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use wire::id::{AccountId, CarrierId, Class, MessageId, Partition, ShardId};
+use wire::id::{AccountId, CarrierId, Class, MessageId, NodeId, Partition, ShardId};
 use wire::msisdn::Msisdn;
 use wire::time::WallMs;
 
@@ -20,6 +20,24 @@ pub struct Origin {
     pub connection: u64,
     /// The request, in the connection's words.
     pub request: u64,
+}
+
+impl Origin {
+    /// No shard of this node: a shard of another one asks.
+    const ELSEWHERE: ShardId = ShardId(u16::MAX);
+
+    /// Another node has asked about a partition, by a question of this number.
+    pub(crate) const fn elsewhere(node: NodeId, partition: Partition, number: u64) -> Self {
+        let connection = (node.0 as u64) << 16 | partition.0 as u64;
+        Self { shard: Self::ELSEWHERE, connection, request: number }
+    }
+
+    /// If another node has asked: which, about what, and its question's number.
+    pub(crate) fn asked_by(self) -> Option<(NodeId, Partition, u64)> {
+        let node = u32::try_from(self.connection >> 16).ok().filter(|_| self.shard == Self::ELSEWHERE)?;
+        let partition = u16::try_from(self.connection & 0xFFFF).expect("16 bits");
+        Some((NodeId(node), Partition(partition), self.request))
+    }
 }
 
 /// One message as a customer hands it over, already parsed.
@@ -157,6 +175,12 @@ impl Refusal {
             Self::DiskFull => 50,
             Self::HomeLost => 51,
         }
+    }
+
+    /// The refusal of a code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| refusal.code() == code)
     }
 
     /// A stable name for JSON and metrics.
@@ -532,6 +556,26 @@ pub enum StepKind {
 }
 
 impl StepKind {
+    /// All of them, in the order of their bytes, from 1.
+    pub const ALL: [Self; 10] = [
+        Self::Accepted,
+        Self::Attempted,
+        Self::Sent,
+        Self::RefusedForNow,
+        Self::RefusedForGood,
+        Self::Withdrawn,
+        Self::Doubted,
+        Self::SendAgain,
+        Self::Reported,
+        Self::Fated,
+    ];
+
+    /// The kind of a byte.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|&kind| kind as u8 == byte)
+    }
+
     /// Its name in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -662,6 +706,11 @@ pub enum Reply {
         id: MessageId,
         /// What is known.
         view: Option<Box<MessageView>>,
+    },
+    /// A query that cannot be answered now: the partition's home is not in reach.
+    CannotTell {
+        /// Whose query.
+        origin: Origin,
     },
     /// What came of taking a message back.
     Cancelled {

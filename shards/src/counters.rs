@@ -62,6 +62,9 @@ counters! {
     paces_cut: Counter "switchyard_carrier_paces_cut" ("", "") "Times when a carrier's rate or windows were cut for what it answered.";
     withdrawn: Counter "switchyard_attempts_withdrawn" ("", "") "Attempts that were taken back before they were written.";
     homes_lost: Counter "switchyard_homes_lost" ("", "") "Times when another node, or none, became home of a partition that was decided here.";
+    asked_peers: Counter "switchyard_questions_between_nodes" ("way", "out") "Questions of customers and carriers about partitions of another node.";
+    asked_by_peers: Counter "switchyard_questions_between_nodes" ("way", "in") "Questions of customers and carriers about partitions of another node.";
+    words_unread: Counter "switchyard_words_unread" ("", "") "Words of other nodes that this program cannot read: one of the two is newer.";
     installed: Counter "switchyard_partitions_installed" ("", "") "Partitions whose state was taken from another node, since it was too far ahead for entries.";
     rebuilt: Counter "switchyard_partitions_rebuilt" ("", "") "Partitions whose state was made anew because it held what another home had replaced.";
     doubted: Counter "switchyard_attempts_doubted" ("", "") "Attempts whose outcome is not known.";

@@ -10,6 +10,7 @@
 //! drives it with real ones, the simulator with invented ones.
 
 mod accounts;
+mod across;
 mod adaptive;
 mod aged;
 pub mod api;

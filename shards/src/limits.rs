@@ -190,3 +190,14 @@ const _: () = assert!(KEY_GENERATION_KEYS_MIN.is_power_of_two() && KEY_GENERATIO
 /// The most bytes of other homes' entries that are in no batch yet before no more are asked for: one batch, which is written while the next
 /// gathers.
 pub const UNWRITTEN_BYTES_MAX: usize = wal::limits::BATCH_BYTES_MAX;
+
+/// The most bytes of questions to other nodes that a shard keeps until they are answered: at a round trip of 160 ms and a kilobyte for each, 100,000 a
+/// second. Beyond it customers are told to come again.
+pub const ASKED_BYTES_MAX: usize = 16 << 20;
+
+/// How long a question to another node is kept: a home that is lost is followed after 1.0 to 1.8 s, and one election may fail. Half of what HTTP
+/// clients commonly wait.
+pub const ASKED_WAIT: Duration = Duration::from_secs(5);
+
+/// After how long without an answer a home is asked again: several round trips around the world.
+pub const ASK_HOME_AGAIN: Duration = Duration::from_secs(1);

@@ -47,7 +47,7 @@ pub(crate) enum Event {
     /// A partition's state is made anew.
     Rebuilt { life: u32, core: Seat, rebuild: Box<Rebuild> },
     /// A customer's request arrives at its core.
-    Request { node: usize, life: u32, customer: usize, connection: u64, request: Request },
+    Request { core: Seat, life: u32, customer: usize, connection: u64, request: Request },
     /// A reply arrives at a customer.
     Reply { customer: usize, connection: u64, reply: Box<Reply> },
     /// Something breaks.

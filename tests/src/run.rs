@@ -154,6 +154,7 @@ impl Sights {
             slices: self.slices + other.slices,
             answered_questions: self.answered_questions + other.answered_questions,
             peer_messages: self.peer_messages + other.peer_messages,
+            words: self.words + other.words,
             taken_over: self.taken_over + other.taken_over,
             rebuilt: self.rebuilt + other.rebuilt,
             installed: self.installed + other.installed,

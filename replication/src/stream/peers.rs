@@ -50,7 +50,7 @@ pub enum Event {
     /// A message of a partition's group.
     Message(Partition, Message),
     /// A word of a shard of another node, for this shard's brain.
-    Word(NodeId, Bytes),
+    Word(Hello, Bytes),
     /// A partition's state, whole.
     Install(Partition, Install),
     /// A shard of a node is there.
@@ -161,6 +161,10 @@ impl Peers {
     pub fn handle_received(&mut self, now: Instant, id: LineId, bytes: &[u8]) {
         let Some(line) = self.lines.get_mut(&id) else { return };
         let Some(session) = &mut line.session else { return };
+        if session.is_silent(now) {
+            // What lay somewhere for so long says nothing about now.
+            return self.give_up(now, id);
+        }
         if let Err(error) = session.handle_received(now, bytes) {
             self.trouble(id, error.to_string());
             return self.give_up(now, id);
@@ -182,7 +186,7 @@ impl Peers {
                 }
                 Heard::Word(word) => {
                     if let Some(theirs) = self.lines.get(&id).and_then(|line| line.theirs) {
-                        self.events.push_back(Event::Word(theirs.node, word));
+                        self.events.push_back(Event::Word(theirs, word));
                     }
                 }
                 Heard::Install(partition, install) => {

@@ -166,7 +166,7 @@ fn messages_words_and_states_arrive_as_they_were_sent() {
                 assert!(heavy.is_empty(), "what is light goes first");
                 light += 1;
             }
-            Event::Word(NodeId(2), word) => words.push(word),
+            Event::Word(Hello { node: NodeId(2), .. }, word) => words.push(word),
             Event::Install(partition, install) => states.push((partition, install)),
             other => panic!("{other:?}"),
         }

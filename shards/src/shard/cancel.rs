@@ -12,9 +12,11 @@
 use wire::id::ShardId;
 use wire::time::Now;
 
+use super::across::Asker;
 use super::cell::{Output, QueuedIn};
 use super::cross::Cross;
 use super::{Phase, Shard};
+use crate::across::Question;
 use crate::api::{Cancellation, Fate, NotCancelled, Origin, Reply, State, Why};
 use crate::limits::QUEUE_STALE_MAX;
 
@@ -29,7 +31,16 @@ impl Shard {
         if owner != self.config.id {
             return self.cancel_there(owner, origin, cancellation);
         }
-        if matches!(self.phase, Phase::Recovering | Phase::LogFailed) || !self.cells[place].decides {
+        let is_open = !matches!(self.phase, Phase::Recovering | Phase::LogFailed);
+        if is_open
+            && !self.cells[place].decides
+            && !self.is_alone()
+            && origin.asked_by().is_none()
+            && self.ask_home(now, place, Asker::Customer(origin), Question::from(cancellation))
+        {
+            return;
+        }
+        if !is_open || !self.cells[place].decides {
             return self.reply(origin, Reply::Cancelled { origin, id, outcome: Err(NotCancelled::Busy) });
         }
         let outcome = self.cancel(now, place, cancellation);

@@ -44,9 +44,18 @@ pub(crate) enum Output {
     /// An attempt's bytes, on a link of this shard or, with room that was lent, of another.
     Transmit { shard: ShardId, link: LinkId, bind: u32, slot: SlotRef, attempt: u16, parts: u32 },
     /// The answer to a carrier's receipt or handset's message.
-    ReceiptTaken { from: ReceiptOrigin, status: CommandStatus },
+    ReceiptTaken { from: Bringer, status: CommandStatus },
     /// One more fate, or message from a handset, may be told to an account.
     Fate { account: AccountId },
+}
+
+/// Who brought a receipt or a handset's message, and waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bringer {
+    /// A link of this node.
+    Link(ReceiptOrigin),
+    /// Another node, about a partition, by its question of this number.
+    Node(NodeId, Partition, u64),
 }
 
 /// Which PDU a receipt or a handset's message came in.
@@ -357,8 +366,24 @@ impl Cell {
         self.live.iter_mut().for_each(|live| live.refused = 0);
     }
 
-    /// Through which number an account's fates may be told.
-    pub(crate) fn released_through(&self, account: AccountId) -> u64 {
+    /// Through which number an account's fates may be told: at home what left with its entry, elsewhere what is applied, if nothing is that may
+    /// still be replaced.
+    pub(crate) fn tellable_through(&self, account: AccountId) -> u64 {
+        if self.decides {
+            return self.released_through(account);
+        }
+        let is_settled = self.excess == Excess::None && self.installing.is_none();
+        let applied = self.group.as_ref().filter(|_| is_settled).and_then(Group::applied);
+        applied.and_then(|_| self.state.fates.of(account)).map_or(0, crate::state::fates::AccountFates::last)
+    }
+
+    /// The node that decides for the partition, as far as this one knows.
+    pub(crate) fn home(&self) -> Option<NodeId> {
+        self.group.as_ref().and_then(Group::home)
+    }
+
+    /// Through which number an account's fates have left with their entries.
+    fn released_through(&self, account: AccountId) -> u64 {
         let found = self.released.iter().find(|released| released.account == account);
         found.map_or(0, |released| released.through)
     }

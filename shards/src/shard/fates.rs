@@ -1,4 +1,8 @@
 //! Fates, and messages of handsets, are told: to subscribers, at least once, until they are acknowledged.
+//!
+//! Every node that holds a partition knows its fates, so none crosses between nodes: of those with a subscriber of the account one tells, the home
+//! if it is among them, else the one with the lowest number. The home is told what is acknowledged. While nodes do not know of
+//! each other, two may tell the same.
 
 use wal::Record;
 use wal::record::Acknowledged;
@@ -24,6 +28,8 @@ pub(super) struct Subscriber {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
+    /// Whether this node tells it.
+    is_here: bool,
     told: u64,
     acknowledged: u64,
 }
@@ -52,23 +58,72 @@ impl Shard {
             return;
         }
         let account = subscription.account;
-        let places = self.cells.iter().map(|cell| {
+        let places = (0..self.cells.len()).map(|place| {
+            let cell = &self.cells[place];
             let named =
                 subscription.positions.iter().find(|(partition, _)| *partition == cell.state.partition);
             let acknowledged = cell.state.fates.of(account).map_or(0, |fates| fates.acknowledged);
             // A position from another life of this partition (its data was replaced) begins where it can be told.
-            let released = cell.released_through(account);
-            let from = named.map_or(acknowledged, |&(_, sequence)| sequence.min(released));
-            Told { told: from, acknowledged: from }
+            let from =
+                named.map_or(acknowledged, |&(_, sequence)| sequence.min(cell.tellable_through(account)));
+            Told { is_here: self.tells(account, place), told: from, acknowledged: from }
         });
+        let places = places.collect();
         let credits = subscription.credits.min(SUBSCRIPTION_CREDITS_MAX);
-        let subscriber = Subscriber { origin, account, credits, outstanding: 0, places: places.collect() };
-        self.subscribers.push(subscriber);
+        self.subscribers.push(Subscriber { origin, account, credits, outstanding: 0, places });
+        self.say_who_listens();
         self.tell_all(self.subscribers.len() - 1);
     }
 
     pub(super) fn unsubscribe_here(&mut self, origin: Origin) {
+        let before = self.subscribers.len();
         self.subscribers.retain(|subscriber| subscriber.origin != origin);
+        if self.subscribers.len() < before {
+            self.say_who_listens();
+        }
+    }
+
+    /// The accounts with a subscriber.
+    pub(super) fn subscribed(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.subscribers.iter().map(|subscriber| subscriber.account)
+    }
+
+    /// Whether this node tells an account, if it has a subscriber, what becomes of it in a partition.
+    fn tells(&self, account: AccountId, place: usize) -> bool {
+        let cell = &self.cells[place];
+        if cell.decides || self.is_alone() {
+            return cell.decides;
+        }
+        let Some(home) = cell.home() else { return false };
+        let (own, partition) = (self.plan.node, cell.state.partition);
+        let mut before = self.plan.voters.iter().filter(|&&node| node != own && (node == home || node < own));
+        home != own && !before.any(|&node| self.across.may_listen(node, partition, account))
+    }
+
+    /// Whoever is home has changed, or who listens: subscribers are told a partition's fates by this node from now on, or by another.
+    pub(super) fn settle_tellers(&mut self, place: usize) {
+        for subscriber in 0..self.subscribers.len() {
+            let account = self.subscribers[subscriber].account;
+            let (is_here, was_here) =
+                (self.tells(account, place), self.subscribers[subscriber].places[place].is_here);
+            if is_here && !was_here {
+                let fates = self.cells[place].state.fates.of(account);
+                let acknowledged = fates.map_or(0, |fates| fates.acknowledged);
+                self.subscribers[subscriber].places[place] =
+                    Told { is_here, told: acknowledged, acknowledged };
+                self.tell(subscriber, place);
+            } else if was_here && !is_here {
+                self.subscribers[subscriber].acknowledge(place, u64::MAX);
+                self.subscribers[subscriber].places[place].is_here = false;
+            }
+        }
+    }
+
+    /// What another node has decided is applied here.
+    pub(super) fn tell_applied(&mut self, place: usize) {
+        for subscriber in 0..self.subscribers.len() {
+            self.tell(subscriber, place);
+        }
     }
 
     /// A customer has all fates of a partition up to a number.
@@ -91,18 +146,28 @@ impl Shard {
             self.crosses.push_back((owner, message));
             return;
         }
-        let cell = &mut self.cells[place];
         // Nobody acknowledges what was not told yet.
-        let sequence = sequence.min(cell.released_through(account));
-        let acknowledged = cell.state.fates.of(account).map_or(0, |fates| fates.acknowledged);
-        if sequence > acknowledged && cell.decides {
-            let at = self.clock.read(now);
-            cell.decide(at, &Record::Acknowledged(Acknowledged { account, sequence }));
+        let sequence = sequence.min(self.cells[place].tellable_through(account));
+        if self.cells[place].decides {
+            self.acknowledge_here(now, place, account, sequence);
+        } else if origin.asked_by().is_none() {
+            self.acknowledge_across(place, account, sequence);
         }
         let found = self.subscribers.iter().position(|subscriber| subscriber.origin == origin);
         if let Some(found) = found {
             self.subscribers[found].acknowledge(place, sequence);
             self.tell_all(found);
+        }
+    }
+
+    /// The home takes note of what is acknowledged.
+    pub(super) fn acknowledge_here(&mut self, now: Now, place: usize, account: AccountId, sequence: u64) {
+        let cell = &mut self.cells[place];
+        let sequence = sequence.min(cell.tellable_through(account));
+        let acknowledged = cell.state.fates.of(account).map_or(0, |fates| fates.acknowledged);
+        if sequence > acknowledged {
+            let at = self.clock.read(now);
+            cell.decide(at, &Record::Acknowledged(Acknowledged { account, sequence }));
         }
     }
 
@@ -112,22 +177,6 @@ impl Shard {
             if self.subscribers[subscriber].account == account {
                 self.tell(subscriber, place);
             }
-        }
-    }
-
-    /// Another node tells the fates of a partition from now on, and is told what is acknowledged.
-    pub(super) fn tell_no_more(&mut self, place: usize) {
-        for subscriber in &mut self.subscribers {
-            subscriber.acknowledge(place, u64::MAX);
-        }
-    }
-
-    /// This node tells the fates of a partition from now on.
-    pub(super) fn tell_from_here(&mut self, place: usize) {
-        let fates = &self.cells[place].state.fates;
-        for subscriber in &mut self.subscribers {
-            let acknowledged = fates.of(subscriber.account).map_or(0, |fates| fates.acknowledged);
-            subscriber.places[place] = Told { told: acknowledged, acknowledged };
         }
     }
 
@@ -144,7 +193,8 @@ impl Shard {
             let Some(fates) = cell.state.fates.of(subscriber.account) else { return };
             let Some((sequence, slot)) = fates.from(subscriber.places[place].told + 1) else { return };
             if subscriber.outstanding >= subscriber.credits
-                || sequence > cell.released_through(subscriber.account)
+                || !subscriber.places[place].is_here
+                || sequence > cell.tellable_through(subscriber.account)
             {
                 return;
             }

@@ -23,10 +23,12 @@ use wire::text::PartHeader;
 use wire::text::limits::SEGMENTS_MAX;
 use wire::time::{Now, WallMs};
 
-use super::cell::{Asked, Output, ReceiptOrigin};
+use super::across::Asker;
+use super::cell::{Asked, Bringer, Output, ReceiptOrigin};
 use super::cross::Cross;
 use super::links::LinkId;
 use super::{LogRoom, Phase, Shard};
+use crate::across::Question;
 use crate::inbound::Unrouted;
 use crate::limits::{
     COLLECTED_MAX, PART_OCTETS_MAX, PART_UTF8_BYTES_MAX, RECEIVED_BYTES_MAX, RECEIVED_MAX,
@@ -38,15 +40,15 @@ use crate::token::SLOTS_MAX;
 /// What a carrier brought from a handset, on its way to the shard of the handset's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandsetPart {
-    carrier: CarrierId,
-    source: Msisdn,
-    destination: Msisdn,
-    part: Option<PartHeader>,
-    coding: Coding,
-    octets: Box<[u8]>,
-    fingerprint: u64,
+    pub(crate) carrier: CarrierId,
+    pub(crate) source: Msisdn,
+    pub(crate) destination: Msisdn,
+    pub(crate) part: Option<PartHeader>,
+    pub(crate) coding: Coding,
+    pub(crate) octets: Box<[u8]>,
+    pub(crate) fingerprint: u64,
     /// The session that brought it, on whichever link, in whichever life of the process.
-    session: u64,
+    pub(crate) session: u64,
 }
 
 /// When a carrier is answered, and what.
@@ -97,15 +99,21 @@ impl Shard {
         if !self.plan.inbound.has_number(carrier, sm.destination) {
             return Some(self.unrouted());
         }
-        let place =
-            [self.config.process, u64::from(from.shard.0), u64::from(from.link.0), u64::from(from.bind)];
+        let node = u64::from(self.plan.node.0);
+        let place = [
+            self.config.process,
+            node,
+            u64::from(from.shard.0),
+            u64::from(from.link.0),
+            u64::from(from.bind),
+        ];
         let session = xxhash_rust::xxh3::xxh3_64(place.map(u64::to_le_bytes).as_flattened()).max(1);
         let HandsetSm { source, destination, part, coding, octets, fingerprint } = sm;
         let octets = octets.into_owned().into_boxed_slice();
         let part = HandsetPart { carrier, source, destination, part, coding, octets, fingerprint, session };
         let (owner, _) = self.owner_of(self.plan.partitions.partition_of(source));
         if owner == self.config.id {
-            return self.handset(now, from, &part);
+            return self.handset(now, Bringer::Link(from), &part);
         }
         if !self.credits[usize::from(owner.0)].spend() {
             return Some(self.put_off());
@@ -148,13 +156,16 @@ impl Shard {
     }
 
     /// What a handset sent whose number's partition is this shard's. The status to answer it with at once, or `None`.
-    pub(super) fn handset(
-        &mut self,
-        now: Now,
-        from: ReceiptOrigin,
-        part: &HandsetPart,
-    ) -> Option<CommandStatus> {
+    pub(super) fn handset(&mut self, now: Now, from: Bringer, part: &HandsetPart) -> Option<CommandStatus> {
         let (_, place) = self.owner_of(self.plan.partitions.partition_of(part.source));
+        if self.phase != Phase::LogFailed
+            && !self.cells[place].decides
+            && let Bringer::Link(from) = from
+            && !self.is_alone()
+            && self.ask_home(now, place, Asker::Carrier(from), Question::from(part))
+        {
+            return None;
+        }
         match self.take_handset(now, place, part) {
             Answer::Now(status) => Some(status),
             Answer::WhenDurable => {

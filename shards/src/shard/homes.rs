@@ -12,7 +12,7 @@
 use replication::{Group, Install, Installs, Message, Recovery};
 use wal::record::Doubted;
 use wal::{Item, Lsn, Record};
-use wire::id::{NodeId, Partition, ShardId};
+use wire::id::{NodeId, Partition};
 use wire::smpp::status::CommandStatus;
 use wire::time::{Now, WallMs};
 
@@ -125,14 +125,6 @@ impl Shard {
         }
     }
 
-    /// A shard of another node, one of so many, is gone with all that was on its way there.
-    pub fn handle_peer_down(&mut self, node: NodeId, (shard, shards): (ShardId, u16)) {
-        let shared = |partition| ShardId::owner_of(partition, shards) == shard;
-        let gone: Vec<_> =
-            self.cells.iter().map(|cell| cell.state.partition).filter(|&it| shared(it)).collect();
-        gone.into_iter().for_each(|partition| self.handle_unreachable(partition, node));
-    }
-
     /// Whether more entries of other homes are welcome: not while a disk is slower than they come.
     #[must_use]
     pub fn has_room_for_entries(&self) -> bool {
@@ -160,7 +152,9 @@ impl Shard {
         if self.cells[place].decides && !self.cells[place].group().is_home() {
             self.let_go(place);
         }
-        self.cells[place].take_commits();
+        if self.cells[place].take_commits() {
+            self.tell_applied(place);
+        }
         self.take_home_if_elected(now, place);
     }
 
@@ -174,7 +168,7 @@ impl Shard {
         cell.release_recovered();
         self.clock.not_before(cell.state.time);
         self.open_messages += cell.count_open();
-        self.tell_from_here(place);
+        self.settle_tellers(place);
         let at = self.clock.read(now);
         self.cells[place].wheel = Wheel::new(at);
         let mut slots: Vec<_> = self.cells[place].state.messages.slots().collect();
@@ -238,7 +232,7 @@ impl Shard {
         for output in outputs {
             self.answer_in_doubt(place, output);
         }
-        self.tell_no_more(place);
+        self.settle_tellers(place);
         for carrier in 0..self.carriers.len() {
             self.deal_again(carrier);
         }

@@ -15,8 +15,9 @@
 //! [`cell::Cell`], a connection a [`links::Link`]; what is decided about messages is told in `submit` (they come),
 //! `dispatch` (they go), `cancel` (they do not go after all), `outcome` (they are answered for), `receipts` and `fates`; `handsets`
 //! is what comes back; `cross` and `lending` are about other
-//! shards, `homes` about other nodes, `start` and `snapshots` about what is on disk.
+//! shards, `homes` and `across` about other nodes, `start` and `snapshots` about what is on disk.
 
+mod across;
 pub(crate) mod ask;
 mod cancel;
 pub(crate) mod cell;
@@ -56,7 +57,8 @@ use crate::limits::{GATHERED_BYTES_MAX, GATHERED_BYTES_PER_PARTITION, RAFT_TICK}
 use crate::plan::Plan;
 use crate::queue::{CarrierQueue, Waiting};
 use crate::rates::SharedRate;
-use cell::{Cell, Output};
+use across::Across;
+use cell::{Bringer, Cell, Output};
 use cross::{Credits, Cross};
 use fates::Subscriber;
 use inspect::Latencies;
@@ -138,6 +140,7 @@ pub struct Shard {
     first_cell: usize,
     next_transmit: usize,
     snapshots: Snapshots,
+    across: Across,
     installs: VecDeque<(Partition, Install)>,
     log_room: LogRoom,
     /// So much waits for the log that customers are not to be read.
@@ -202,6 +205,7 @@ impl Shard {
             first_cell: 0,
             next_transmit: 0,
             snapshots: Snapshots::default(),
+            across: Across::default(),
             installs: VecDeque::new(),
             log_room: LogRoom::Enough,
             holds_back: false,
@@ -247,13 +251,15 @@ impl Shard {
                 self.handle_acknowledge(now, origin, account, partition, sequence);
             }
             Cross::Receipt(origin, receipt) => {
-                if let Some(status) = self.receipt(now, origin, &receipt) {
-                    self.receipt_taken(origin, status);
+                let from = Bringer::Link(origin);
+                if let Some(status) = self.receipt(now, from, &receipt) {
+                    self.receipt_taken(from, status);
                 }
             }
             Cross::Handset(origin, part) => {
-                if let Some(status) = self.handset(now, origin, &part) {
-                    self.receipt_taken(origin, status);
+                let from = Bringer::Link(origin);
+                if let Some(status) = self.handset(now, from, &part) {
+                    self.receipt_taken(from, status);
                 }
             }
             Cross::ReceiptTaken(origin, status) => {
@@ -392,6 +398,7 @@ impl Shard {
                 self.cells[place].tick();
                 self.group_stepped(now, place);
             }
+            self.tend_across(now);
         }
         for place in 0..self.cells.len() {
             if self.cells[place].decides {
@@ -424,6 +431,7 @@ impl Shard {
                 && self.segments_out == 0
                 && !self.has_something_to_write()
                 && !self.cells.iter().any(|cell| cell.has_pending() || cell.heir().is_some())
+                && self.across.is_idle()
                 && self.crosses.is_empty())
     }
 
@@ -465,6 +473,8 @@ impl Shard {
     fn reply(&mut self, origin: Origin, reply: Reply) {
         if origin.shard == self.config.id {
             self.replies.push_back(reply);
+        } else if let Some(asked_by) = origin.asked_by() {
+            self.answer_node(asked_by, &reply);
         } else {
             self.crosses.push_back((origin.shard, Cross::Reply(reply)));
         }

@@ -16,10 +16,12 @@ use wire::smpp::state::MessageState;
 use wire::smpp::status::CommandStatus;
 use wire::time::{Now, WallMs};
 
-use super::cell::{Asked, Output, ReceiptOrigin};
+use super::across::Asker;
+use super::cell::{Asked, Bringer, Output, ReceiptOrigin};
 use super::cross::{Cross, Receipt};
 use super::outcome::receipt_hash;
 use super::{Phase, Shard};
+use crate::across::Question;
 use crate::api::{Fate, Why};
 use crate::limits::{PARKED_MAX, PARKED_WAIT};
 
@@ -80,7 +82,7 @@ impl Shard {
         };
         let (owner, _) = self.owner_of(self.plan.partitions.partition_of(recipient));
         if owner == self.config.id {
-            return self.receipt(now, from, &receipt);
+            return self.receipt(now, Bringer::Link(from), &receipt);
         }
         if !self.credits[usize::from(owner.0)].spend() {
             self.counters.receipts_put_off += 1;
@@ -92,13 +94,16 @@ impl Shard {
 
     /// A receipt for a partition of this shard. The status to answer it with at once, or `None`: whoever calls has the session
     /// that brought it in hand, or hears of it from another shard.
-    pub(super) fn receipt(
-        &mut self,
-        now: Now,
-        from: ReceiptOrigin,
-        receipt: &Receipt,
-    ) -> Option<CommandStatus> {
+    pub(super) fn receipt(&mut self, now: Now, from: Bringer, receipt: &Receipt) -> Option<CommandStatus> {
         let (_, place) = self.owner_of(self.plan.partitions.partition_of(receipt.recipient));
+        if self.phase != Phase::LogFailed
+            && !self.cells[place].decides
+            && let Bringer::Link(from) = from
+            && !self.is_alone()
+            && self.ask_home(now, place, Asker::Carrier(from), Question::from(receipt))
+        {
+            return None;
+        }
         if self.phase == Phase::LogFailed || !self.cells[place].decides {
             self.counters.receipts_put_off += 1;
             return Some(CommandStatus::ESME_RX_T_APPN);
@@ -205,11 +210,15 @@ impl Shard {
     }
 
     /// A receipt was dealt with: the link that brought it answers.
-    pub(super) fn receipt_taken(&mut self, from: ReceiptOrigin, status: CommandStatus) {
-        if from.shard == self.config.id {
-            self.answer_deliver(from, status);
-        } else {
-            self.crosses.push_back((from.shard, Cross::ReceiptTaken(from, status)));
+    pub(super) fn receipt_taken(&mut self, from: Bringer, status: CommandStatus) {
+        match from {
+            Bringer::Link(from) if from.shard == self.config.id => self.answer_deliver(from, status),
+            Bringer::Link(from) => {
+                self.crosses.push_back((from.shard, Cross::ReceiptTaken(from, status)));
+            }
+            Bringer::Node(node, partition, number) => {
+                self.answer_bringer(node, partition, number, status);
+            }
         }
     }
 

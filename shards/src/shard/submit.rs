@@ -9,10 +9,12 @@ use wire::text;
 use wire::time::{Now, WallMs};
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::across::Asker;
 use super::cell::Output;
 use super::cross::{Cross, OwnedSubmission};
 use super::{LogRoom, Phase, Shard};
 use crate::accounts::{Admission, Awaiting};
+use crate::across;
 use crate::api::{Acceptance, Origin, Refusal, Reply, Submission};
 use crate::cut::Cut;
 use crate::limits::{SENDER_CHARS_MAX, TEXT_BYTES_MAX, VALIDITY_MAX};
@@ -48,7 +50,7 @@ impl Shard {
         }
     }
 
-    fn submit(
+    pub(super) fn submit(
         &mut self,
         now: Now,
         place: usize,
@@ -59,7 +61,7 @@ impl Shard {
             return Err(Refusal::Stopping);
         }
         if !self.cells[place].decides {
-            return Err(Refusal::NotHome);
+            return self.submit_across(now, place, origin, submission);
         }
         let plan = self.plan.clone();
         let checked = self.check(&plan, submission)?;
@@ -261,7 +263,16 @@ impl Shard {
             }
             return;
         }
-        if !is_ours || self.phase == Phase::Recovering || !self.cells[place].decides {
+        let is_open = is_ours && self.phase != Phase::Recovering;
+        if is_open && !self.cells[place].decides && !self.is_alone() {
+            let question = across::Question::Query { account: account.0, id: id.0 };
+            let may_ask = origin.asked_by().is_none();
+            if !may_ask || !self.ask_home(now, place, Asker::Customer(origin), question) {
+                self.reply(origin, Reply::CannotTell { origin });
+            }
+            return;
+        }
+        if !is_open || !self.cells[place].decides {
             self.reply(origin, Reply::Message { origin, account, id, view: None });
             return;
         }

@@ -97,8 +97,8 @@ fn many(arguments: &Arguments, options: Options) -> io::Result<ExitCode> {
     writeln!(out, "{} questions answered by carriers", sights.answered_questions)?;
     writeln!(
         out,
-        "{} messages between nodes, {} take-overs, {} states made anew, {} taken from another node",
-        sights.peer_messages, sights.taken_over, sights.rebuilt, sights.installed
+        "{} messages and {} words between nodes, {} take-overs, {} states made anew, {} taken from another node",
+        sights.peer_messages, sights.words, sights.taken_over, sights.rebuilt, sights.installed
     )?;
     let [delivered, failed, expired, cancelled, unknown] = sights.fates;
     writeln!(

@@ -16,6 +16,9 @@ use crate::swarm::{CustomerTraits, MS, S};
 /// How long a customer waits for an answer before it repeats.
 const PATIENCE: u64 = 1_500 * MS;
 
+/// How long a node asks the home of a partition.
+const ASKED_WAIT: u64 = 5 * S;
+
 /// Partitions of which a customer acknowledges too much at a time.
 const BOASTS_MAX: usize = 6;
 
@@ -28,6 +31,8 @@ pub(crate) struct Customer {
     pub(crate) traits: CustomerTraits,
     /// The core of each node that has its connection there.
     cores: Vec<usize>,
+    /// The node to which it is connected; `None`: to all, and asks mostly the home of what it asks for.
+    node: Option<usize>,
     /// Counts its connections; 0 is none yet.
     connection: u64,
     connected: bool,
@@ -54,6 +59,7 @@ impl Customer {
         Self {
             traits,
             cores: Vec::new(),
+            node: None,
             connection: 0,
             connected: false,
             next_request: 0,
@@ -109,12 +115,15 @@ impl World {
             return;
         }
         let mut cores = vec![0; self.nodes.len()];
-        for node in up {
+        for &node in &up {
             cores[node] = self.dice.customers.index(self.nodes[node].cores.len());
         }
+        let settles = self.nodes.len() > 1 && self.dice.customers.chance(600);
+        let node = settles.then(|| self.dice.customers.pick(&up));
         let forgets_place = self.dice.customers.chance(500);
         let state = &mut self.customers[customer];
         state.cores = cores;
+        state.node = node;
         state.connection += 1;
         state.connected = true;
         state.open.clear();
@@ -153,7 +162,7 @@ impl World {
     }
 
     fn send_request(&mut self, customer: usize, request: Request) {
-        match self.node_for(&request) {
+        match self.node_for(customer, &request) {
             Some(node) => self.send_request_to(node, customer, request),
             None => {
                 for node in (0..self.nodes.len()).filter(|&node| self.nodes[node].is_up()).collect::<Vec<_>>()
@@ -166,15 +175,20 @@ impl World {
 
     fn send_request_to(&mut self, node: usize, customer: usize, request: Request) {
         let delay = self.dice.customers.skewed((10_000, 30 * MS));
-        let (life, connection) = (self.nodes[node].life, self.customers[customer].connection);
-        self.queue.at(self.now + delay, Event::Request { node, life, customer, connection, request });
+        let state = &self.customers[customer];
+        let (life, connection) = (self.nodes[node].life, state.connection);
+        let core = Seat { node, core: state.cores.get(node).copied().unwrap_or(0) };
+        self.queue.at(self.now + delay, Event::Request { core, life, customer, connection, request });
     }
 
-    /// The node that a customer turns to: mostly the home of what it asks for, at times any other. What is about all partitions goes
-    /// to all nodes.
-    fn node_for(&mut self, request: &Request) -> Option<usize> {
+    /// The node that a customer turns to: one for all, or mostly the home of what it asks for, at times any other. What is about all
+    /// partitions goes to all nodes then.
+    fn node_for(&mut self, customer: usize, request: &Request) -> Option<usize> {
         if self.nodes.len() == 1 {
             return Some(0);
+        }
+        if let Some(node) = self.customers[customer].node {
+            return Some(node);
         }
         let partition = match *request {
             Request::Submit { nonce, .. } => {
@@ -184,9 +198,7 @@ impl World {
             Request::Acknowledge { partition, .. } => partition,
             Request::Subscribe { .. } | Request::Unsubscribe => return None,
         };
-        // What is acknowledged at a node that did not tell it is lost.
-        let may_err = !self.is_healed() && !matches!(request, Request::Acknowledge { .. });
-        let errs = may_err && self.dice.customers.chance(100);
+        let errs = !self.is_healed() && self.dice.customers.chance(100);
         let home = self.home_of(partition).filter(|_| !errs);
         Some(home.unwrap_or_else(|| self.dice.customers.index(self.nodes.len())))
     }
@@ -194,12 +206,12 @@ impl World {
     /// A request arrives at the core that has the connection.
     pub(super) fn request(
         &mut self,
-        (node, life): (usize, u32),
+        (core, life): (Seat, u32),
         customer: usize,
         connection: u64,
         request: Request,
     ) {
-        if !self.is_alive(node, life) {
+        if !self.is_alive(core.node, life) {
             return;
         }
         let state = &self.customers[customer];
@@ -209,11 +221,10 @@ impl World {
             | Request::Cancel { request, .. } => request,
             _ => 0,
         };
-        let core = Seat { node, core: state.cores.get(node).copied().unwrap_or(0) };
         let shard = core.shard();
         let origin = Origin { shard, connection: connection << 16 | customer as u64, request: number };
         let input = Input::Request { origin, account: state.traits.account, request };
-        if core.core < self.nodes[node].cores.len() {
+        if core.core < self.nodes[core.node].cores.len() {
             self.give(core, input);
         }
     }
@@ -287,7 +298,9 @@ impl World {
         let policy = self.swarm.plan.class(intent.class);
         let validity = intent.validity_ms.map_or(policy.validity, core::time::Duration::from_millis);
         let window = u64::try_from((validity + policy.receipt_wait).as_nanos()).unwrap_or(u64::MAX);
-        let slack = self.swarm.clock_slack() + self.swarm.pause_max() + S / 2;
+        // A node that is not home asks again for so long.
+        let asked = if self.nodes.len() > 1 { ASKED_WAIT.min(window / 2) } else { 0 };
+        let slack = self.swarm.clock_slack() + self.swarm.pause_max() + S / 2 + asked;
         (self.now - first).saturating_add(slack) < window / 100 * 80
     }
 
@@ -395,6 +408,7 @@ impl World {
                     self.judge.view_released(self.now, at, view, durable);
                 }
             }
+            Reply::CannotTell { .. } => {}
             Reply::Cancelled { id, outcome, .. } => {
                 if outcome.is_ok() {
                     let durable = self.reach(id.partition());
@@ -426,7 +440,7 @@ impl World {
             return;
         }
         match reply {
-            Reply::Answer { origin, .. } | Reply::Cancelled { origin, .. } => {
+            Reply::Answer { origin, .. } | Reply::Cancelled { origin, .. } | Reply::CannotTell { origin } => {
                 state.open.remove(&origin.request);
             }
             Reply::Message { origin, view, .. } => {

@@ -108,6 +108,8 @@ pub struct Sights {
     pub answered_questions: u64,
     /// Messages between nodes that arrived.
     pub peer_messages: u64,
+    /// Words between brains of nodes that arrived.
+    pub words: u64,
     /// Times when a node took a partition over from another.
     pub taken_over: u64,
     /// States that were made anew because they held too much.
@@ -256,8 +258,8 @@ impl World {
                     self.give(core, Input::Rebuilt(rebuild));
                 }
             }
-            Event::Request { node, life, customer, connection, request } => {
-                self.request((node, life), customer, connection, request);
+            Event::Request { core, life, customer, connection, request } => {
+                self.request((core, life), customer, connection, request);
             }
             Event::Reply { customer, connection, reply } => self.hear(customer, connection, &reply),
             Event::Fault(fault) => self.fault(fault),

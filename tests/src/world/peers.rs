@@ -30,8 +30,12 @@ impl World {
                     brain.handle_peer(now, partition, message);
                 }
                 Heard::Install(partition, install) => self.install(core, partition, install),
-                Heard::Down(hello) => brain.handle_peer_down(hello.node, (hello.shard, hello.shards)),
-                Heard::Up(_) | Heard::Word(..) => {}
+                Heard::Up(hello) => brain.handle_peer_up(&hello),
+                Heard::Down(hello) => brain.handle_peer_down(&hello),
+                Heard::Word(from, word) => {
+                    self.sights.words += 1;
+                    brain.handle_word(now, &from, &word);
+                }
                 Heard::Trouble { node, what } => {
                     let what = format!("shard {core:?} has trouble with node {node:?}: {what}");
                     self.judge.fail(self.now, DECENCY, what);
@@ -52,6 +56,10 @@ impl World {
             if !state.peers.push_message(partition, message) {
                 state.brain.handle_unreachable(partition, to);
             }
+        }
+        while let Some((node, partition, word)) = state.brain.poll_word() {
+            // One that finds no way is asked again.
+            state.peers.push_word(node, partition, word);
         }
         while let Some((partition, install)) = state.brain.poll_install() {
             // One that finds no way is asked for again.

@@ -357,6 +357,7 @@ impl World {
         let origin = match &reply {
             Reply::Answer { origin, .. }
             | Reply::Message { origin, .. }
+            | Reply::CannotTell { origin }
             | Reply::Cancelled { origin, .. } => *origin,
             Reply::Fate { subscriber, .. } | Reply::Handset { subscriber, .. } => *subscriber,
         };

@@ -24,8 +24,8 @@ impl Cell {
         (_, self.committed) = self.group().told();
     }
 
-    /// Takes note of what is committed, and applies what was not decided here.
-    pub(in super::super) fn take_commits(&mut self) {
+    /// Takes note of what is committed, and applies what was not decided here. `true` when there was some.
+    pub(in super::super) fn take_commits(&mut self) -> bool {
         let Self { group, state, .. } = self;
         let group = group.as_mut().expect("the shard has been started");
         while let Some(committed) = group.poll_committed() {
@@ -33,9 +33,11 @@ impl Cell {
             self.committed = committed.index;
         }
         if self.excess != Excess::None {
-            return;
+            return false;
         }
+        let mut has_some = false;
         for (_, records) in group.unapplied() {
+            has_some = true;
             for record in wal::Records::new(records) {
                 let (at, record) = record.expect("records are looked through when they come");
                 state.apply(at, &record);
@@ -43,6 +45,7 @@ impl Cell {
         }
         group.handle_applied();
         self.forget_unapplied(self.committed);
+        has_some
     }
 
     fn forget_unapplied(&mut self, applied: u64) {
