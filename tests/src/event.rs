@@ -48,8 +48,8 @@ pub(crate) enum Event {
     Rebuilt { life: u32, core: Seat, rebuild: Box<Rebuild> },
     /// A customer's request arrives at its core.
     Request { core: Seat, life: u32, customer: usize, connection: u64, request: Request },
-    /// A reply arrives at a customer.
-    Reply { customer: usize, connection: u64, reply: Box<Reply> },
+    /// A reply of a node arrives at a customer.
+    Reply { node: usize, customer: usize, connection: u64, reply: Box<Reply> },
     /// Something breaks.
     Fault(Fault),
     /// A stopping process is looked at.

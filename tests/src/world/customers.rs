@@ -43,6 +43,8 @@ pub(crate) struct Customer {
     intents: Vec<u64>,
     /// The last fate of each partition that it was told.
     received: BTreeMap<Partition, u64>,
+    /// When its last subscription arrives.
+    subscribed_until: u64,
     /// When the last reply arrives that is under way.
     replies_until: u64,
 }
@@ -66,6 +68,7 @@ impl Customer {
             open: BTreeMap::new(),
             intents: Vec::new(),
             received: BTreeMap::new(),
+            subscribed_until: 0,
             replies_until: 0,
         }
     }
@@ -175,10 +178,18 @@ impl World {
 
     fn send_request_to(&mut self, node: usize, customer: usize, request: Request) {
         let delay = self.dice.customers.skewed((10_000, 30 * MS));
-        let state = &self.customers[customer];
+        let state = &mut self.customers[customer];
         let (life, connection) = (self.nodes[node].life, state.connection);
+        let at = match request {
+            // The end of a connection comes behind its beginning.
+            Request::Unsubscribe => (self.now + delay).max(state.subscribed_until + 1),
+            _ => self.now + delay,
+        };
+        if matches!(request, Request::Subscribe { .. }) {
+            state.subscribed_until = state.subscribed_until.max(at);
+        }
         let core = Seat { node, core: state.cores.get(node).copied().unwrap_or(0) };
-        self.queue.at(self.now + delay, Event::Request { core, life, customer, connection, request });
+        self.queue.at(at, Event::Request { core, life, customer, connection, request });
     }
 
     /// The node that a customer turns to: one for all, or mostly the home of what it asks for, at times any other. What is about all
@@ -363,6 +374,12 @@ impl World {
         self.send_request(customer, Request::Query { request, id });
     }
 
+    /// Says that it has what a node told it.
+    fn acknowledge(&mut self, node: usize, customer: usize, partition: Partition, sequence: u64) {
+        let account = self.swarm.plan.accounts[self.customers[customer].traits.account].id;
+        self.send_request_to(node, customer, Request::Acknowledge { account, partition, sequence });
+    }
+
     /// Acknowledges more than it was told: a customer's mistake must not cost it fates.
     fn boast(&mut self, customer: usize) {
         let traits = self.customers[customer].traits;
@@ -381,7 +398,7 @@ impl World {
     }
 
     /// A reply leaves the engine: what it says counts from here on, whether it arrives or not.
-    pub(super) fn released(&mut self, origin: Origin, reply: Reply) {
+    pub(super) fn released(&mut self, node: usize, origin: Origin, reply: Reply) {
         let customer = usize::try_from(origin.connection & 0xFFFF).unwrap_or(0);
         let connection = origin.connection >> 16;
         let state = &self.customers[customer];
@@ -430,11 +447,11 @@ impl World {
         // A connection keeps its order: fates are told in theirs.
         let at = (self.now + delay).max(self.customers[customer].replies_until + 1);
         self.customers[customer].replies_until = at;
-        self.queue.at(at, Event::Reply { customer, connection, reply: Box::new(reply) });
+        self.queue.at(at, Event::Reply { node, customer, connection, reply: Box::new(reply) });
     }
 
-    /// A reply arrives.
-    pub(super) fn hear(&mut self, customer: usize, connection: u64, reply: &Reply) {
+    /// A reply arrives. What is told is acknowledged where it was told: a connection's credits come back on it.
+    pub(super) fn hear(&mut self, node: usize, customer: usize, connection: u64, reply: &Reply) {
         let state = &mut self.customers[customer];
         if !state.connected || state.connection != connection {
             return;
@@ -453,19 +470,15 @@ impl World {
                 let partition = event.id.partition();
                 let last = state.received.entry(partition).or_default();
                 *last = (*last).max(event.sequence);
-                let account = self.swarm.plan.accounts[state.traits.account].id;
                 self.judge.fate_told(event);
-                let sequence = event.sequence;
-                self.send_request(customer, Request::Acknowledge { account, partition, sequence });
+                self.acknowledge(node, customer, partition, event.sequence);
             }
             Reply::Handset { message, .. } => {
                 let partition = message.id.partition();
                 let last = state.received.entry(partition).or_default();
                 *last = (*last).max(message.sequence);
-                let account = self.swarm.plan.accounts[state.traits.account].id;
-                let sequence = message.sequence;
                 self.sights.heard += u64::from(self.judge.handset_told(message));
-                self.send_request(customer, Request::Acknowledge { account, partition, sequence });
+                self.acknowledge(node, customer, partition, message.sequence);
             }
         }
     }

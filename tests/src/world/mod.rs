@@ -261,7 +261,9 @@ impl World {
             Event::Request { core, life, customer, connection, request } => {
                 self.request((core, life), customer, connection, request);
             }
-            Event::Reply { customer, connection, reply } => self.hear(customer, connection, &reply),
+            Event::Reply { node, customer, connection, reply } => {
+                self.hear(node, customer, connection, &reply);
+            }
             Event::Fault(fault) => self.fault(fault),
             Event::DrainWatch { node, life, until } => self.drain_watch(node, life, until),
             Event::Heal => self.heal(),

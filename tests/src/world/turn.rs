@@ -365,7 +365,7 @@ impl World {
             let what = format!("shard {core:?} replies to a connection of shard {}", origin.shard.0);
             return self.judge.fail(self.now, DECENCY, what);
         }
-        self.released(origin, reply);
+        self.released(core.node, origin, reply);
     }
 
     /// From time to time: what the disk holds gives the state that the core has.
