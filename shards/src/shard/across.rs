@@ -24,8 +24,13 @@ use crate::across::{Answer, Asked, Question, Word};
 use crate::api::{Acceptance, NotCancelled, Origin, Refusal, Reply, State, Submission};
 use crate::limits::{ASK_HOME_AGAIN, ASKED_BYTES_MAX, ASKED_WAIT};
 
+/// So many questions a process may ask in a millisecond of its life, so that no later one gives a number again: four million a second.
+const NUMBERS_PER_MS: u64 = 1 << 12;
+/// A question's number is asked under, times this, and how often it was asked.
+const TIMES: u64 = 1 << 8;
+
 /// What a shard and the shards of other nodes owe each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Across {
     /// Questions without an answer, by their number.
     asked: BTreeMap<u64, Pending>,
@@ -56,7 +61,7 @@ struct Pending {
     /// The node that was asked last, and when.
     sent: Option<(NodeId, Instant)>,
     /// How often it was asked.
-    times: u32,
+    times: u64,
     until: Instant,
 }
 
@@ -70,6 +75,18 @@ pub(super) enum Asker {
 }
 
 impl Across {
+    /// Of a process that started then, in milliseconds since 1970. What an earlier one has asked may be answered to this one.
+    pub(super) const fn new(process: u64) -> Self {
+        Self {
+            asked: BTreeMap::new(),
+            asked_bytes: 0,
+            next_number: process.wrapping_mul(NUMBERS_PER_MS) % (u64::MAX / TIMES),
+            words: VecDeque::new(),
+            up: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+        }
+    }
+
     /// Whether nobody waits for another node.
     pub(super) fn is_idle(&self) -> bool {
         self.asked.is_empty() && self.words.is_empty()
@@ -287,11 +304,12 @@ impl Shard {
         let partition = cell.state.partition;
         let home = cell.home().filter(|&home| home != self.plan.node);
         let Some(home) = home.filter(|&home| self.across.up(home, partition).is_some()) else { return };
-        let word = Word::Ask(number, partition.0, pending.question.clone());
-        self.across.say(home, partition, &word);
         let pending = self.across.asked.get_mut(&number).expect("it was there");
         pending.sent = Some((home, now.mono));
         pending.times += 1;
+        let asked_under = number * TIMES + pending.times % TIMES;
+        let word = Word::Ask(asked_under, partition.0, pending.question.clone());
+        self.across.say(home, partition, &word);
     }
 
     fn take_pending(&mut self, number: u64) -> Option<Pending> {
@@ -301,8 +319,14 @@ impl Shard {
     }
 
     /// A home has answered.
-    fn handle_answer(&mut self, number: u64, answer: Answer) {
+    fn handle_answer(&mut self, asked_under: u64, answer: Answer) {
+        let (number, times) = (asked_under / TIMES, asked_under % TIMES);
         let Some(pending) = self.across.asked.get_mut(&number) else { return };
+        let is_last = pending.times % TIMES == times;
+        if !is_last && matches!(answer, Answer::NotHere | Answer::Refused(_)) {
+            // What was refused first may be taken by now, by whom it was asked of since.
+            return;
+        }
         let again = match answer {
             Answer::NotHere => true,
             // Its own customers are to go elsewhere then; this one goes there for its own.

@@ -205,7 +205,7 @@ impl Shard {
             first_cell: 0,
             next_transmit: 0,
             snapshots: Snapshots::default(),
-            across: Across::default(),
+            across: Across::new(config.process),
             installs: VecDeque::new(),
             log_room: LogRoom::Enough,
             holds_back: false,
