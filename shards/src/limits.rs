@@ -69,6 +69,9 @@ pub const RECEIVED_BYTES_MAX: usize = 4 << 20;
 pub const CROSS_CREDITS: usize = 4_096;
 /// Subscribers of one shard.
 pub const SUBSCRIBERS_MAX: usize = 4_096;
+/// After so many ticks without a word from a subscriber that owes an acknowledgement another node tells its account's fates, too: ten
+/// seconds, in which a customer's own store may well be down; what is told twice is recognised by its number.
+pub const SILENT_TICKS_MAX: u32 = 100;
 /// The most credits that a subscription gets, whatever it asks for.
 pub const SUBSCRIPTION_CREDITS_MAX: u32 = 16_384;
 

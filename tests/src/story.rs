@@ -69,6 +69,7 @@ impl Story {
             gap: (20 * MS, 40 * MS),
             burst: 1,
             subscribes: true,
+            is_mute: false,
             credits: 100,
             disconnects_per_mille: 0,
             boasts_per_mille: 0,

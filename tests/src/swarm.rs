@@ -126,6 +126,8 @@ pub(crate) struct CustomerTraits {
     pub(crate) gap: (u64, u64),
     pub(crate) burst: u64,
     pub(crate) subscribes: bool,
+    /// It never acknowledges what it is told.
+    pub(crate) is_mute: bool,
     pub(crate) credits: u32,
     pub(crate) disconnects_per_mille: u64,
     pub(crate) boasts_per_mille: u64,
@@ -185,6 +187,11 @@ impl Swarm {
         swarm.press(&mut presses);
         if seed < SEVERAL_NODES_BELOW {
             swarm.spread(&mut Dice::stream(seed, "nodes"));
+        }
+        if swarm.nodes() > 1 {
+            // Who listens somewhere and says nothing may not keep the others of its account from being told.
+            let mut dice = Dice::stream(seed, "mute");
+            swarm.customers.iter_mut().for_each(|customer| customer.is_mute = dice.chance(150));
         }
         swarm
     }
@@ -457,6 +464,7 @@ fn customer(dice: &mut Dice, calm: bool, accounts: usize) -> CustomerTraits {
         gap: dice.pick(&[(MS, 50 * MS), (20 * MS, 500 * MS)]),
         burst: dice.skewed((1, 12)),
         subscribes: dice.chance(700),
+        is_mute: false,
         credits: u32::try_from(dice.skewed((1, 100))).unwrap_or(1),
         disconnects_per_mille: if calm { 0 } else { dice.pick(&[0, 10, 60]) },
         boasts_per_mille: if calm { 0 } else { dice.pick(&[0, 600]) },

@@ -429,6 +429,7 @@ impl Shard {
             }
         }
         self.repeat_acknowledgements(now);
+        self.tend_subscribers();
         (0..self.cells.len()).for_each(|place| self.settle_tellers(place));
     }
 

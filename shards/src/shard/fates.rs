@@ -1,8 +1,9 @@
 //! Fates, and messages of handsets, are told: to subscribers, at least once, until they are acknowledged.
 //!
 //! Every node that holds a partition knows its fates, so none crosses between nodes: of those with a subscriber of the account one tells, the home
-//! if it is among them, else the one with the lowest number. The home is told what is acknowledged. While nodes do not know of
-//! each other, two may tell the same.
+//! if it is among them, else the one with the lowest number. The home is told what is acknowledged. A subscriber that has acknowledged nothing for
+//! long keeps no other from being told: its node passes for one without. While nodes do not know of
+//! each other, or one of them is passed over, two may tell the same.
 
 use wal::Record;
 use wal::record::Acknowledged;
@@ -12,7 +13,7 @@ use wire::time::Now;
 use super::cross::Cross;
 use super::{Phase, Shard};
 use crate::api::{FateEvent, HandsetMessage, Origin, Reply, State, Subscription};
-use crate::limits::{SUBSCRIBERS_MAX, SUBSCRIPTION_CREDITS_MAX};
+use crate::limits::{SILENT_TICKS_MAX, SUBSCRIBERS_MAX, SUBSCRIPTION_CREDITS_MAX};
 use crate::state::message::Message;
 
 /// Who wants to be told an account's fates.
@@ -22,6 +23,8 @@ pub(super) struct Subscriber {
     account: AccountId,
     credits: u32,
     outstanding: u32,
+    /// For so many ticks it has owed an acknowledgement and given none.
+    silent_ticks: u32,
     /// For each cell, the last fate that was told and the last that is acknowledged.
     places: Vec<Told>,
 }
@@ -70,7 +73,14 @@ impl Shard {
         });
         let places = places.collect();
         let credits = subscription.credits.min(SUBSCRIPTION_CREDITS_MAX);
-        self.subscribers.push(Subscriber { origin, account, credits, outstanding: 0, places });
+        self.subscribers.push(Subscriber {
+            origin,
+            account,
+            credits,
+            outstanding: 0,
+            silent_ticks: 0,
+            places,
+        });
         self.say_who_listens();
         self.tell_all(self.subscribers.len() - 1);
     }
@@ -83,9 +93,23 @@ impl Shard {
         }
     }
 
-    /// The accounts with a subscriber.
+    /// The accounts with a subscriber that acknowledges what it is told.
     pub(super) fn subscribed(&self) -> impl Iterator<Item = AccountId> + '_ {
-        self.subscribers.iter().map(|subscriber| subscriber.account)
+        let listens = |subscriber: &&Subscriber| !subscriber.is_silent();
+        self.subscribers.iter().filter(listens).map(|subscriber| subscriber.account)
+    }
+
+    /// A tick has passed: who has become silent keeps no other node from telling.
+    pub(super) fn tend_subscribers(&mut self) {
+        let mut is_other = false;
+        for subscriber in self.subscribers.iter_mut().filter(|subscriber| subscriber.outstanding > 0) {
+            let was_silent = subscriber.is_silent();
+            subscriber.silent_ticks = subscriber.silent_ticks.saturating_add(1);
+            is_other |= subscriber.is_silent() != was_silent;
+        }
+        if is_other {
+            self.say_who_listens();
+        }
     }
 
     /// Whether this node tells an account, if it has a subscriber, what becomes of it in a partition.
@@ -155,7 +179,13 @@ impl Shard {
         }
         let found = self.subscribers.iter().position(|subscriber| subscriber.origin == origin);
         if let Some(found) = found {
-            self.subscribers[found].acknowledge(place, sequence);
+            let subscriber = &mut self.subscribers[found];
+            subscriber.acknowledge(place, sequence);
+            let was_silent = subscriber.is_silent();
+            subscriber.silent_ticks = 0;
+            if was_silent {
+                self.say_who_listens();
+            }
             self.tell_all(found);
         }
     }
@@ -243,6 +273,10 @@ fn told(subscriber: Origin, sequence: u64, message: &Message) -> Option<Reply> {
 }
 
 impl Subscriber {
+    const fn is_silent(&self) -> bool {
+        self.silent_ticks >= SILENT_TICKS_MAX
+    }
+
     fn acknowledge(&mut self, place: usize, sequence: u64) {
         let told = &mut self.places[place];
         let through = sequence.min(told.told);

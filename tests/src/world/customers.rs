@@ -374,9 +374,19 @@ impl World {
         self.send_request(customer, Request::Query { request, id });
     }
 
+    /// Whether an account has a customer that wants to be told, and says what it has.
+    pub(super) fn listens(&self, account: usize) -> bool {
+        let mut traits = self.customers.iter().map(|customer| customer.traits);
+        traits.any(|traits| traits.account == account && traits.subscribes && !traits.is_mute)
+    }
+
     /// Says that it has what a node told it.
     fn acknowledge(&mut self, node: usize, customer: usize, partition: Partition, sequence: u64) {
-        let account = self.swarm.plan.accounts[self.customers[customer].traits.account].id;
+        let traits = self.customers[customer].traits;
+        if traits.is_mute {
+            return;
+        }
+        let account = self.swarm.plan.accounts[traits.account].id;
         self.send_request_to(node, customer, Request::Acknowledge { account, partition, sequence });
     }
 

@@ -241,11 +241,9 @@ impl World {
         if self.swarm.forgets {
             return None;
         }
-        let subscribes =
-            |account| self.customers.iter().any(|c| c.traits.account == account && c.traits.subscribes);
         self.judge.intents.iter().enumerate().find_map(|(nonce, intent)| {
             let id = intent.acked?;
-            let is_owed = subscribes(intent.account) && !self.boasts.contains(&intent.account);
+            let is_owed = self.listens(intent.account) && !self.boasts.contains(&intent.account);
             let is_told = self.judge.told.contains_key(&id);
             (is_owed && !is_told).then(|| format!("the fate of {id}, intent {nonce}, was never told"))
         })

@@ -133,10 +133,8 @@ impl World {
 
     /// A text that was answered for, whole, and that its subscribing account was not told, if there is one.
     pub(super) fn unheard(&self) -> Option<String> {
-        let subscribes =
-            |account| self.customers.iter().any(|c| c.traits.account == account && c.traits.subscribes);
         self.judge.spoken.iter().enumerate().find_map(|(nonce, spoken)| {
-            let account = spoken.account.filter(|account| subscribes(*account))?;
+            let account = spoken.account.filter(|account| self.listens(*account))?;
             let is_owed = !self.boasts.contains(&account) && !self.swarm.forgets && spoken.is_answered_for();
             (is_owed && !spoken.is_told)
                 .then(|| format!("text {nonce} of a handset was never told: {spoken:?}"))
