@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use replication::limits::{DIAL_AGAIN_MAX, SILENCE_MAX};
 use replication::stream::{LineAction, LineId, Proven};
 use wire::id::Partition;
 use wire::time::Now;
@@ -278,11 +279,17 @@ impl World {
             return;
         }
         let wire = self.dice.net.pick(&there);
+        // A home that does not reach the others decides nothing until it is dialled again.
+        self.excuse += nanos(DIAL_AGAIN_MAX);
         match fault {
             Fault::Reset => self.reset_wire(wire),
-            Fault::HalfOpen => self.wires.all[wire].dead = true,
+            Fault::HalfOpen => {
+                self.excuse += nanos(SILENCE_MAX);
+                self.wires.all[wire].dead = true;
+            }
             _ => {
                 let until = self.now + self.dice.net.within((1, self.swarm.net.stall));
+                self.excuse += (until - self.now).min(nanos(SILENCE_MAX));
                 self.wires.all[wire].pipes.iter_mut().for_each(|pipe| pipe.stalled_until = until);
             }
         }
@@ -300,4 +307,8 @@ impl World {
             self.queue.at(self.now + after, Event::PeerBroken { wire, end });
         }
     }
+}
+
+fn nanos(time: core::time::Duration) -> u64 {
+    u64::try_from(time.as_nanos()).expect("a short time")
 }
