@@ -152,6 +152,7 @@ impl Shard {
         self.clock.read(now);
         match Word::from_bytes(bytes) {
             Some(Word::Ask(number, partition, question)) => {
+                self.counters.asked_by_peers += 1;
                 self.handle_ask_of(now, from.node, Partition(partition), number, question);
             }
             Some(Word::Reply(number, answer)) => self.handle_answer(number, answer),
@@ -170,7 +171,7 @@ impl Shard {
         self.release();
     }
 
-    /// Another node asks what this one decides.
+    /// A node asks what this one decides.
     fn handle_ask_of(
         &mut self,
         now: Now,
@@ -185,9 +186,8 @@ impl Shard {
             && self.cells.get(place).is_some_and(|cell| cell.decides);
         let asked = if is_here { question.read() } else { None };
         let origin = Origin::elsewhere(from, partition, number);
-        self.counters.asked_by_peers += 1;
         match asked {
-            None => self.across.say(from, partition, &Word::Reply(number, Answer::NotHere)),
+            None => self.answer((from, partition, number), Answer::NotHere),
             Some(Asked::Submit(submission)) => {
                 if let Err(refusal) = self.submit(now, place, origin, &submission.borrow()) {
                     self.refuse(origin, refusal);
@@ -210,7 +210,7 @@ impl Shard {
         }
     }
 
-    /// Tells another node what came of its question.
+    /// Tells a node what came of its question.
     pub(super) fn answer_node(&mut self, (node, partition, number): (NodeId, Partition, u64), reply: &Reply) {
         let answer = match reply {
             Reply::Answer { outcome, .. } => Answer::of_submission(*outcome),
@@ -220,10 +220,17 @@ impl Shard {
             // No node subscribes to another.
             Reply::Fate { .. } | Reply::Handset { .. } => return,
         };
+        self.answer((node, partition, number), answer);
+    }
+
+    fn answer(&mut self, (node, partition, number): (NodeId, Partition, u64), answer: Answer) {
+        if node == self.plan.node {
+            return self.handle_answer(number, answer);
+        }
         self.across.say(node, partition, &Word::Reply(number, answer));
     }
 
-    /// Tells another node what came of what its carrier brought.
+    /// Tells a node what came of what its carrier brought.
     pub(super) fn answer_bringer(
         &mut self,
         node: NodeId,
@@ -231,7 +238,7 @@ impl Shard {
         number: u64,
         status: CommandStatus,
     ) {
-        self.across.say(node, partition, &Word::Reply(number, Answer::of_carrier(status)));
+        self.answer((node, partition, number), Answer::of_carrier(status));
     }
 
     /// A customer submits for a partition that another node decides for.
@@ -297,19 +304,25 @@ impl Shard {
         true
     }
 
-    /// Sends a question to whoever is home now, if anybody is.
+    /// Sends a question to whoever is home now, if anybody is. That may be this node by now, which asks itself as it would another: so its
+    /// customer is answered alike, and another home is asked when this one is lost.
     fn send_ask(&mut self, now: Now, number: u64) {
         let Some(pending) = self.across.asked.get(&number) else { return };
-        let cell = &self.cells[pending.place];
+        let (cell, own) = (&self.cells[pending.place], self.plan.node);
         let partition = cell.state.partition;
-        let home = cell.home().filter(|&home| home != self.plan.node);
-        let Some(home) = home.filter(|&home| self.across.up(home, partition).is_some()) else { return };
+        let can_be_asked = |home: NodeId| {
+            if home == own { cell.decides } else { self.across.up(home, partition).is_some() }
+        };
+        let Some(home) = cell.home().filter(|&home| can_be_asked(home)) else { return };
         let pending = self.across.asked.get_mut(&number).expect("it was there");
         pending.sent = Some((home, now.mono));
         pending.times += 1;
         let asked_under = number * TIMES + pending.times % TIMES;
-        let word = Word::Ask(asked_under, partition.0, pending.question.clone());
-        self.across.say(home, partition, &word);
+        let question = pending.question.clone();
+        if home == own {
+            return self.handle_ask_of(now, own, partition, asked_under, question);
+        }
+        self.across.say(home, partition, &Word::Ask(asked_under, partition.0, question));
     }
 
     fn take_pending(&mut self, number: u64) -> Option<Pending> {
@@ -409,60 +422,25 @@ impl Shard {
         }
         let mut due = Vec::new();
         for (&number, pending) in &self.across.asked {
-            let cell = &self.cells[pending.place];
+            let home = self.cells[pending.place].home();
             let waits = pending
                 .sent
-                .is_some_and(|(node, at)| cell.home() == Some(node) && now.mono < at.plus(ASK_HOME_AGAIN));
-            if cell.decides || !waits || now.mono >= pending.until {
+                .is_some_and(|(node, at)| home == Some(node) && now.mono < at.plus(ASK_HOME_AGAIN));
+            if !waits || now.mono >= pending.until {
                 due.push(number);
             }
         }
         for number in due {
-            let pending = &self.across.asked[&number];
-            if now.mono >= pending.until {
+            if now.mono < self.across.asked[&number].until {
+                self.send_ask(now, number);
+            } else {
                 let pending = self.take_pending(number).expect("it was there");
                 self.tell_nothing(&pending);
-            } else if self.cells[pending.place].decides {
-                self.answer_here(now, number);
-            } else {
-                self.send_ask(now, number);
             }
         }
         self.repeat_acknowledgements(now);
         self.tend_subscribers();
         (0..self.cells.len()).for_each(|place| self.settle_tellers(place));
-    }
-
-    /// This node has become the home that was to be asked.
-    fn answer_here(&mut self, now: Now, number: u64) {
-        let Some(Pending { asker, place, question, .. }) = self.take_pending(number) else { return };
-        match (asker, question.read()) {
-            (Asker::Customer(origin), Some(Asked::Submit(submission))) => {
-                if let Err(refusal) = self.submit(now, place, origin, &submission.borrow()) {
-                    self.refuse(origin, refusal);
-                }
-            }
-            (Asker::Customer(origin), Some(Asked::Query(account, id))) => {
-                self.handle_query(now, origin, account, id);
-            }
-            (Asker::Customer(origin), Some(Asked::Cancel(cancellation))) => {
-                self.handle_cancel(now, origin, &cancellation);
-            }
-            (Asker::Carrier(from), Some(Asked::Receipt(receipt))) => {
-                let from = Bringer::Link(from);
-                if let Some(status) = self.receipt(now, from, &receipt) {
-                    self.receipt_taken(from, status);
-                }
-            }
-            (Asker::Carrier(from), Some(Asked::Handset(part))) => {
-                let from = Bringer::Link(from);
-                if let Some(status) = self.handset(now, from, &part) {
-                    self.receipt_taken(from, status);
-                }
-            }
-            // It was made here of what was looked through.
-            _ => debug_assert!(false, "a question of our own can be read"),
-        }
     }
 
     /// The accounts with a subscriber on this node.
