@@ -279,6 +279,7 @@ impl Customers {
         let origin = match &reply {
             Reply::Answer { origin, .. }
             | Reply::Message { origin, .. }
+            | Reply::CannotTell { origin }
             | Reply::Cancelled { origin, .. } => *origin,
             Reply::Fate { subscriber, .. } | Reply::Handset { subscriber, .. } => *subscriber,
         };

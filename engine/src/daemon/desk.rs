@@ -26,6 +26,7 @@ use super::archive::{Answer, Asked, Client, Outcome};
 use super::board::Board;
 use super::doorkeeper;
 use super::held::{Held, Piece};
+use super::nodes::{self, Nodes};
 use super::parties::{Parties, Party};
 use super::secure::Secure;
 use super::strangers::Strangers;
@@ -62,6 +63,8 @@ pub(super) enum Then {
     Close(ConnId, How),
     /// Ask whether its customer has more output.
     Offer(u64),
+    /// Another node has called.
+    Greet(ConnId),
 }
 
 /// All connections of one shard and their owners. Lives on the shard's thread.
@@ -79,6 +82,8 @@ pub(super) struct Desk {
     /// What wakes each shard.
     wakers: Arc<[WakeHandle]>,
     parties: Parties,
+    /// The other nodes of the cluster.
+    nodes: Nodes,
     /// In the order of the plan's carriers.
     carriers: Arc<[Dial]>,
     /// Certificates and keys.
@@ -102,6 +107,7 @@ impl Desk {
         (archive, doorkeeper, webhooks): (Client, doorkeeper::Client, webhooks::Client),
         (waker, wakers): (WakeHandle, Arc<[WakeHandle]>),
         (carriers, secure): (Arc<[Dial]>, Arc<Secure>),
+        nodes: Nodes,
     ) -> Self {
         Self {
             customers,
@@ -111,6 +117,7 @@ impl Desk {
             waker,
             wakers,
             parties: Parties::default(),
+            nodes,
             carriers,
             secure,
             troubles: Vec::new(),
@@ -158,6 +165,7 @@ impl Desk {
     /// Something happened to a socket.
     pub(super) fn hear(&mut self, brain: &mut Shard, now: Now, event: SocketEvent<'_>) -> Then {
         match event {
+            SocketEvent::Accepted { listener: nodes::PEERS, conn, .. } => Then::Greet(conn),
             SocketEvent::Accepted { listener, conn, peer } => {
                 let protocol = match listener {
                     HTTP => Protocol::Http,
@@ -170,10 +178,19 @@ impl Desk {
                 self.customers.handle_accepted(now, conn.as_u64(), caller, &mut asking(brain, now));
                 Then::Nothing
             }
-            SocketEvent::Connected { conn, .. } => self.tell_link(brain, now, conn, LinkInput::Connected),
+            SocketEvent::Connected { conn, .. } => match self.parties.party(conn) {
+                Some(Party::Peer(line)) => {
+                    self.nodes.handle_connected(now, line);
+                    Then::Nothing
+                }
+                _ => self.tell_link(brain, now, conn, LinkInput::Connected),
+            },
             SocketEvent::ConnectFailed { conn, tag, error } => {
                 self.parties.remove(conn);
-                self.dial_failed(brain, now, tag, &error);
+                match nodes::dialled_line(tag) {
+                    Some(line) => self.nodes.handle_unreachable(now, line, &error),
+                    None => self.dial_failed(brain, now, tag, &error),
+                }
                 Then::Nothing
             }
             SocketEvent::HandshakeFailed { listener, peer, error, .. } => {
@@ -198,7 +215,7 @@ impl Desk {
                     }
                     Then::Nothing
                 }
-                Some(Party::Link(_)) => Then::Close(conn, How::AfterSending),
+                Some(Party::Link(_) | Party::Peer(_)) => Then::Close(conn, How::AfterSending),
                 None => Then::Nothing,
             },
             SocketEvent::Sent { conn, total } => match self.parties.party(conn) {
@@ -215,6 +232,7 @@ impl Desk {
                         self.link_closed(brain, link, reason);
                         brain.handle_link(now, link, LinkInput::Closed);
                     }
+                    Some(Party::Peer(line)) => self.nodes.handle_closed(now, line),
                     None => {}
                 }
                 Then::Nothing
@@ -239,6 +257,10 @@ impl Desk {
                 }
                 self.paused.push(link);
                 Then::Pause(conn)
+            }
+            Some(Party::Peer(line)) => {
+                self.nodes.handle_received(now, line, bytes);
+                Then::Nothing
             }
             None => Then::Nothing,
         }
@@ -405,6 +427,31 @@ impl Desk {
         });
     }
 
+    /// Another node has called.
+    pub(super) fn greet(&mut self, io: &mut ShardIo, now: Now, conn: ConnId) {
+        match self.nodes.handle_accepted(io, now, conn) {
+            Some(line) => self.parties.insert(conn, Party::Peer(line)),
+            None => io.close(conn, How::Now),
+        }
+    }
+
+    /// Gives the brain what the other nodes have said; `true` when there was something.
+    pub(super) fn hear_nodes(&mut self, brain: &mut Shard, now: Now) -> bool {
+        self.nodes.hear(brain, now)
+    }
+
+    /// Gives the other nodes what the brain has for them.
+    pub(super) fn serve_nodes(&mut self, brain: &mut Shard, io: &mut ShardIo, now: Now) {
+        for (line, conn) in self.nodes.serve(brain, io, now) {
+            self.parties.insert(conn, Party::Peer(line));
+        }
+    }
+
+    /// The other nodes.
+    pub(super) const fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
     fn dial(&mut self, brain: &mut Shard, io: &mut ShardIo, now: Now, link: LinkId, carrier: u16) {
         let place = usize::from(carrier);
         let (dial, tls) = (&self.carriers[place], self.secure.carriers[place].as_ref());
@@ -467,7 +514,8 @@ impl Desk {
 
     /// When [`Desk::handle_timeout`] is due, or [`Desk::is_drained`] is to be asked again.
     pub(super) fn timeout(&self, now: Now) -> Option<Instant> {
-        self.customers.timeout().into_iter().chain(self.webhooks.timeout(now.mono)).min()
+        let all = self.customers.timeout().into_iter().chain(self.webhooks.timeout(now.mono));
+        all.chain(self.nodes.timeout()).min()
     }
 
     /// Whether nobody here waits for the brain or for the shell.
@@ -502,6 +550,7 @@ impl Desk {
 
     /// What sessions with carriers begin with from now on.
     pub(super) fn handle_secure(&mut self, secure: Arc<Secure>) {
+        self.nodes.handle_secure(Arc::clone(&secure));
         self.secure = secure;
     }
 

@@ -44,6 +44,9 @@ pub(crate) const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// Partitions for each core of a new cluster's first node (ARCHITECTURE, Identity).
 pub(crate) const PARTITIONS_PER_SHARD: u16 = 8;
 
+/// How often a shard says at most that there is trouble with another node: it dials each second.
+pub(crate) const TROUBLE_EVERY: Duration = Duration::from_secs(30);
+
 /// How long a shard waits before it tries again to prepare a segment for which there was no room.
 pub(crate) const SEGMENT_RETRY: Duration = Duration::from_secs(1);
 

@@ -217,8 +217,8 @@ impl LogWriter {
     }
 
     /// Has the next segment prepared while the shard works, of an aged one whose time is over if there is one; has segments
-    /// aged that no start needs, and removes those that are too many.
-    pub(super) fn tend(&mut self, io: &mut ShardIo, brain: &mut Shard, now: Now) {
+    /// aged that no start needs, unless the log is read just now, and removes those that are too many.
+    pub(super) fn tend(&mut self, io: &mut ShardIo, brain: &mut Shard, may_age: bool, now: Now) {
         let reserved = self.segment_bytes / 2 + brain.open_messages() * RESERVED_BYTES_PER_OPEN;
         let is_short = self.retry_at.is_some() && self.log.room_bytes() < reserved;
         brain.handle_log_room(if is_short { LogRoom::Short } else { LogRoom::Enough });
@@ -234,7 +234,7 @@ impl LogWriter {
         let is_over = |at: &Option<Instant>| at.is_none_or(|at| at <= now.mono);
         let wanted = self.log.wanted_segment().filter(|_| is_over(&self.retry_at));
         let spare = wanted.and_then(|_| self.retained.take_expired(now.wall));
-        let may_age = self.oldest < self.first_needed && is_over(&self.retire_at);
+        let may_age = may_age && self.oldest < self.first_needed && is_over(&self.retire_at);
         match wanted {
             // What is aged now may be what the next segment is made of.
             _ if spare.is_none() && may_age => {

@@ -23,10 +23,12 @@ mod lines;
 mod log;
 mod metrics;
 mod newcomer;
+mod nodes;
 mod parties;
 mod ports;
 mod redeal;
 mod reload;
+mod remake;
 mod retained;
 mod rings;
 pub(crate) mod secure;
@@ -222,6 +224,7 @@ fn give(
         credentials: Arc::new(credentials(config)),
         smpp: Arc::new(Exchange::new(smpp_accounts(config), Arc::new(lobby(shards)?))),
         carriers: dials(config)?,
+        others: nodes::others(config)?,
         process,
         faults: faults.clone(),
         secure: Arc::clone(&prepared.secure),
@@ -246,7 +249,7 @@ fn give(
         commands.push(sender);
         given.push(Given {
             common: common.clone(),
-            listen: listeners(ports, shard),
+            listen: listeners(ports, shard, &prepared.secure),
             log: log_of(shard),
             log_dir: belonging.log_dir(data, ShardId(shard)),
             snapshot_dir: data.join("snapshots"),
@@ -308,14 +311,16 @@ fn smpp_account(account: &crate::config::Account) -> Option<SmppAccount> {
 }
 
 /// Where a shard listens, for what, and behind which guard.
-fn listeners(ports: &Ports, shard: u16) -> Vec<(SocketAddr, ListenerTag, Guard)> {
+fn listeners(ports: &Ports, shard: u16, secure: &Secure) -> Vec<(SocketAddr, ListenerTag, Guard)> {
     let place = usize::from(shard);
     let own = ports.native_shards[place];
+    let peers = ports.peers.get(place).copied();
     let mut all = vec![
         (ports.http, desk::HTTP, Guard::Plain),
         (ports.native, desk::NATIVE, Guard::Plain),
         (own, desk::NATIVE, Guard::Plain),
     ];
+    all.extend(peers.map(|address| (address, nodes::PEERS, nodes::guard(secure))));
     all.extend(ports.smpp.map(|address| (address, desk::SMPP, Guard::Plain)));
     all.extend(ports.https.map(|address| (address, desk::HTTP, Guard::TlsHttp)));
     let native_tls = ports.native_tls.into_iter().chain(ports.native_tls_shards.get(place).copied());

@@ -1,5 +1,6 @@
 //! Who is at the other end of each connection of a shard.
 
+use replication::stream::LineId;
 use shards::LinkId;
 
 use crate::net::ConnId;
@@ -11,6 +12,8 @@ pub(super) enum Party {
     Customer,
     /// A carrier.
     Link(LinkId),
+    /// A shard of another node.
+    Peer(LineId),
 }
 
 /// All connections of a shard, by their place, which is small and used again.

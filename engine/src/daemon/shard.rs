@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender};
+use replication::stream::Hello;
 use shards::histogram::{FAST_US, Histogram};
 use shards::plan::Plan;
 use shards::{Shard, ShardConfig, SnapshotPiece};
@@ -44,6 +45,8 @@ use super::limits::{PUBLISH_EVERY, SPIN};
 use super::lines::Source;
 use super::log::{self, LogWriter};
 use super::metrics::ShellCounts;
+use super::nodes::{Dialled, Nodes};
+use super::remake::Remaker;
 use super::retained::Retention;
 use super::rings::Rings;
 use super::secure::Secure;
@@ -62,6 +65,8 @@ pub(super) struct Common {
     pub(super) smpp: Arc<Exchange>,
     /// In the order of the plan's carriers.
     pub(super) carriers: Arc<[Dial]>,
+    /// The other members of the cluster.
+    pub(super) others: Arc<[Dialled]>,
     /// Where the shards show their numbers.
     pub(super) board: Arc<Board>,
     /// When the process started, in milliseconds since 1970.
@@ -119,11 +124,13 @@ struct ShardLoop {
     brain: Shard,
     desk: Desk,
     rings: Rings,
+    remaker: Remaker,
     taps: Taps,
     counts: ShellCounts,
     syncs: Histogram,
     /// The end of what is durable.
     durable: Lsn,
+    log_dir: PathBuf,
     layout: Layout,
     phase: Phase,
     deadline: Instant,
@@ -204,7 +211,8 @@ impl ShardLoop {
         archive.durable(log.end());
         brain
             .handle_start(now)
-            .map_err(|error| ShardError::Recovery { file: log_dir, error: Box::new(error) })?;
+            .map_err(|error| ShardError::Recovery { file: log_dir.clone(), error: Box::new(error) })?;
+        let remaker = Remaker::new((log_dir.clone(), snapshot_dir), config, seat.waker().clone());
         open_listeners(&mut io, &common.secure, listen)?;
         common.notices.send(Notice::Listening(seat.shard))?;
         let customers = Customers::new(Settings {
@@ -218,7 +226,16 @@ impl ShardLoop {
         });
         let dials = (Arc::clone(&common.carriers), Arc::clone(&common.secure));
         let wakers = (seat.waker().clone(), Arc::clone(&seat.wakers));
-        let desk = Desk::new(customers, (archive, given.doorkeeper, given.webhooks), wakers, dials);
+        let hello = Hello {
+            cluster: config.identity.cluster,
+            node: common.plan.node,
+            shard: id,
+            shards: common.plan.shards,
+            partitions: common.plan.partitions,
+            process: common.process,
+        };
+        let nodes = Nodes::new(hello, Arc::clone(&common.others), Arc::clone(&common.secure));
+        let desk = Desk::new(customers, (archive, given.doorkeeper, given.webhooks), wakers, dials, nodes);
         Ok(Some(Self {
             seat,
             common,
@@ -228,10 +245,12 @@ impl ShardLoop {
             brain,
             desk,
             rings,
+            remaker,
             taps: Taps::default(),
             counts: ShellCounts::default(),
             syncs: Histogram::new(&FAST_US),
             durable,
+            log_dir,
             layout: config.layout,
             phase: Phase::Starting,
             deadline: now.mono,
@@ -259,6 +278,7 @@ impl ShardLoop {
         }
         self.watch_readiness();
         let mut busy = self.hear(now)?;
+        busy |= self.desk.hear_nodes(&mut self.brain, now);
         busy |= self.rings.receive(&mut self.brain, now, &self.seat.wakers);
         if self.deadline <= now.mono {
             self.brain.handle_timeout(now);
@@ -267,8 +287,11 @@ impl ShardLoop {
         self.desk.serve_customers(&mut self.brain, &mut self.io, now);
         busy |= self.log.gather(&mut self.io, &mut self.brain, now);
         self.desk.serve_links(&mut self.brain, &mut self.io, now);
+        self.remake(now)?;
+        self.desk.serve_nodes(&mut self.brain, &mut self.io, now);
         self.rings.send(&mut self.brain, &self.seat.wakers);
-        self.log.tend(&mut self.io, &mut self.brain, now);
+        let may_age = !self.remaker.is_working();
+        self.log.tend(&mut self.io, &mut self.brain, may_age, now);
         self.snapshot();
         self.taps.carry(self.seat.shard, now, &mut self.brain, self.desk.customers_mut());
         self.show(now);
@@ -318,7 +341,7 @@ impl ShardLoop {
                 Turn::Busy
             }
             Ok(Command::Secure(secure, to)) => {
-                self.io.secure(secure.server.clone());
+                secure_io(&mut self.io, &secure);
                 self.desk.handle_secure(secure);
                 let _ = to.try_send(());
                 Turn::Busy
@@ -348,6 +371,7 @@ impl ShardLoop {
                     Then::Pause(conn) => self.io.pause_reading(conn),
                     Then::Close(conn, how) => self.io.close(conn, how),
                     Then::Offer(number) => self.desk.offer(&mut self.io, now, number),
+                    Then::Greet(conn) => self.desk.greet(&mut self.io, now, conn),
                 },
                 Event::Appended(appended) => {
                     self.counts.syncs += 1;
@@ -452,6 +476,21 @@ impl ShardLoop {
         Ok(())
     }
 
+    /// Has the next state made anew that is to be, one at a time.
+    fn remake(&mut self, now: Now) -> Result<(), ShardError> {
+        if let Some(made) = self.remaker.poll() {
+            let refused = |error| ShardError::Recovery { file: self.log_dir.clone(), error: Box::new(error) };
+            self.brain.handle_rebuilt(now, made?).map_err(refused)?;
+        }
+        if !self.remaker.is_working()
+            && let Some(rebuild) = self.brain.poll_rebuild()
+        {
+            tracing::info!(event = "partition-made-anew", partition = rebuild.partition().0);
+            self.remaker.begin(rebuild)?;
+        }
+        Ok(())
+    }
+
     /// Has the next piece of a snapshot written, one at a time.
     fn snapshot(&mut self) {
         if self.io.writes_snapshot() {
@@ -468,8 +507,9 @@ impl ShardLoop {
         self.counts.rests += 1;
         let now = clock::now();
         let at_most = (self.deadline != Instant::FAR_FUTURE).then(|| self.deadline.since(now.mono));
-        let (rings, commands, desk) = (&self.rings, &self.commands, &self.desk);
-        let has_work = || rings.hold_something() || !commands.is_empty() || desk.has_answers();
+        let (rings, commands, desk, remaker) = (&self.rings, &self.commands, &self.desk, &self.remaker);
+        let has_work =
+            || rings.hold_something() || !commands.is_empty() || desk.has_answers() || remaker.is_done();
         self.io.park(at_most, has_work).await.map_err(ShardError::Ring)
     }
 }
@@ -480,11 +520,17 @@ fn open_listeners(
     secure: &Secure,
     listen: Vec<(SocketAddr, ListenerTag, Guard)>,
 ) -> Result<(), ShardError> {
-    io.secure(secure.server.clone());
+    secure_io(io, secure);
     for (address, tag, guard) in listen {
         io.listen(address, tag, guard)?;
     }
     Ok(())
+}
+
+/// What sessions of those who call begin with from now on.
+fn secure_io(io: &mut ShardIo, secure: &Secure) {
+    io.secure(secure.server.clone());
+    io.secure_peers(secure.peers.as_ref().map(|peers| peers.server.clone()));
 }
 
 /// Sleeps until the control thread says something.

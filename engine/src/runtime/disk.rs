@@ -108,16 +108,7 @@ impl LogDir {
     ///
     /// When the directory cannot be read.
     pub fn segments(&self) -> Result<Vec<SegmentFile>, LogError> {
-        let mut segments = Vec::new();
-        for path in self.entries()? {
-            if let Some(seq) = segment_seq(&path) {
-                let meta =
-                    path.metadata().map_err(|source| LogError::io(&path, "asking for its size", source))?;
-                segments.push(SegmentFile { seq, bytes: meta.len() });
-            }
-        }
-        segments.sort_by_key(|segment| segment.seq);
-        Ok(segments)
+        segments_in(&self.dir)
     }
 
     /// The segments that are aged, by number.
@@ -273,14 +264,32 @@ impl LogDir {
     }
 
     fn entries(&self) -> Result<Vec<PathBuf>, LogError> {
-        let unreadable = |source| LogError::io(&self.dir, "listing", source);
-        let entries = std::fs::read_dir(&self.dir).map_err(unreadable)?;
-        entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable)).collect()
+        entries_of(&self.dir)
     }
 
     fn probe_path(&self) -> PathBuf {
         probe_path(&self.dir)
     }
+}
+
+/// The segments that exist in a log's directory, by number.
+pub(crate) fn segments_in(dir: &Path) -> Result<Vec<SegmentFile>, LogError> {
+    let mut segments = Vec::new();
+    for path in entries_of(dir)? {
+        if let Some(seq) = segment_seq(&path) {
+            let meta =
+                path.metadata().map_err(|source| LogError::io(&path, "asking for its size", source))?;
+            segments.push(SegmentFile { seq, bytes: meta.len() });
+        }
+    }
+    segments.sort_by_key(|segment| segment.seq);
+    Ok(segments)
+}
+
+fn entries_of(dir: &Path) -> Result<Vec<PathBuf>, LogError> {
+    let unreadable = |source| LogError::io(dir, "listing", source);
+    let entries = std::fs::read_dir(dir).map_err(unreadable)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable)).collect()
 }
 
 /// Removes what could not be written whole, or is of no use any more; what stays takes room, and nothing else.

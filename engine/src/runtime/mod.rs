@@ -21,7 +21,7 @@ mod tests;
 mod worker;
 
 pub use disk::{AgedFile, LogDir, SegmentFile};
-pub(crate) use disk::{numbered, segment_seq};
+pub(crate) use disk::{numbered, segment_seq, segments_in};
 pub use event::WakeHandle;
 pub(crate) use limits::{MEMLOCK_BYTES_MIN, PASS_EVERY};
 pub(crate) use nice::step_aside;

@@ -173,7 +173,7 @@ impl Peers {
     }
 
     fn trouble(&mut self, id: LineId, what: String) {
-        let node = self.lines.get(&id).and_then(|line| known(line.theirs, line.dialled));
+        let node = self.node_of(id);
         self.events.push_back(Event::Trouble { node, what });
     }
 
@@ -280,6 +280,12 @@ impl Peers {
         if is_over {
             self.give_up(now, id);
         }
+    }
+
+    /// With which node a line is, as far as it is known.
+    #[must_use]
+    pub fn node_of(&self, id: LineId) -> Option<NodeId> {
+        self.lines.get(&id).and_then(|line| known(line.theirs, line.dialled))
     }
 
     /// A message of a partition's group is to go to [`Message::to`]. `false`: there is no way there, or too much waits on it; the message is

@@ -320,13 +320,13 @@ impl Shard {
     /// # Errors
     /// When the log had less than was committed.
     pub fn handle_rebuilt(&mut self, now: Now, mut rebuild: Rebuild) -> Result<(), RecoveryError> {
-        rebuild.recovery.commit_through(rebuild.through);
-        rebuild.apply()?;
-        rebuild.recovery.reaches(rebuild.through)?;
         let (_, place) = self.owner_of(rebuild.partition);
         if !self.cells[place].is_under_work(rebuild.number) {
             return Ok(());
         }
+        rebuild.recovery.commit_through(rebuild.through);
+        rebuild.apply()?;
+        rebuild.recovery.reaches(rebuild.through)?;
         rebuild.state.messages.stamp_anew(self.jitter.stamps());
         let cell = &mut self.cells[place];
         self.snapshots.give_up(place, cell);

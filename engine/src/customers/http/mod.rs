@@ -124,6 +124,7 @@ impl HttpConnection {
         match reply {
             Reply::Answer { outcome, .. } => self.pipeline.answer(request, outcome),
             Reply::Message { view, .. } => self.pipeline.view(request, view),
+            Reply::CannotTell { .. } => self.refuse_query(request),
             Reply::Cancelled { id, outcome, .. } => self.pipeline.cancelled(request, id, outcome),
             Reply::Fate { event, .. } => self.pipeline.event(request, Event::Fate(event), now),
             Reply::Handset { message, .. } => self.pipeline.event(request, Event::Handset(message), now),

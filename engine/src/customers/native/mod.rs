@@ -163,6 +163,7 @@ impl NativeSession {
                 self.queries = self.queries.saturating_sub(1);
                 trace::put(number, view.as_deref(), &cx.settings.plan, cx.out);
             }
+            Reply::CannotTell { .. } => self.refuse_query(number, cx),
             // No frame of this protocol asks for it.
             Reply::Cancelled { .. } => {}
             Reply::Fate { event, .. } => {

@@ -172,6 +172,7 @@ impl SmppSession {
                 let view = view.as_deref().filter(|_| is_asked_for).ok_or(CommandStatus::ESME_RQUERYFAIL);
                 answer_query(&mut self.session, sequence, view);
             }
+            Reply::CannotTell { .. } => self.refuse_query(number),
             Reply::Cancelled { outcome, .. } => {
                 self.intake.unanswered = self.intake.unanswered.saturating_sub(1);
                 let status = match outcome {
