@@ -16,6 +16,8 @@ mod api;
 mod bound;
 #[path = "process/carrier.rs"]
 mod carrier;
+#[path = "process/cluster.rs"]
+mod cluster;
 #[path = "process/customer.rs"]
 mod customer;
 #[path = "process/daemon.rs"]

@@ -211,7 +211,11 @@ carriers = ["reliable"]
 
     /// Starts a daemon and waits until it serves.
     pub(crate) fn start(&self) -> Daemon {
-        let mut process = self.spawn();
+        self.serves(self.spawn())
+    }
+
+    /// Waits until a daemon that was started here serves: one of a cluster does with others.
+    pub(crate) fn serves(&self, mut process: Process) -> Daemon {
         let id = process.child.id();
         let data = self.seen_by(id);
         let Addresses { http, native, smpp } = process.until("the daemon serves", |_| serving(&data, id));
@@ -225,7 +229,8 @@ carriers = ["reliable"]
         (status, process.log())
     }
 
-    fn spawn(&self) -> Process {
+    /// Starts a daemon.
+    pub(crate) fn spawn(&self) -> Process {
         let mut command = Command::new(&programs().switchyard);
         if let Some((mib, taken_mib)) = self.disk {
             command = Command::new("unshare");

@@ -24,11 +24,11 @@ const ACKNOWLEDGED: std::ops::Range<u64> = 50..1500;
 /// Writes stay in the process until their sync: what was not synced dies with it, as in a power cut.
 const HELD: &str = "[files]\nhold_writes = true\n";
 /// How long a round, and the draining at the end, may take.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
 fn kill_nine_under_load_loses_nothing_and_sends_nothing_twice() {
-    let kills = env::var("SWITCHYARD_KILLS").ok().and_then(|k| k.parse().ok()).unwrap_or(KILLS);
+    let kills = kills(KILLS);
     let mut dice = Dice::from_environment("kill_nine");
     let found = under_kills(kills, &mut dice, HELD);
     assert!(found.is_empty(), "{} broken promises, first {:?}", found.len(), &found[..found.len().min(20)]);
@@ -74,6 +74,11 @@ fn a_disk_that_fails_stops_the_daemon_and_no_promise_is_broken() {
     }
 }
 
+/// How often to kill, if the environment does not say otherwise.
+pub(crate) fn kills(otherwise: u64) -> u64 {
+    env::var("SWITCHYARD_KILLS").ok().and_then(|k| k.parse().ok()).unwrap_or(otherwise)
+}
+
 /// Kills a daemon so many times under load, lets the last one drain, and judges.
 fn under_kills(kills: u64, dice: &mut Dice, faults: &str) -> Vec<Violation> {
     let dir = temporary_dir();
@@ -97,14 +102,14 @@ fn under_kills(kills: u64, dice: &mut Dice, faults: &str) -> Vec<Violation> {
 }
 
 /// A customer who submits as fast as it goes, as soon as there is a daemon.
-fn call_customer() -> Arc<Ledger> {
+pub(crate) fn call_customer() -> Arc<Ledger> {
     let ledger = Arc::new(Ledger::default());
     customer::start(Setup::credentials(), Arc::clone(&ledger));
     ledger.write(|pages| pages.intents_end = u64::MAX);
     ledger
 }
 
-fn drain_and_judge(ledger: &Ledger, carrier: &Carrier, daemon: &Daemon) -> Vec<Violation> {
+pub(crate) fn drain_and_judge(ledger: &Ledger, carrier: &Carrier, daemon: &Daemon) -> Vec<Violation> {
     ledger.write(|pages| pages.intents_end = 0);
     drain(ledger);
     let found = judge(ledger, carrier, daemon);

@@ -1,0 +1,119 @@
+//! Three nodes of one cluster, real processes on loopback, under load: one after the other is killed and comes back, and all that was
+//! acknowledged is known, told and sent as its class allows.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::carrier::Carrier;
+use crate::daemon::{Daemon, KEY, Setup, temporary_dir};
+use crate::http;
+use crate::kill::{PATIENCE, call_customer, drain_and_judge, kills};
+use crate::ledger::Ledger;
+
+/// How often a node is killed, unless `SWITCHYARD_KILLS` says otherwise.
+const KILLS: u64 = 4;
+/// Acknowledgements before each kill, and while a node is away.
+const ACKNOWLEDGED: usize = 700;
+/// Ports from which free ones are taken for what nodes say to each other: below those that the system hands out.
+const PORTS: std::ops::Range<u16> = 21_000..29_000;
+
+/// So many nodes, each with a directory of its own, one core, and the same carrier.
+fn setups(place: &Path, carrier: &Carrier, count: u16) -> Vec<Setup> {
+    let first = u16::try_from(std::process::id() % 7_000).expect("few") + PORTS.start;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let ports: Vec<u16> =
+        (first..PORTS.end).chain(PORTS.start..first).filter(is_free).take(usize::from(count)).collect();
+    let member = |(node, port): (usize, &u16)| {
+        format!(
+            "[[cluster.member]]\nnode = {}\nregion = \"r{0}\"\naddress = \"127.0.0.1:{port}\"\n",
+            node + 1
+        )
+    };
+    let members: String = ports.iter().enumerate().map(member).collect();
+    let node = |(place_of, port): (usize, &u16)| {
+        let (node, dir) = (place_of + 1, place.join(format!("node-{}", place_of + 1)));
+        fs::create_dir(&dir).expect("a temporary directory can be written");
+        let cluster = format!("[cluster]\nname = \"judged\"\nlisten = \"127.0.0.1:{port}\"\n{members}");
+        Setup::new(&dir, carrier.address())
+            .with_cores(&format!("{}", place_of % 2))
+            .with_line(&format!("id = {node}\nregion = \"r{node}\""), "[node]")
+            .with("[[account]]", &format!("{cluster}[[account]]"))
+    };
+    ports.iter().enumerate().map(node).collect()
+}
+
+fn start_all(setups: &[Setup]) -> Vec<Option<Daemon>> {
+    let started: Vec<_> = setups.iter().map(Setup::spawn).collect();
+    setups.iter().zip(started).map(|(setup, process)| Some(setup.serves(process))).collect()
+}
+
+/// Lets the customer talk to a node that is there, the one after another.
+fn turn_to(ledger: &Ledger, daemons: &[Option<Daemon>], after: usize) {
+    let count = daemons.len();
+    let there = (1..count).filter_map(|step| daemons[(after + step) % count].as_ref()).next();
+    let native = there.expect("a node is there").native;
+    ledger.write(|pages| pages.daemon = Some(native));
+}
+
+#[test]
+fn nodes_that_are_killed_in_turn_under_load_lose_nothing_and_send_nothing_twice() {
+    let (place, carrier) = (temporary_dir(), Carrier::start());
+    let setups = setups(place.path(), &carrier, 3);
+    let mut daemons = start_all(&setups);
+    let ledger = call_customer();
+    turn_to(&ledger, &daemons, 2);
+    let more = |what: &str| {
+        let enough = ledger.pages().acknowledged.len() + ACKNOWLEDGED;
+        ledger.wait_for(what, PATIENCE, |pages| pages.acknowledged.len() >= enough);
+    };
+    for kill in 0..kills(KILLS) {
+        // The customer is connected to the first node that is killed, to another than the next, and so on.
+        let node = usize::try_from(kill % 3).expect("a place");
+        more("acknowledgements before a kill");
+        daemons[node].take().expect("it is back").kill();
+        turn_to(&ledger, &daemons, node);
+        more("acknowledgements while a node is away");
+        daemons[node] = Some(setups[node].start());
+        turn_to(&ledger, &daemons, if kill % 2 == 0 { node } else { (node + 2) % 3 });
+    }
+    more("acknowledgements of all nodes");
+    let daemons: Vec<Daemon> = daemons.into_iter().flatten().collect();
+    let found = drain_and_judge(&ledger, &carrier, &daemons[0]);
+    assert!(found.is_empty(), "{} broken promises, first {:?}", found.len(), &found[..found.len().min(20)]);
+}
+
+#[test]
+fn a_key_that_is_used_at_all_nodes_at_once_makes_one_message() {
+    const KEYS: usize = 300;
+    let (place, carrier) = (temporary_dir(), Carrier::start());
+    let setups = setups(place.path(), &carrier, 3);
+    let mut daemons = start_all(&setups).into_iter().flatten().collect::<Vec<_>>();
+    let message = |number: usize| {
+        let to = format!("+49151{:07}", number % 97);
+        json!({"to": to, "text": format!("once {number}"), "key": format!("key {number}")})
+    };
+    let batch = json!((0..KEYS).map(message).collect::<Vec<_>>());
+    let submit =
+        |http| http::post(http, "/v1/messages", KEY, &batch).expect("the daemon takes requests").json();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let asked: Vec<_> = daemons.iter().map(|daemon| scope.spawn(|| submit(daemon.http))).collect();
+        asked.into_iter().map(|asked| asked.join().expect("it answers")).collect()
+    });
+    for number in 0..KEYS {
+        let ids: Vec<_> = answers.iter().map(|answer| answer[number]["id"].as_str()).collect();
+        assert!(ids[0].is_some() && ids.iter().all(|id| *id == ids[0]), "key {number}: {ids:?}");
+        let first = answers.iter().filter(|answer| answer[number]["known"] == false).count();
+        assert!(first <= 1, "key {number} was new {first} times");
+    }
+    for number in (0..KEYS).step_by(20) {
+        let id = answers[0][number]["id"].as_str().expect("it was taken").to_owned();
+        daemons[number % 3].delivered(&id);
+    }
+    let last = answers[0][KEYS - 1]["id"].as_str().expect("it was taken").to_owned();
+    daemons[1].delivered(&last);
+    daemons[0].until("all are with the carrier", || (carrier.seen().len() == KEYS).then_some(()));
+    assert!(carrier.seen().values().all(|times| *times == 1), "{:?}", carrier.seen());
+}
