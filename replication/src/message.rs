@@ -64,6 +64,16 @@ pub enum Unsteppable {
         /// What is wrong with it.
         error: wal::RecordError,
     },
+    /// The home says that this member has acknowledged more than its log holds: its disk has lost something, and whoever counted on it may, too.
+    #[error(
+        "the home counts on entry {acknowledged} of this member, whose log ends at {last}: its disk has lost something"
+    )]
+    Forgotten {
+        /// What the home counts on.
+        acknowledged: u64,
+        /// The last entry that is here.
+        last: u64,
+    },
     /// Its entries do not fit beside those that wait to be written; the home sends them again.
     #[error("a message with {bytes} bytes of entries, and no room for them")]
     Room {

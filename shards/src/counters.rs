@@ -64,6 +64,7 @@ counters! {
     homes_lost: Counter "switchyard_homes_lost" ("", "") "Times when another node, or none, became home of a partition that was decided here.";
     asked_peers: Counter "switchyard_questions_between_nodes" ("way", "out") "Questions of customers and carriers about partitions of another node.";
     asked_by_peers: Counter "switchyard_questions_between_nodes" ("way", "in") "Questions of customers and carriers about partitions of another node.";
+    log_shortfalls: Counter "switchyard_log_shortfalls" ("", "") "Heartbeats of homes that count on entries which are not on this disk any more: it has lost something.";
     words_unread: Counter "switchyard_words_unread" ("", "") "Words of other nodes that this program cannot read: one of the two is newer.";
     installed: Counter "switchyard_partitions_installed" ("", "") "Partitions whose state was taken from another node, since it was too far ahead for entries.";
     rebuilt: Counter "switchyard_partitions_rebuilt" ("", "") "Partitions whose state was made anew because it held what another home had replaced.";

@@ -18,6 +18,11 @@ impl Group {
         if message.get_msg_type() == MessageType::MsgPropose {
             return Err(Unsteppable::Kind);
         }
+        // A heartbeat's commit is what this member has acknowledged, or less; the library would panic.
+        let (acknowledged, last) = (message.commit, self.last_index());
+        if message.get_msg_type() == MessageType::MsgHeartbeat && acknowledged > last {
+            return Err(Unsteppable::Forgotten { acknowledged, last });
+        }
         // What is stored is applied one day, and cannot be refused then.
         let records = message.entries.iter().filter(|entry| entry.get_entry_type() == EntryType::EntryNormal);
         for entry in records {

@@ -295,3 +295,21 @@ fn a_configuration_that_cannot_work_is_refused() {
     );
     assert!(refused(GroupConfig { election_ticks: 2, ..config }).contains("more ticks"));
 }
+
+#[test]
+fn a_home_that_counts_on_what_a_disk_has_lost_is_not_believed() {
+    let config = GroupConfig { voters: (1..4).map(NodeId).collect(), ..group_config() };
+    let mut group = Group::new(&config, Recovery::new(PARTITION).with_peers()).unwrap();
+    let heartbeat = |commit| {
+        let mut message = raft::eraftpb::Message::default();
+        message.set_msg_type(raft::eraftpb::MessageType::MsgHeartbeat);
+        (message.from, message.to, message.term, message.commit) = (2, 1, 3, commit);
+        crate::message::Message(message)
+    };
+    assert_eq!(
+        group.handle_message(heartbeat(5)),
+        Err(crate::Unsteppable::Forgotten { acknowledged: 5, last: 0 })
+    );
+    assert_eq!(group.handle_message(heartbeat(0)), Ok(()));
+    assert_eq!(group.home(), Some(NodeId(2)));
+}

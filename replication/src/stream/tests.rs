@@ -276,6 +276,19 @@ fn any_bytes_are_a_stream_or_an_error() {
     });
 }
 
+/// The format is fixed: another program reads these bytes.
+#[test]
+fn the_first_frame_has_the_bytes_that_it_always_had() {
+    let mut peers = peers(hello(1, 0, 2));
+    peers.handle_timeout(Instant(1));
+    let Some(LineAction::Dial { line, .. }) = peers.poll_action() else { panic!("no dial") };
+    peers.handle_connected(Instant(1), line);
+    let mut bytes = Vec::new();
+    assert!(peers.poll_output(Instant(1), line, &mut bytes));
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("../../testdata/hello.hex").trim());
+}
+
 /// What follows a good hello is any bytes, sealed as frames are: the checksum keeps nobody out who computes it.
 #[test]
 fn any_body_of_any_kind_is_heard_or_an_error() {

@@ -9,7 +9,7 @@
 //! A home that was may hold what nobody will commit: records that were in no entry, or entries that the next home replaces. Then
 //! its state is made anew from its snapshot and log ([`Rebuild`]), by the functions that a start uses.
 
-use replication::{Group, Install, Installs, Message, Recovery};
+use replication::{Group, Install, Installs, Message, Recovery, Unsteppable};
 use wal::record::Doubted;
 use wal::{Item, Lsn, Record};
 use wire::id::{NodeId, Partition};
@@ -98,10 +98,11 @@ impl Shard {
         }
         self.clock.read(now);
         let group = self.cells[place].group.as_mut().expect("the shard has been started");
-        let is_taken = group.handle_message(message).is_ok();
+        let taken = group.handle_message(message);
+        self.counters.log_shortfalls += u64::from(matches!(taken, Err(Unsteppable::Forgotten { .. })));
         self.group_stepped(now, place);
         self.release();
-        is_taken
+        taken.is_ok()
     }
 
     /// The next message for the same group on another node: [`Message::to`] says which.
