@@ -167,14 +167,8 @@ impl Desk {
         match event {
             SocketEvent::Accepted { listener: nodes::PEERS, conn, .. } => Then::Greet(conn),
             SocketEvent::Accepted { listener, conn, peer } => {
-                let protocol = match listener {
-                    HTTP => Protocol::Http,
-                    SMPP => Protocol::Smpp,
-                    NATIVE_TLS => Protocol::NativeTls,
-                    _ => Protocol::Native,
-                };
+                let caller = (protocol_of(listener), peer.ip());
                 self.parties.insert(conn, Party::Customer);
-                let caller = (protocol, peer.ip());
                 self.customers.handle_accepted(now, conn.as_u64(), caller, &mut asking(brain, now));
                 Then::Nothing
             }
@@ -568,6 +562,16 @@ fn dial_tag(link: LinkId, carrier: u16) -> u64 {
 fn dialled(tag: u64) -> (LinkId, u16) {
     let half = |bits: u64| u16::try_from(bits & 0xFFFF).expect("sixteen bits are left");
     (LinkId(half(tag)), half(tag >> 16))
+}
+
+/// What customers of a listener speak.
+const fn protocol_of(listener: ListenerTag) -> Protocol {
+    match listener {
+        HTTP => Protocol::Http,
+        SMPP => Protocol::Smpp,
+        NATIVE_TLS => Protocol::NativeTls,
+        _ => Protocol::Native,
+    }
 }
 
 /// What hands the customers' questions to the brain.

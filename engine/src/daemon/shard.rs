@@ -83,6 +83,34 @@ pub(super) struct Common {
     pub(super) notices: Sender<Notice>,
 }
 
+impl Common {
+    /// The customers' side of a shard, without a customer yet.
+    fn customers(&self, shard: ShardId) -> Customers {
+        Customers::new(Settings {
+            shard,
+            native_ports: self.native_ports.clone(),
+            native_tls_ports: self.native_tls_ports.clone(),
+            credits: CREDITS_DEFAULT,
+            plan: Arc::clone(&self.plan),
+            credentials: Arc::clone(&self.credentials),
+            smpp: Arc::clone(&self.smpp),
+        })
+    }
+
+    /// A shard's end of the stream between the nodes of a cluster, which speaks with nobody yet.
+    fn nodes(&self, shard: ShardId, cluster: u128) -> Nodes {
+        let hello = Hello {
+            cluster,
+            node: self.plan.node,
+            shard,
+            shards: self.plan.shards,
+            partitions: self.plan.partitions,
+            process: self.process,
+        };
+        Nodes::new(hello, Arc::clone(&self.others), Arc::clone(&self.secure))
+    }
+}
+
 /// What one shard is given.
 #[derive(Debug)]
 pub(super) struct Given {
@@ -215,26 +243,10 @@ impl ShardLoop {
         let remaker = Remaker::new((log_dir.clone(), snapshot_dir), config, seat.waker().clone());
         open_listeners(&mut io, &common.secure, listen)?;
         common.notices.send(Notice::Listening(seat.shard))?;
-        let customers = Customers::new(Settings {
-            shard: id,
-            native_ports: common.native_ports.clone(),
-            native_tls_ports: common.native_tls_ports.clone(),
-            credits: CREDITS_DEFAULT,
-            plan: Arc::clone(&common.plan),
-            credentials: Arc::clone(&common.credentials),
-            smpp: Arc::clone(&common.smpp),
-        });
+        let customers = common.customers(id);
         let dials = (Arc::clone(&common.carriers), Arc::clone(&common.secure));
         let wakers = (seat.waker().clone(), Arc::clone(&seat.wakers));
-        let hello = Hello {
-            cluster: config.identity.cluster,
-            node: common.plan.node,
-            shard: id,
-            shards: common.plan.shards,
-            partitions: common.plan.partitions,
-            process: common.process,
-        };
-        let nodes = Nodes::new(hello, Arc::clone(&common.others), Arc::clone(&common.secure));
+        let nodes = common.nodes(id, config.identity.cluster);
         let desk = Desk::new(customers, (archive, given.doorkeeper, given.webhooks), wakers, dials, nodes);
         Ok(Some(Self {
             seat,

@@ -416,5 +416,5 @@ impl Peers {
 
 /// With whom a line is, as far as it is known.
 fn known(theirs: Option<Hello>, dialled: Option<(NodeId, ShardId)>) -> Option<NodeId> {
-    theirs.map(|theirs| theirs.node).or(dialled.map(|(node, _)| node))
+    theirs.map(|theirs| theirs.node).or_else(|| dialled.map(|(node, _)| node))
 }

@@ -268,7 +268,7 @@ impl Shard {
     fn patience(&self, question: &Question) -> Duration {
         let Question::Submit { account, class, validity_ms, .. } = *question else { return ASKED_WAIT };
         let account = self.plan.account(AccountId(account));
-        let class = Class::from_byte(class).or(account.map(|account| account.class));
+        let class = Class::from_byte(class).or_else(|| account.map(|account| account.class));
         let Some(class) = class.map(|class| self.plan.class(class)) else { return ASKED_WAIT };
         let validity = Some(Duration::from_millis(validity_ms)).filter(|validity| !validity.is_zero());
         ASKED_WAIT.min((validity.unwrap_or(class.validity) + class.receipt_wait) / 2)
