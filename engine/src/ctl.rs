@@ -27,6 +27,11 @@ pub(crate) struct Ctl {
 enum What {
     /// How the node is: readiness, and each shard's messages, queues, log and times.
     Status,
+    /// How the cluster is, as this node sees it: who is spoken to, who decides how many partitions, and who is how far behind.
+    Cluster {
+        #[command(subcommand)]
+        how: Option<HowCluster>,
+    },
     /// Each SMPP session: links to carriers, and binds of customers: state, window, rate, times, counts, errors by code, what came
     /// last, what went wrong last.
     Links,
@@ -67,6 +72,12 @@ enum What {
 }
 
 #[derive(Debug, Subcommand)]
+enum HowCluster {
+    /// The same: this is what `cluster` alone says.
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
 enum HowLog {
     /// Prints a line for each frame, entry and record.
     Dump {
@@ -104,6 +115,7 @@ pub(crate) fn run(options: Ctl) -> ExitCode {
     let Ctl { data, json, what } = options;
     let request = match what {
         What::Status => Request::Status,
+        What::Cluster { how: None | Some(HowCluster::Status) } => Request::Cluster,
         What::Links => return ended(links(&data, json)),
         What::Trace { carrier, account, texts, numbers } => {
             let request = Request::Trace { carrier, account, texts, numbers };

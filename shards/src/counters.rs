@@ -105,6 +105,8 @@ counters! {
     gathered_bytes: Gauge "switchyard_log_gathered_bytes" ("", "") "Bytes of records that wait for the batch in flight.";
     handset_waiting: Gauge "switchyard_handset_messages_waiting" ("", "") "Messages of handsets that their accounts have not acknowledged.";
     handset_parts_waiting: Gauge "switchyard_handset_parts_waiting" ("", "") "Parts of handsets' texts that wait for the others.";
+    homes: Gauge "switchyard_partitions_home" ("", "") "Partitions that are decided here.";
+    homeless: Gauge "switchyard_partitions_without_home" ("", "") "Partitions for which no node is known to decide.";
     queued_otp: Gauge "switchyard_queue" ("class", "otp") "Messages that wait for a carrier's window.";
     queued_transactional: Gauge "switchyard_queue" ("class", "transactional") "Messages that wait for a carrier's window.";
     queued_notification: Gauge "switchyard_queue" ("class", "notification") "Messages that wait for a carrier's window.";

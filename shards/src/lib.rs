@@ -39,7 +39,7 @@ pub use shard::cell::{Asked, ReceiptOrigin};
 pub use shard::cross::{Cross, LentOutcome, LentSegment, Loan, OwnedSubmission, Receipt};
 pub use shard::handsets::HandsetPart;
 pub use shard::homes::Rebuild;
-pub use shard::inspect::{Latencies, LinkCounts, LinkState, LinkView, QueueView, Trouble};
+pub use shard::inspect::{HomeView, Latencies, LinkCounts, LinkState, LinkView, QueueView, Trouble};
 pub use shard::links::{LinkAction, LinkId, LinkInput};
 pub use shard::snapshots::SnapshotPiece;
 pub use shard::{LogRoom, RecoveryError, Shard, ShardConfig};

@@ -18,6 +18,8 @@ mod bound;
 mod carrier;
 #[path = "process/cluster.rs"]
 mod cluster;
+#[path = "process/clustered.rs"]
+mod clustered;
 #[path = "process/customer.rs"]
 mod customer;
 #[path = "process/daemon.rs"]

@@ -142,6 +142,7 @@ pub fn to_json_together(one: &Response, other: &Response) -> String {
 pub fn to_text(response: &Response, now_ms: u64) -> String {
     match response {
         Response::Status(status) => show_status(status, now_ms),
+        Response::Cluster(cluster) => show::cluster(cluster),
         Response::Links(links) => show::links(links, now_ms),
         Response::Customers(customers) => show::customers(customers, now_ms),
         Response::Webhooks(webhooks) => show::webhooks(webhooks, now_ms),

@@ -1,8 +1,51 @@
-//! Sessions and what passes over them, for people: links to carriers, customers' binds, the lines of a trace.
+//! Sessions and what passes over them, for people: links to carriers, customers' binds, the lines of a trace; and the cluster.
 
 use super::ctl::{ago, bounds, us};
-use super::words::{Customer, ErrorCount, Link, Traced, Webhook};
+use super::words::{Cluster, Customer, ErrorCount, Link, Traced, Webhook};
 use crate::table::Table;
+
+/// The cluster: what this node decides, then its members.
+pub(super) fn cluster(cluster: &Cluster) -> String {
+    let Cluster { node, region, partitions, homes, .. } = cluster;
+    let Some(name) = &cluster.name else {
+        return format!(
+            "node {node} in {region} is alone: its file has no [cluster]; it decides {homes} of {partitions} partitions\n"
+        );
+    };
+    let mut out = format!(
+        "cluster {name}, seen by node {node} in {region}: it decides {homes} of {partitions} partitions\n"
+    );
+    let notes = [
+        (
+            cluster.without_home,
+            "without a home: nothing is taken or sent for them until a majority of the members is heard",
+        ),
+        (cluster.being_remade, "whose state on this node is being made anew"),
+    ];
+    for (count, what) in notes.into_iter().filter(|(count, _)| *count > 0) {
+        out += &format!("  {count} {what}\n");
+    }
+    let heads = ["node", "region", "address", "shards", "homes", "lag", "unheard", "behind"];
+    let mut table = Table::new(&heads);
+    for member in &cluster.members {
+        let others = |cell: String| if member.is_this { "-".to_owned() } else { cell };
+        let known =
+            |entries: Option<u64>| entries.map_or_else(|| "-".to_owned(), |entries| entries.to_string());
+        let this = if member.is_this { " (this node)" } else { "" };
+        let wanted = member.shards_wanted.map_or_else(|| "?".to_owned(), |wanted| wanted.to_string());
+        table.row([
+            format!("{}{this}", member.node),
+            member.region.clone(),
+            member.address.clone(),
+            others(format!("{} of {wanted}", member.shards_up)),
+            member.homes.to_string(),
+            others(known(member.lag_entries)),
+            others(member.unheard.to_string()),
+            others(known(member.behind_entries)),
+        ]);
+    }
+    out + "\n" + &table.to_string()
+}
 
 /// All links: a table, and below it what cannot be put in columns.
 pub(super) fn links(links: &[Link], now_ms: u64) -> String {
@@ -174,6 +217,7 @@ pub(super) fn traced(traced: &Traced) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::words::Member;
     use super::*;
 
     #[test]
@@ -195,6 +239,41 @@ mod tests {
         let text = customers(&[session, Customer::default()], 0);
         assert!(text.contains("ESME_RTHROTTLED (0x58) 3x\n") && text.contains("nothing"), "{text}");
         assert_eq!(customers(&[], 0).lines().count(), 1);
+    }
+
+    #[test]
+    fn a_cluster_says_who_is_there_and_who_decides() {
+        let this = Member { node: 1, region: "sin".into(), is_this: true, homes: 6, ..Member::default() };
+        let other = Member {
+            node: 2,
+            region: "fra".into(),
+            address: "fra:7900".into(),
+            shards_up: 3,
+            shards_wanted: Some(4),
+            homes: 8,
+            lag_entries: Some(12),
+            unheard: 5,
+            ..Member::default()
+        };
+        let mut told = Cluster {
+            name: Some("acme".into()),
+            node: 1,
+            region: "sin".into(),
+            partitions: 16,
+            homes: 6,
+            without_home: 2,
+            members: vec![this, other],
+            ..Cluster::default()
+        };
+        let text = cluster(&told);
+        assert!(
+            text.starts_with("cluster acme, seen by node 1 in sin: it decides 6 of 16 partitions\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n  2 without a home: ") && !text.contains("made anew"), "{text}");
+        assert!(text.ends_with("fra     fra:7900  3 of 4  8      12   5        -\n"), "{text}");
+        told.name = None;
+        assert!(cluster(&told).starts_with("node 1 in sin is alone: "));
     }
 
     #[test]

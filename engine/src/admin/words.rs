@@ -24,6 +24,8 @@ pub struct Question {
 pub enum Request {
     /// How the node is.
     Status,
+    /// How the cluster is, as this node sees it.
+    Cluster,
     /// Each link to a carrier.
     Links,
     /// Each SMPP session of a customer.
@@ -76,6 +78,8 @@ pub struct Answer {
 pub enum Response {
     /// To [`Request::Status`].
     Status(Box<Status>),
+    /// To [`Request::Cluster`].
+    Cluster(Box<Cluster>),
     /// To [`Request::Links`].
     Links(Vec<Link>),
     /// To [`Request::Customers`].
@@ -166,6 +170,53 @@ pub struct Shard {
     pub response_us: Option<[u64; 2]>,
     /// The same of fates.
     pub fate_us: Option<[u64; 2]>,
+}
+
+/// How the cluster is, as this node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Its name; `None`: the node is alone.
+    pub name: Option<String>,
+    /// This node's number.
+    pub node: u32,
+    /// Its region.
+    pub region: String,
+    /// How many partitions there are.
+    pub partitions: u64,
+    /// How many of them are decided here.
+    pub homes: u64,
+    /// How many are decided by no node that this one knows of.
+    pub without_home: u64,
+    /// Of how many the state on this node is being made anew, or taken from their home.
+    pub being_remade: u64,
+    /// Its members, this node among them; none when the node is alone.
+    pub members: Vec<Member>,
+}
+
+/// One member of the cluster, as this node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its number.
+    pub node: u32,
+    /// Its region.
+    pub region: String,
+    /// Where its shard 0 is reached.
+    pub address: String,
+    /// Whether it is this node.
+    pub is_this: bool,
+    /// How many connections there are between its shards and those of this node; 0 of this node itself.
+    pub shards_up: u64,
+    /// How many there are to be; `None`: it has not said how many shards it has.
+    pub shards_wanted: Option<u64>,
+    /// How many partitions it decides, as far as this node knows.
+    pub homes: u64,
+    /// Of the partitions that this node decides: the most entries of one that the member is not known to have. `None`: it has not said of any
+    /// what it has, or this node decides none.
+    pub lag_entries: Option<u64>,
+    /// Of how many of the partitions that this node decides the member has not said what it has.
+    pub unheard: u64,
+    /// Of the partitions that it decides: the most entries of one that this node knows to be committed and has not applied. `None`: it decides none.
+    pub behind_entries: Option<u64>,
 }
 
 /// An account's webhook.

@@ -17,6 +17,7 @@ use crate::{host, logging};
 use super::archive::{Inquirer, Outcome};
 use super::board::Board;
 use super::control::{Command, Control};
+use super::members;
 use super::secure::{self, Secure};
 use super::view::{self, Numbers, ShardView};
 use super::webhooks::Webhooks;
@@ -95,6 +96,10 @@ impl<'a> Overseer<'a> {
         let mut begins = None;
         let response = match asked.request {
             Request::Status => self.status(),
+            Request::Cluster => self.views().map_or_else(Response::Error, |views| {
+                let views: Vec<_> = views.into_iter().map(|view| view.cluster).collect();
+                Response::Cluster(Box::new(members::together(&self.config, &views)))
+            }),
             Request::Links => self.views().map_or_else(Response::Error, |views| {
                 Response::Links(views.into_iter().flat_map(|view| view.links).collect())
             }),

@@ -16,6 +16,7 @@ use crate::webhooks::standing;
 
 use super::clock;
 use super::lines::{self, Line, Source};
+use super::nodes::Dialled;
 use super::secure::Secure;
 
 /// All shards' numbers. One for the node.
@@ -49,9 +50,9 @@ struct Row {
 
 impl Board {
     /// A board for a plan's shards, all of them not ready, of a process that starts now (milliseconds since 1970).
-    pub(super) fn new(plan: &Plan, secure: &Secure, now_ms: u64) -> Self {
+    pub(super) fn new(plan: &Plan, others: &[Dialled], secure: &Secure, now_ms: u64) -> Self {
         let row = |shard| {
-            let lines = lines::describe(plan, ShardId(shard));
+            let lines = lines::describe(plan, others, ShardId(shard));
             let values = lines.iter().map(|_| AtomicU64::new(0)).collect();
             CachePadded::new(Row { is_ready: AtomicBool::new(false), lines, values })
         };
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     fn every_shard_shows_every_number_under_its_own_label() {
         let plan = plan();
-        let board = Board::new(&plan, &secure(), 5000);
+        let board = Board::new(&plan, &[], &secure(), 5000);
         let config = ShardConfig {
             id: ShardId(1),
             process: 1,
@@ -231,7 +232,11 @@ mod tests {
         syncs.record(core::time::Duration::from_micros(150));
         let customers = Counts::default();
         let (customers, shell, syncs) = (&customers, &shell, &syncs);
-        board.publish(1, &plan, Source { brain: &mut brain, customers, shell, syncs, now: WallMs(0) });
+        board.publish(
+            1,
+            &plan,
+            Source { brain: &mut brain, members: &[], customers, shell, syncs, now: WallMs(0) },
+        );
         board.show_free(77);
         let mut text = String::new();
         board.with_samples(|samples| render(samples, &mut text));
@@ -255,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_node_is_ready_when_all_its_shards_are() {
-        let board = Board::new(&plan(), &secure(), 0);
+        let board = Board::new(&plan(), &[], &secure(), 0);
         board.shard_is_ready(1);
         assert!(!board.all_are_ready());
         board.shard_is_ready(0);

@@ -11,10 +11,13 @@ use shards::{LinkState, LinkView, Shard};
 use wire::id::{Class, ShardId};
 use wire::time::WallMs;
 
+use crate::config::Member;
 use crate::customers::metrics::Counts;
 use crate::customers::openmetrics::{SampleKind, seconds};
 
+use super::members::MemberView;
 use super::metrics::ShellCounts;
+use super::nodes::Dialled;
 
 /// What a number is.
 #[derive(Clone, Debug)]
@@ -30,6 +33,8 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Source<'a> {
     pub(super) brain: &'a mut Shard,
+    /// The other members of the cluster.
+    pub(super) members: &'a [MemberView],
     pub(super) customers: &'a Counts,
     pub(super) shell: &'a ShellCounts,
     pub(super) syncs: &'a Histogram,
@@ -37,12 +42,13 @@ pub(super) struct Source<'a> {
 }
 
 /// All numbers of a shard.
-pub(super) fn describe(plan: &Plan, shard: ShardId) -> Vec<Line> {
+pub(super) fn describe(plan: &Plan, others: &[Dialled], shard: ShardId) -> Vec<Line> {
     let mut lines = Vec::new();
     describe_plain(&mut lines);
     describe_histograms(&mut lines);
     describe_queues(plan, &mut lines);
     describe_links(plan, shard, &mut lines);
+    others.iter().for_each(|other| describe_member(other.member(), &mut lines));
     lines
 }
 
@@ -57,6 +63,7 @@ pub(super) fn values(source: &mut Source<'_>, plan: &Plan, mut put: impl FnMut(u
         put(queue.oldest.map_or(0, |oldest| source.now.0.saturating_sub(oldest.0)));
     }
     source.brain.link_views().for_each(|view| link_values(&view, &mut put));
+    source.members.iter().for_each(|view| member_values(view, &mut put));
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -248,4 +255,29 @@ fn link_values(view: &LinkView, put: &mut impl FnMut(u64)) {
     ]
     .into_iter()
     .for_each(put);
+}
+
+fn describe_member(member: &Member, lines: &mut Vec<Line>) {
+    let labels = || vec![("node", member.node.0.to_string()), ("region", member.region.clone())];
+    let mut push = |name, help| lines.push(line(name, help, SampleKind::Gauge, labels()));
+    push("switchyard_peer_shards_up", "Shards of the member with which this one speaks.");
+    push(
+        "switchyard_peer_shards",
+        "Shards of the member with which this one is to speak; 1 until the member has said how many it has.",
+    );
+    push(
+        "switchyard_replication_lag_entries",
+        "The most entries of a partition decided here that the member is not known to have.",
+    );
+    push(
+        "switchyard_replication_unheard_partitions",
+        "Partitions decided here of which the member has not said what it has.",
+    );
+}
+
+fn member_values(view: &MemberView, put: &mut impl FnMut(u64)) {
+    let (up, wanted) = view.shards;
+    // A shard has a partition, and every member has each: there is always one to speak with.
+    let all = [up, wanted.unwrap_or(1), view.lag.unwrap_or(0), view.unheard];
+    all.into_iter().for_each(put);
 }

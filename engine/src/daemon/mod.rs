@@ -21,6 +21,7 @@ mod held;
 pub(crate) mod limits;
 mod lines;
 mod log;
+mod members;
 mod metrics;
 mod newcomer;
 mod nodes;
@@ -218,13 +219,14 @@ fn give(
     let layout = Layout::new(config.log.segment_bytes)?;
     let process = clock::now().wall.0;
     let plan = Arc::new(config.plan(prepared.host));
+    let others = nodes::others(config)?;
     let common = Common {
-        board: Arc::new(Board::new(&plan, &prepared.secure, process)),
+        board: Arc::new(Board::new(&plan, &others, &prepared.secure, process)),
         plan,
         credentials: Arc::new(credentials(config)),
         smpp: Arc::new(Exchange::new(smpp_accounts(config), Arc::new(lobby(shards)?))),
         carriers: dials(config)?,
-        others: nodes::others(config)?,
+        others,
         process,
         faults: faults.clone(),
         secure: Arc::clone(&prepared.secure),

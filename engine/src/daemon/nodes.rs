@@ -31,6 +31,13 @@ pub(super) struct Dialled {
     address: SocketAddr,
 }
 
+impl Dialled {
+    /// What the configuration says of it.
+    pub(super) const fn member(&self) -> &Member {
+        &self.member
+    }
+}
+
 /// All members but this node. Names are looked up once, here, since a look-up may take seconds.
 ///
 /// # Errors
@@ -226,12 +233,8 @@ impl Nodes {
     }
 
     /// How it stands with each other node.
-    pub(super) fn standings(&self) -> impl Iterator<Item = (&Member, Standing)> {
-        let all = self.peers.iter().flat_map(Peers::standings);
-        all.filter_map(|standing| {
-            let of = |other: &&Dialled| other.member.node == standing.node;
-            Some((&self.others.iter().find(of)?.member, standing))
-        })
+    pub(super) fn standings(&self) -> impl Iterator<Item = Standing> + '_ {
+        self.peers.iter().flat_map(Peers::standings)
     }
 }
 

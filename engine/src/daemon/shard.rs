@@ -44,6 +44,7 @@ use super::error::ShardError;
 use super::limits::{PUBLISH_EVERY, SPIN};
 use super::lines::Source;
 use super::log::{self, LogWriter};
+use super::members;
 use super::metrics::ShellCounts;
 use super::nodes::{Dialled, Nodes};
 use super::remake::Remaker;
@@ -444,8 +445,10 @@ impl ShardLoop {
             self.counts.indexes_built = self.desk.archive().indexes_built();
             self.counts.retained_segments = self.log.retained().count();
             self.counts.retained_bytes = self.log.retained().bytes();
+            let cluster = members::of_shard(self.desk.nodes().standings(), &self.brain);
             let source = Source {
                 brain: &mut self.brain,
+                members: &cluster.members,
                 customers: self.desk.customers().counts(),
                 shell: &self.counts,
                 syncs: &self.syncs,
@@ -466,6 +469,7 @@ impl ShardLoop {
             carriers: &self.common.carriers,
             troubles: self.desk.troubles(),
             customers: self.desk.customers(),
+            nodes: self.desk.nodes(),
             now: clock::now(),
             counts: &self.counts,
             syncs: &self.syncs,

@@ -14,7 +14,9 @@ use crate::customers::Customers;
 use crate::customers::smpp::view::SmppView;
 
 use super::desk::Dial;
+use super::members::{self, ClusterView};
 use super::metrics::ShellCounts;
+use super::nodes::Nodes;
 
 /// A shard at one moment.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub(super) struct ShardView {
     pub(super) queues: Vec<words::Queue>,
     /// SMPP sessions of its customers.
     pub(super) customers: Vec<words::Customer>,
+    /// Its part of the cluster.
+    pub(super) cluster: ClusterView,
 }
 
 /// What a view is made of.
@@ -40,6 +44,7 @@ pub(super) struct Parts<'a> {
     /// Why the last dial of each link failed.
     pub(super) troubles: &'a [Option<String>],
     pub(super) customers: &'a Customers,
+    pub(super) nodes: &'a Nodes,
     pub(super) now: Now,
     pub(super) counts: &'a ShellCounts,
     pub(super) syncs: &'a Histogram,
@@ -51,7 +56,7 @@ pub(super) struct Parts<'a> {
 /// A shard as it is now.
 pub(super) fn of_shard(parts: Parts<'_>) -> ShardView {
     let Parts { shard, core, brain, plan, carriers, troubles, customers, now, .. } = parts;
-    let Parts { counts, syncs, durable, layout, .. } = parts;
+    let Parts { nodes, counts, syncs, durable, layout, .. } = parts;
     let ready = brain.is_ready();
     let numbers = *brain.observe();
     let latencies = brain.latencies();
@@ -90,7 +95,8 @@ pub(super) fn of_shard(parts: Parts<'_>) -> ShardView {
         oldest_ms: queue.oldest.map(|oldest| oldest.0),
     });
     let customers = customers.smpp_views().map(|view| customer(shard, &view, plan, now)).collect();
-    ShardView { shard: shown, links, queues: queues.collect(), customers }
+    let cluster = members::of_shard(nodes.standings(), brain);
+    ShardView { shard: shown, links, queues: queues.collect(), customers, cluster }
 }
 
 /// The bounds that half and 99 of 100 did not exceed.

@@ -74,6 +74,22 @@ impl Group {
         progress.is_none_or(|progress| progress.matched >= index)
     }
 
+    /// How many of this home's entries each other member is not known to have; `None`: it has not said what it has since this node became home.
+    pub fn lags(&self) -> impl Iterator<Item = (NodeId, Option<u64>)> + '_ {
+        let (own, last) = (self.raw.raft.id, self.last_index());
+        let others = self.raw.raft.prs().iter().filter(move |(id, _)| self.is_home() && **id != own);
+        others.filter_map(move |(id, progress)| {
+            let lag = (progress.matched > 0).then(|| last.saturating_sub(progress.matched));
+            Some((NodeId(u32::try_from(*id).ok()?), lag))
+        })
+    }
+
+    /// How many entries are known to be committed and not applied here.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.raw.raft.raft_log.committed.saturating_sub(self.applied_index)
+    }
+
     /// Whether a snapshot of the home is to take the place of this member's log. Never one from a home that was, nor one that
     /// would take back what this member may have acknowledged.
     pub fn installs(&mut self, install: &Install) -> Installs {

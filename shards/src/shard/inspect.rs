@@ -6,7 +6,8 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use wire::id::{AccountId, Class, MessageId};
+use replication::Group;
+use wire::id::{AccountId, Class, MessageId, NodeId};
 use wire::smpp::bind::BindKind;
 use wire::smpp::session::{CloseReason, Tapped};
 use wire::smpp::status::CommandStatus;
@@ -173,7 +174,35 @@ pub struct QueueView {
     pub oldest: Option<WallMs>,
 }
 
+/// How a partition of the shard stands between the nodes, as far as this one knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HomeView {
+    /// The node that decides for it; `None`: none is known to, or this one was elected and does not decide yet.
+    pub home: Option<NodeId>,
+    /// Entries that are known to be committed and not applied here.
+    pub behind: u64,
+    /// Whether its state here is being made anew, or taken from its home.
+    pub is_remade: bool,
+}
+
 impl Shard {
+    /// All partitions of the shard between the nodes.
+    pub fn home_views(&self) -> impl Iterator<Item = HomeView> + '_ {
+        let own = self.plan.node;
+        self.cells.iter().map(move |cell| HomeView {
+            home: if cell.decides { Some(own) } else { cell.home().filter(|&home| home != own) },
+            behind: cell.group.as_ref().map_or(0, Group::behind),
+            is_remade: cell.is_remade(),
+        })
+    }
+
+    /// For each partition that is decided here, and each other member: how many of its entries the member is not known to have. `None`: it has
+    /// not said what it has since this node became home.
+    pub fn lags(&self) -> impl Iterator<Item = (NodeId, Option<u64>)> + '_ {
+        let decided = self.cells.iter().filter(|cell| cell.decides);
+        decided.filter_map(|cell| cell.group.as_ref()).flat_map(Group::lags)
+    }
+
     /// How long things took.
     #[must_use]
     pub const fn latencies(&self) -> &Latencies {

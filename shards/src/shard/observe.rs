@@ -21,6 +21,13 @@ impl Shard {
         );
         self.counters.handset_waiting = sum(|cell| cell.state.handsets.waiting_len());
         self.counters.handset_parts_waiting = sum(|cell| cell.state.handsets.parts_len());
+        let (mut homes, mut homeless) = (0, 0);
+        for view in self.home_views() {
+            homes += u64::from(view.home == Some(self.plan.node));
+            homeless += u64::from(view.home.is_none());
+        }
+        self.counters.homes = homes;
+        self.counters.homeless = homeless;
         self.counters.queued_otp = otp;
         self.counters.queued_transactional = transactional;
         self.counters.queued_notification = notification;

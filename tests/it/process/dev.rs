@@ -11,14 +11,14 @@ use crate::http;
 use crate::programs::programs;
 
 /// `switchyard dev` on this directory.
-fn dev(data: &Path, arguments: &[&str]) -> Process {
+pub(crate) fn dev(data: &Path, arguments: &[&str]) -> Process {
     let mut command = Command::new(&programs().switchyard);
     command.arg("dev").arg("--data").arg(data).args(arguments);
     Process::spawn(command)
 }
 
 /// Where a region's node takes requests, and its process id, as the table has them.
-fn node_of(region: &str, said: &str) -> Option<(SocketAddr, String)> {
+pub(crate) fn node_of(region: &str, said: &str) -> Option<(SocketAddr, String)> {
     let row = said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let row = row.into_iter().find(|row| row.len() == 4 && row[0] == region)?;
     Some((row[1].strip_prefix("http://")?.parse().ok()?, row[2].to_owned()))

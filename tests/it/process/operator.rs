@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 use crate::carrier::Carrier;
+use crate::clustered;
 use crate::customer::Lasting;
 use crate::daemon::{Credentials, Daemon, KEY, Setup, temporary_dir};
 use crate::http;
@@ -207,7 +208,11 @@ fn every_metric_of_the_dashboard_and_the_alerts_is_one_that_the_daemon_shows() {
     let webhook = format!("webhook = \"http://127.0.0.1:9/\"\nwebhook_secret = {SECRET:?}");
     let setup = Setup::new(dir.path(), carrier.address()).with_line(&webhook, "sender = ");
     let daemon = guarded(setup, &Papers::new(dir.path())).start();
-    let metrics = http::get(daemon.http, "/metrics", None).expect("it takes requests").body;
+    let mut metrics = http::get(daemon.http, "/metrics", None).expect("it takes requests").body;
+    // Nor does one alone have peers.
+    let (cluster, member) = clustered::first_of_two(dir.path());
+    metrics += &http::get(member, "/metrics", None).expect("it takes requests").body;
+    drop(cluster);
     let is_shown = |name: &str| {
         metrics.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
     };

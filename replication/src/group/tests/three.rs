@@ -244,3 +244,44 @@ fn three_members_agree_and_forget_nothing_whoever_is_in_trouble() {
     assert!(overruled > 0, "some tails were truncated, or the test sees nothing");
     assert!(terms > 100, "homes changed");
 }
+
+#[test]
+fn a_home_knows_what_others_lack_and_of_whom_it_has_not_heard() {
+    let mut world = World::new(7);
+    world.heal();
+    let home_of = |world: &World| {
+        let decides = |member: &Member| member.group.as_ref().is_some_and(Group::can_decide);
+        world.members.iter().position(decides)
+    };
+    let lag_of = |world: &World, home: usize, other: usize| {
+        let group = world.members[home].group.as_ref().unwrap();
+        group.lags().find(|(node, _)| *node == node_of(other)).expect("it is another member").1
+    };
+    let home = home_of(&world).unwrap();
+    let (away, near) = ((home + 1) % 3, (home + 2) % 3);
+    world.parted = Some(away);
+    while lag_of(&world, home, away) <= Some(20) {
+        assert!(
+            world.now < 3000 && home_of(&world) == Some(home),
+            "the home goes on, and the other stays away"
+        );
+        world.step();
+    }
+    assert!(lag_of(&world, home, near) < lag_of(&world, home, away));
+    assert_eq!(world.members[near].group.as_ref().unwrap().lags().count(), 0, "it is no home");
+    world.heal();
+    // It has all, and its word that it has is on its way.
+    while lag_of(&world, home, away) > Some(10) {
+        assert!(world.now < 3000 && home_of(&world) == Some(home), "the home goes on, and hears of it");
+        world.step();
+    }
+
+    world.crash(home);
+    while home_of(&world).is_none() {
+        assert!(world.now < 3000, "another follows");
+        world.step();
+    }
+    let next = home_of(&world).unwrap();
+    assert_eq!(lag_of(&world, next, home), None, "who was home has said nothing to its heir");
+    assert!(lag_of(&world, next, 3 - home - next).is_some());
+}

@@ -163,6 +163,11 @@ impl Cell {
         is_whole && (self.decides || self.group.as_ref().is_some_and(elsewhere))
     }
 
+    /// Whether its state is being made anew, or another node's takes its place.
+    pub(in super::super) fn is_remade(&self) -> bool {
+        self.excess != Excess::None || self.installing.is_some()
+    }
+
     /// An attempt was decided here and not handed to a link: if the node is home again, nothing is in doubt.
     pub(in super::super) fn note_kept(&mut self, slot: u32, attempt: u16) {
         let message = self.state.messages.at(slot);
