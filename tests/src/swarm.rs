@@ -192,6 +192,14 @@ impl Swarm {
             // Who listens somewhere and says nothing may not keep the others of its account from being told.
             let mut dice = Dice::stream(seed, "mute");
             swarm.customers.iter_mut().for_each(|customer| customer.is_mute = dice.chance(150));
+            if let [mute, other, ..] = &mut swarm.customers[..]
+                && dice.chance(250)
+            {
+                (mute.is_mute, other.is_mute) = (true, false);
+                (mute.subscribes, other.subscribes) = (true, true);
+                (mute.boasts_per_mille, other.boasts_per_mille) = (0, 0);
+                mute.account = other.account;
+            }
         }
         swarm
     }
