@@ -134,18 +134,25 @@ impl Shard {
         if snapshots.taking.is_some() || self.phase != Phase::Running {
             return;
         }
-        let wanted = (0..self.cells.len()).filter(|&place| self.cells[place].needs_snapshot());
         // One that is wanted and cannot be begun yet holds up no other.
-        for place in wanted.chain(self.longest_due()).collect::<Vec<_>>() {
-            let cell = &mut self.cells[place];
-            let last = cell.begin_snapshot(&self.config, self.plan.partitions.count(), batch.lsn());
-            let Some(last) = last else { continue };
-            let installs = cell.is_installing();
-            let copy = cell.begin_sending(last.1).map(|member| (member, Vec::new()));
-            self.snapshots.taking =
-                Some(Taking { place, last, installs, copy, bytes: 0, is_begun: false, is_ended: false });
-            return;
+        let mut places = 0..self.cells.len();
+        let is_begun =
+            places.any(|place| self.cells[place].needs_snapshot() && self.begin_snapshot(place, batch));
+        if !is_begun && let Some(place) = self.longest_due() {
+            self.begin_snapshot(place, batch);
         }
+    }
+
+    /// Begins the snapshot of a partition; `false` when not all that was decided is sealed.
+    fn begin_snapshot(&mut self, place: usize, batch: &Batch) -> bool {
+        let cell = &mut self.cells[place];
+        let last = cell.begin_snapshot(&self.config, self.plan.partitions.count(), batch.lsn());
+        let Some(last) = last else { return false };
+        let installs = cell.is_installing();
+        let copy = cell.begin_sending(last.1).map(|member| (member, Vec::new()));
+        self.snapshots.taking =
+            Some(Taking { place, last, installs, copy, bytes: 0, is_begun: false, is_ended: false });
+        true
     }
 
     /// The partition that needs the oldest part of the log, if that is old enough.
