@@ -110,10 +110,15 @@ impl Shard {
         if self.plan.voters.len() == 1 {
             return None;
         }
-        self.cells.iter_mut().find_map(|cell| {
-            let message = cell.group.as_mut()?.poll_message()?;
-            Some((cell.state.partition, message))
-        })
+        let count = self.cells.len();
+        for _ in 0..count {
+            let cell = &mut self.cells[self.next_peer];
+            if let Some(message) = cell.group.as_mut().and_then(Group::poll_message) {
+                return Some((cell.state.partition, message));
+            }
+            self.next_peer = (self.next_peer + 1) % count;
+        }
+        None
     }
 
     /// A message of a partition's group did not leave for a node, or what was on its way there is lost.

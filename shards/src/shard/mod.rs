@@ -138,6 +138,8 @@ pub struct Shard {
     next_tick: Instant,
     /// Where `poll_append` begins, so that a full batch does not always leave the same partitions out.
     first_cell: usize,
+    /// The cell whose messages to its peers are next, so that not all are looked at for each message.
+    next_peer: usize,
     next_transmit: usize,
     snapshots: Snapshots,
     across: Across,
@@ -203,6 +205,7 @@ impl Shard {
             segments_out: 0,
             next_tick: Instant(0),
             first_cell: 0,
+            next_peer: 0,
             next_transmit: 0,
             snapshots: Snapshots::default(),
             across: Across::new(config.process),
