@@ -211,6 +211,8 @@ impl Cell {
             self.full_bytes = 0;
             self.excess = Excess::Some;
         }
+        // Who needs a state asks the next home for it.
+        self.wanted_by = None;
         self.live.clear();
         self.released.clear();
         self.wheel = Wheel::new(self.state.time);
