@@ -301,8 +301,8 @@ fn a_home_that_counts_on_what_a_disk_has_lost_is_not_believed() {
     let config = GroupConfig { voters: (1..4).map(NodeId).collect(), ..group_config() };
     let mut group = Group::new(&config, Recovery::new(PARTITION).with_peers()).unwrap();
     let heartbeat = |commit| {
-        let mut message = raft::eraftpb::Message::default();
-        message.set_msg_type(raft::eraftpb::MessageType::MsgHeartbeat);
+        let mut message = Message::default();
+        message.set_msg_type(MessageType::MsgHeartbeat);
         (message.from, message.to, message.term, message.commit) = (2, 1, 3, commit);
         crate::message::Message(message)
     };
