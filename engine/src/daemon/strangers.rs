@@ -10,6 +10,7 @@ use crate::net::tls::TlsError;
 
 use super::desk;
 use super::limits::STRANGER_EVERY;
+use super::nodes;
 
 /// What a shard says of them; each kind has its own second.
 #[derive(Debug, Default)]
@@ -31,6 +32,7 @@ impl Strangers {
         let listener = match listener {
             desk::HTTP => "https",
             desk::SMPP => "smpp_tls",
+            nodes::PEERS => "cluster.listen",
             _ => "native_tls",
         };
         if let Some(unsaid) = self.failed.speaks(now) {

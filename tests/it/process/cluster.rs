@@ -12,6 +12,7 @@ use crate::daemon::{Daemon, KEY, Setup, temporary_dir};
 use crate::http;
 use crate::kill::{PATIENCE, call_customer, drain_and_judge, kills};
 use crate::ledger::Ledger;
+use crate::tunnel::Papers;
 
 /// How often a node is killed, unless `SWITCHYARD_KILLS` says otherwise.
 const KILLS: u64 = 4;
@@ -22,21 +23,27 @@ const PORTS: std::ops::Range<u16> = 21_000..29_000;
 
 /// So many nodes, each with a directory of its own, one core, and the same carrier.
 fn setups(place: &Path, carrier: &Carrier, count: u16) -> Vec<Setup> {
+    setups_with(place, carrier, count, |_| String::new())
+}
+
+/// The same, each with more lines in its `[cluster]`.
+fn setups_with(place: &Path, carrier: &Carrier, count: u16, more: impl Fn(usize) -> String) -> Vec<Setup> {
     let first = u16::try_from(std::process::id() % 7_000).expect("few") + PORTS.start;
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     let ports: Vec<u16> =
         (first..PORTS.end).chain(PORTS.start..first).filter(is_free).take(usize::from(count)).collect();
     let member = |(node, port): (usize, &u16)| {
-        format!(
-            "[[cluster.member]]\nnode = {}\nregion = \"r{0}\"\naddress = \"127.0.0.1:{port}\"\n",
-            node + 1
-        )
+        let (number, region) = (node + 1, format!("region = \"r{}\"", node + 1));
+        let tls =
+            if more(number).is_empty() { String::new() } else { format!("tls_name = \"node-{number}\"\n") };
+        format!("[[cluster.member]]\nnode = {number}\n{region}\naddress = \"127.0.0.1:{port}\"\n{tls}")
     };
     let members: String = ports.iter().enumerate().map(member).collect();
     let node = |(place_of, port): (usize, &u16)| {
         let (node, dir) = (place_of + 1, place.join(format!("node-{}", place_of + 1)));
         fs::create_dir(&dir).expect("a temporary directory can be written");
-        let cluster = format!("[cluster]\nname = \"judged\"\nlisten = \"127.0.0.1:{port}\"\n{members}");
+        let cluster =
+            format!("[cluster]\nname = \"judged\"\nlisten = \"127.0.0.1:{port}\"\n{}{members}", more(node));
         Setup::new(&dir, carrier.address())
             .with_cores(&format!("{}", place_of % 2))
             .with_line(&format!("id = {node}\nregion = \"r{node}\""), "[node]")
@@ -116,4 +123,36 @@ fn a_key_that_is_used_at_all_nodes_at_once_makes_one_message() {
     daemons[1].delivered(&last);
     daemons[0].until("all are with the carrier", || (carrier.seen().len() == KEYS).then_some(()));
     assert!(carrier.seen().values().all(|times| *times == 1), "{:?}", carrier.seen());
+}
+
+#[test]
+fn nodes_speak_over_tls_with_those_alone_whose_certificate_is_the_members() {
+    let (place, carrier) = (temporary_dir(), Carrier::start());
+    let papers = Papers::new(place.path());
+    for node in 1..4 {
+        papers.issue(&format!("node-{node}"), &format!("node-{node}"), |_| {});
+    }
+    // Signed by the same CA, and for another name.
+    papers.issue("stranger", "stranger", |_| {});
+    let files = |name: &str| {
+        let path = |file: &str| papers.path(file).display().to_string();
+        let (certificate, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));
+        format!("certificate = {certificate:?}\nkey = {key:?}\nca = {:?}\n", path("ca.pem"))
+    };
+    let shown = |node: usize| if node == 3 { "stranger".to_owned() } else { format!("node-{node}") };
+    let setups = setups_with(place.path(), &carrier, 3, |node| files(&shown(node)));
+    let started: Vec<_> = setups.iter().map(Setup::spawn).collect();
+    let mut started = started.into_iter();
+    let [mut one, mut two] = [0, 1].map(|node| setups[node].serves(started.next().expect("three nodes")));
+    let message = json!({"to": "+4915112345678", "text": "over TLS", "key": "once"});
+    let submit = |http| http::post(http, "/v1/messages", KEY, &message).expect("it takes requests").json();
+    let id = submit(one.http)["id"].as_str().expect("it is taken").to_owned();
+    two.delivered(&id);
+    assert_eq!(submit(two.http)["id"], id.as_str());
+    // The third dials nobody, since it has the highest number; it hears the others, who do not take its certificate.
+    one.until_said("event=\"peer-trouble\" node=3");
+    let mut stranger = started.next().expect("three nodes");
+    stranger.until("its fellows' hand-shakes fail", |log| log.contains("handshake-failed").then_some(()));
+    let up = "event=\"peer-up\" node=3";
+    assert!(!one.terminate().1.contains(up) && !two.terminate().1.contains(up));
 }

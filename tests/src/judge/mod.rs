@@ -8,7 +8,7 @@ pub(crate) mod chronicle;
 mod handsets;
 mod intents;
 mod order;
-mod pace;
+pub(crate) mod pace;
 mod place;
 mod verdicts;
 

@@ -99,7 +99,14 @@ impl Judge {
 
 impl Judge {
     /// In a calm world, a carrier that can take so much a second gets about that, and not much more than it can take.
-    pub(crate) fn check_capacity(&mut self, at: u64, swarm: &Swarm, lives: u64, place: usize, of: &Capacity) {
+    /// `others` is how long the others may take for what they were given: it may come here in the end.
+    pub(crate) fn check_capacity(
+        &mut self,
+        (at, swarm, lives): (u64, &Swarm, u64),
+        place: usize,
+        of: &Capacity,
+        others: u64,
+    ) {
         let Seen { taken, throttled, first_throttled, last_taken, taken_after } = of.seen;
         let Some(first) = first_throttled else { return };
         let carrier = &swarm.plan.carriers[place];
@@ -117,7 +124,7 @@ impl Judge {
             self.fail(at, DECENCY, what);
         }
         let took = last_taken.saturating_sub(first);
-        let allowed = 2 * taken_after * S / of.per_s + (8 + swarm.safety / S) * S;
+        let allowed = patience_with(of) + others + (8 + swarm.safety / S) * S;
         if took > allowed {
             let what = format!(
                 "carrier {place} takes {} segments/s and was given {taken_after} in {} ms: {of:?}",
@@ -127,6 +134,11 @@ impl Judge {
             self.fail(at, DECENCY, what);
         }
     }
+}
+
+/// How long a carrier may take for what it was given since it asked for less: twice as long as it needs.
+pub(crate) const fn patience_with(of: &Capacity) -> u64 {
+    2 * of.seen.taken_after * S / of.per_s
 }
 
 /// When more than a rate and its burst had passed, and by how much: a bucket that leaks at the rate.

@@ -12,6 +12,7 @@ use wire::id::{Class, MessageId};
 use super::World;
 use crate::event::Event;
 use crate::judge::chronicle::Chronicle;
+use crate::judge::pace::patience_with;
 use crate::judge::{DECENCY, DRAINS, Intent, NEVER_FORGOTTEN, ONE_FATE, TOLD};
 use crate::parcel;
 use crate::swarm::{MS, Mode, S};
@@ -302,10 +303,13 @@ impl World {
             self.judge.fail(self.now, DECENCY, what);
         }
         if self.swarm.mode == Mode::Calm {
+            let run = (self.now, &self.swarm, self.sights.deaths + 1);
+            let all: u64 =
+                self.carriers.iter().filter_map(|it| it.capacity.as_ref()).map(patience_with).sum();
             for (place, carrier) in self.carriers.iter().enumerate() {
                 if let Some(capacity) = carrier.capacity.as_ref().filter(|_| self.nodes.len() == 1) {
-                    let lives = self.sights.deaths + 1;
-                    self.judge.check_capacity(self.now, &self.swarm, lives, place, capacity);
+                    let others = all - patience_with(capacity);
+                    self.judge.check_capacity(run, place, capacity, others);
                 }
             }
             let segments: u64 = chronicle.messages.values().map(|life| u64::from(life.segments)).sum();
