@@ -34,6 +34,8 @@ mod dice;
 mod disk;
 #[path = "process/doors.rs"]
 mod doors;
+#[path = "process/far.rs"]
+mod far;
 #[path = "process/first.rs"]
 mod first;
 #[path = "process/golden.rs"]
@@ -56,10 +58,14 @@ mod load;
 mod operator;
 #[path = "process/pdu.rs"]
 mod pdu;
+#[path = "process/prober.rs"]
+mod prober;
 #[path = "process/programs.rs"]
 mod programs;
 #[path = "process/receiver.rs"]
 mod receiver;
+#[path = "process/regions.rs"]
+mod regions;
 #[path = "process/senders.rs"]
 mod senders;
 #[path = "process/stop.rs"]
@@ -72,7 +78,11 @@ mod tls;
 mod tunnel;
 #[path = "process/verdict.rs"]
 mod verdict;
+#[path = "process/wan.rs"]
+mod wan;
 #[path = "process/watched.rs"]
 mod watched;
 #[path = "process/webhook.rs"]
 mod webhook;
+#[path = "process/world.rs"]
+mod world;

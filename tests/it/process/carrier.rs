@@ -29,8 +29,8 @@ pub(crate) struct Carrier {
 
 #[derive(Debug, Default)]
 struct Books {
-    /// How often each text was submitted.
-    seen: BTreeMap<String, u32>,
+    /// How often each text was submitted, at each door.
+    seen: Vec<BTreeMap<String, u32>>,
     /// Receipts that no connection has taken.
     due: VecDeque<Vec<u8>>,
     /// Texts of handsets that the daemon has not answered for.
@@ -48,15 +48,26 @@ impl Carrier {
     /// Takes those who come, and those who have come already.
     pub(crate) fn at(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("a listener has an address");
-        let books = Arc::new(Mutex::new(Books::default()));
-        let shared = Arc::clone(&books);
+        let carrier = Self { address, books: Arc::default() };
+        carrier.open(listener);
+        carrier
+    }
+
+    /// Opens another door of the same carrier, and says where it is. Doors are numbered from 0 in the order in which they were opened.
+    pub(crate) fn open(&self, listener: TcpListener) -> SocketAddr {
+        let address = listener.local_addr().expect("a listener has an address");
+        let shared = Arc::clone(&self.books);
+        let mut books = lock(&shared);
+        let door = books.seen.len();
+        books.seen.push(BTreeMap::new());
+        drop(books);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let books = Arc::clone(&shared);
-                thread::spawn(move || Bind::new(stream, books).serve());
+                thread::spawn(move || Bind::new(stream, books, door).serve());
             }
         });
-        Self { address, books }
+        address
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -77,7 +88,16 @@ impl Carrier {
 
     /// How often each text was submitted to this carrier.
     pub(crate) fn seen(&self) -> BTreeMap<String, u32> {
-        lock(&self.books).seen.clone()
+        let mut all = BTreeMap::new();
+        for (text, times) in lock(&self.books).seen.iter().flatten() {
+            *all.entry(text.clone()).or_default() += times;
+        }
+        all
+    }
+
+    /// How often each text was submitted at one door.
+    pub(crate) fn seen_at(&self, door: usize) -> BTreeMap<String, u32> {
+        lock(&self.books).seen[door].clone()
     }
 }
 
@@ -89,6 +109,7 @@ fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
 struct Bind {
     stream: TcpStream,
     books: Arc<Mutex<Books>>,
+    door: usize,
     input: Vec<u8>,
     /// Goes out at the next read.
     lagging: Vec<u8>,
@@ -101,10 +122,11 @@ struct Bind {
 }
 
 impl Bind {
-    fn new(stream: TcpStream, books: Arc<Mutex<Books>>) -> Self {
+    fn new(stream: TcpStream, books: Arc<Mutex<Books>>, door: usize) -> Self {
         Self {
             stream,
             books,
+            door,
             input: Vec::new(),
             lagging: Vec::new(),
             lagging_receipts: Vec::new(),
@@ -196,7 +218,7 @@ impl Bind {
         let mut books = lock(&self.books);
         books.last_id += 1;
         let id = books.last_id;
-        *books.seen.entry(text).or_insert(0) += 1;
+        *books.seen[self.door].entry(text).or_insert(0) += 1;
         drop(books);
         let carrier_id = format!("j{id:08}");
         let receipt = pdu::delivered_receipt(&submitted, &carrier_id);

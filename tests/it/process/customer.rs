@@ -24,9 +24,11 @@ const WINDOW: usize = 256;
 const RECIPIENTS: u64 = 5000;
 /// Fates that may be told ahead of an acknowledgement.
 const FATE_CREDITS: u32 = 1000;
-/// Queries in flight.
-const QUERIES: usize = 100;
-/// How long a customer asks again when it is told to; then the message is not known.
+/// Queries in flight on one connection: fewer than a daemon takes.
+const QUERIES: usize = 250;
+/// Connections for queries.
+const QUERIERS: usize = 8;
+/// How long a customer asks again when it is told nothing else; then the message is not known.
 const PUT_OFF: Duration = Duration::from_secs(5);
 /// The state of an answer that says to ask again.
 const ASK_AGAIN: u8 = 5;
@@ -76,10 +78,12 @@ fn converse(
     let mut to_send: VecDeque<u64> = unanswered.keys().copied().collect();
     // What the daemon put off is tried again when it has been quiet for a moment, not in the same breath.
     let mut later = Vec::new();
-    loop {
+    // Until the test names another.
+    while ledger.pages().daemon == Some(address) {
         let room = WINDOW.min(session.credits) - (unanswered.len() - to_send.len() - later.len());
         ledger.write(|pages| {
-            while to_send.len() < room && pages.begun < pages.intents_end {
+            // What is put off keeps its place: a customer who is told to wait does not come with others instead.
+            while unanswered.len() < WINDOW && to_send.len() < room && pages.begun < pages.intents_end {
                 unanswered.insert(pages.begun, ());
                 to_send.push_back(pages.begun);
                 pages.begun += 1;
@@ -103,6 +107,7 @@ fn converse(
         }
         session.stream.write_all(&said)?;
     }
+    Ok(())
 }
 
 fn take_answers(frame: Frame<'_>, ledger: &Ledger, unanswered: &mut BTreeMap<u64, ()>, later: &mut Vec<u64>) {
@@ -141,54 +146,77 @@ fn take_fates(frame: Frame<'_>, ledger: &Ledger, acks: &mut Vec<Position>) {
     }
 }
 
-/// Asks what became of each message; a connection that breaks is opened again.
+/// Asks what became of each message, over several connections when there are many; one that breaks is opened again.
 pub(crate) fn query(
     address: SocketAddr,
     credentials: &Credentials,
     ids: &[MessageId],
 ) -> BTreeMap<MessageId, Trace> {
-    let mut traces = BTreeMap::new();
-    let deadline = Instant::now() + SILENCE;
-    let until = Instant::now() + PUT_OFF;
-    while ids.iter().any(|id| !traces.contains_key(id)) {
-        let ended = query_on_one_connection(address, credentials, ids, until, &mut traces);
-        assert!(Instant::now() < deadline, "the daemon does not answer queries: {ended:?}");
-    }
-    traces
+    let share = ids.len().div_ceil(QUERIERS).max(QUERIES);
+    let ask = |ids| query_until_all_is_known(address, credentials, ids);
+    thread::scope(|scope| {
+        let asked: Vec<_> = ids.chunks(share).map(|ids| scope.spawn(move || ask(ids))).collect();
+        asked.into_iter().flat_map(|asked| asked.join().expect("the daemon answers queries")).collect()
+    })
 }
 
-fn query_on_one_connection(
+fn query_until_all_is_known(
     address: SocketAddr,
     credentials: &Credentials,
     ids: &[MessageId],
-    until: Instant,
-    traces: &mut BTreeMap<MessageId, Trace>,
-) -> io::Result<()> {
-    let mut session = Session::open(address, credentials, SILENCE)?;
-    let open: Vec<MessageId> = ids.iter().filter(|id| !traces.contains_key(id)).copied().collect();
-    for part in open.chunks(QUERIES) {
-        let mut out = Vec::new();
-        for (number, id) in (0..).zip(part) {
-            TraceAnswer::write_query(number, *id, &mut out);
+) -> BTreeMap<MessageId, Trace> {
+    let mut asking = Asking { traces: BTreeMap::new(), heard: Instant::now() };
+    while ids.iter().any(|id| !asking.traces.contains_key(id)) {
+        let ended = asking.on_one_connection(address, credentials, ids);
+        assert!(asking.heard.elapsed() < SILENCE, "the daemon does not answer queries: {ended:?}");
+    }
+    asking.traces
+}
+
+/// What is known, and when something of it was last told.
+struct Asking {
+    traces: BTreeMap<MessageId, Trace>,
+    heard: Instant,
+}
+
+impl Asking {
+    fn on_one_connection(
+        &mut self,
+        address: SocketAddr,
+        credentials: &Credentials,
+        ids: &[MessageId],
+    ) -> io::Result<()> {
+        let mut session = Session::open(address, credentials, SILENCE)?;
+        let open: Vec<MessageId> = ids.iter().filter(|id| !self.traces.contains_key(id)).copied().collect();
+        for part in open.chunks(QUERIES) {
+            let mut out = Vec::new();
+            for (number, id) in (0..).zip(part) {
+                TraceAnswer::write_query(number, *id, &mut out);
+            }
+            session.stream.write_all(&out)?;
+            let mut left = part.len();
+            while left > 0 {
+                let said_something = session.read(|frame| {
+                    let asked = part[usize::try_from(frame.number).expect("a number of ours")];
+                    self.take(asked, frame);
+                    left -= 1;
+                })?;
+                assert!(said_something, "the daemon said nothing for {SILENCE:?}");
+            }
         }
-        session.stream.write_all(&out)?;
-        let mut left = part.len();
-        while left > 0 {
-            let said_something = session.read(|frame| {
-                let answer = TraceAnswer::read(frame).expect("the daemon's answer to a query can be read");
-                let steps = answer.steps.iter().map(|step| step.kind).collect();
-                let asked = part[usize::try_from(frame.number).expect("a number of ours")];
-                if answer.state != ASK_AGAIN {
-                    traces.insert(asked, Trace { state: answer.state, steps });
-                } else if Instant::now() >= until {
-                    traces.insert(asked, Trace { state: 0, steps });
-                }
-                left -= 1;
-            })?;
-            assert!(said_something, "the daemon said nothing for {SILENCE:?}");
+        Ok(())
+    }
+
+    fn take(&mut self, asked: MessageId, frame: Frame<'_>) {
+        let answer = TraceAnswer::read(frame).expect("the daemon's answer to a query can be read");
+        let steps = answer.steps.iter().map(|step| step.kind).collect();
+        if answer.state != ASK_AGAIN {
+            self.heard = Instant::now();
+            self.traces.insert(asked, Trace { state: answer.state, steps });
+        } else if self.heard.elapsed() >= PUT_OFF {
+            self.traces.insert(asked, Trace { state: 0, steps });
         }
     }
-    Ok(())
 }
 
 /// A session that a test keeps open.

@@ -60,6 +60,8 @@ pub(crate) struct Setup {
     faults: bool,
     /// The sizes of a disk of its own and of the ballast on it, in MiB.
     disk: Option<(u32, u32)>,
+    /// The network namespace that it runs in.
+    namespace: Option<String>,
 }
 
 /// What a shell does before it becomes the daemon: a file system of $1 MiB at $3, with a file of $2 MiB that can be removed.
@@ -68,6 +70,9 @@ size=$1 ballast=$2 disk=$3; shift 3
 mkdir -p "$disk" && mount -t tmpfs -o size="${size}m" tmpfs "$disk" &&
 head -c "${ballast}M" /dev/zero >"$disk/ballast" && exec "$@"
 "#;
+
+/// Where Debian keeps `ip`, also for who is not root.
+pub(crate) const PATH_OF_ROOT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Setup {
     /// One account, one carrier, two cores where there are two, listeners on free ports, and doubts that are settled soon.
@@ -103,7 +108,7 @@ carriers = ["reliable"]
 "#
         );
         fs::write(dir.join("switchyard.toml"), config).expect("a temporary directory can be written");
-        Self { dir: dir.to_owned(), faults: false, disk: None }
+        Self { dir: dir.to_owned(), faults: false, disk: None, namespace: None }
     }
 
     /// Other cores for the next start, as the configuration writes them: `0, 1`.
@@ -133,6 +138,12 @@ carriers = ["reliable"]
     /// The data lies on a file system in memory, in a mount namespace of the daemon's own, of which a part is taken already.
     pub(crate) fn on_a_disk_of(mut self, mib: u32, taken_mib: u32) -> Self {
         self.disk = Some((mib, taken_mib));
+        self
+    }
+
+    /// It runs in this network namespace.
+    pub(crate) fn in_namespace(mut self, name: &str) -> Self {
+        self.namespace = Some(name.to_owned());
         self
     }
 
@@ -237,6 +248,12 @@ carriers = ["reliable"]
             command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MAKE_DISK, "sh"]);
             command.args([mib.to_string(), taken_mib.to_string()]).arg(self.data());
             command.arg(&programs().switchyard);
+        }
+        if let Some(name) = &self.namespace {
+            // It becomes the daemon, under the same process id.
+            command = Command::new("ip");
+            command.env("PATH", PATH_OF_ROOT);
+            command.args(["netns", "exec", name]).arg(&programs().switchyard);
         }
         command
             .arg("serve")

@@ -56,17 +56,19 @@ impl Ledger {
         let deadline = Instant::now() + at_most;
         let mut pages = self.pages();
         while !done(&pages) {
-            assert!(!pages.customer_gone, "{what}: the customer has panicked, see above");
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "{what}: not within {at_most:?}; begun {}, acknowledged {}, with a fate {}, put off {}, refused {:?}",
-                pages.begun,
-                pages.acknowledged.len(),
-                pages.fates.len(),
-                pages.put_off,
-                pages.refused
-            );
+            if pages.customer_gone || left.is_zero() {
+                let Pages { begun, acknowledged, fates, put_off, refused, customer_gone, .. } = &*pages;
+                let words = format!(
+                    "{what}: not within {at_most:?}, or the customer has panicked ({customer_gone}); begun {begun}, acknowledged {}, \
+                     with a fate {}, put off {put_off}, refused {refused:?}",
+                    acknowledged.len(),
+                    fates.len()
+                );
+                // The customer's thread still writes.
+                drop(pages);
+                panic!("{words}");
+            }
             pages = self.changed.wait_timeout(pages, left).expect("as above").0;
         }
     }
@@ -83,7 +85,10 @@ impl Ledger {
     }
 }
 
+/// How the text of an intent begins.
+pub(crate) const INTENT: &str = "intent ";
+
 /// The text of an intent: what carriers count.
 pub(crate) fn nonce(intent: u64) -> String {
-    format!("intent {intent:07}")
+    format!("{INTENT}{intent:07}")
 }

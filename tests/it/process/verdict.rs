@@ -28,6 +28,16 @@ impl Trace {
     pub(crate) fn is_doubted(&self) -> bool {
         self.steps.contains(&DOUBTED)
     }
+
+    /// The fate that it has.
+    pub(crate) fn fate(&self) -> Option<u8> {
+        self.state.checked_sub(FATES_FROM).filter(|fate| *fate > 0)
+    }
+
+    /// Whether it is known and has no fate yet.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state != NOT_FOUND && self.fate().is_none()
+    }
 }
 
 /// Everything that is known when all is over.
@@ -86,7 +96,7 @@ fn of_message(evidence: &Evidence<'_>, intent: u64, id: MessageId, found: &mut V
     let Some(trace) = evidence.traces.get(&id).filter(|trace| trace.state != NOT_FOUND) else {
         return found.push(Violation::Lost(intent));
     };
-    let Some(fate) = trace.state.checked_sub(FATES_FROM).filter(|fate| *fate > 0) else {
+    let Some(fate) = trace.fate() else {
         return found.push(Violation::NoFate(intent));
     };
     let told = evidence.pages.fates.get(&id).cloned().unwrap_or_default();
