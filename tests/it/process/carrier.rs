@@ -95,6 +95,11 @@ impl Carrier {
         all
     }
 
+    /// How many different texts were submitted to this carrier, when it has one door.
+    pub(crate) fn texts(&self) -> usize {
+        lock(&self.books).seen.iter().map(BTreeMap::len).sum()
+    }
+
     /// How often each text was submitted at one door.
     pub(crate) fn seen_at(&self, door: usize) -> BTreeMap<String, u32> {
         lock(&self.books).seen[door].clone()

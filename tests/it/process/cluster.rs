@@ -1,11 +1,14 @@
 //! Three nodes of one cluster, real processes on loopback, under load: one after the other is killed and comes back, and all that was
 //! acknowledged is known, told and sent as its class allows.
 
-use std::fs;
-use std::net::TcpListener;
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::Path;
+use std::time::Instant;
+use std::{env, fs, thread};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::carrier::Carrier;
 use crate::daemon::{Daemon, KEY, Setup, temporary_dir};
@@ -18,8 +21,12 @@ use crate::tunnel::Papers;
 const KILLS: u64 = 4;
 /// Acknowledgements before each kill, and while a node is away.
 const ACKNOWLEDGED: usize = 700;
+/// How many keys are used at all nodes at once, unless `SWITCHYARD_KEYS` says otherwise.
+const KEYS: usize = 3000;
+/// The most messages of one request.
+const BATCH: usize = 1000;
 /// Ports from which free ones are taken for what nodes say to each other: below those that the system hands out.
-const PORTS: std::ops::Range<u16> = 21_000..29_000;
+const PORTS: Range<u16> = 21_000..29_000;
 
 /// So many nodes, each with a directory of its own, one core, and the same carrier.
 fn setups(place: &Path, carrier: &Carrier, count: u16) -> Vec<Setup> {
@@ -94,35 +101,55 @@ fn nodes_that_are_killed_in_turn_under_load_lose_nothing_and_send_nothing_twice(
 
 #[test]
 fn a_key_that_is_used_at_all_nodes_at_once_makes_one_message() {
-    const KEYS: usize = 300;
+    let keys = env::var("SWITCHYARD_KEYS").ok().and_then(|keys| keys.parse().ok()).unwrap_or(KEYS);
     let (place, carrier) = (temporary_dir(), Carrier::start());
     let setups = setups(place.path(), &carrier, 3);
     let mut daemons = start_all(&setups).into_iter().flatten().collect::<Vec<_>>();
+    let (mut ids, begun) = (Vec::new(), Instant::now());
+    let mut news = [0; 3];
+    for first in (0..keys).step_by(BATCH) {
+        let numbers = first..keys.min(first + BATCH);
+        let answers: Vec<_> = thread::scope(|scope| {
+            let ask = |daemon: &Daemon| (daemon.http, numbers.clone());
+            let asked =
+                daemons.iter().map(ask).map(|(http, numbers)| scope.spawn(move || hand_over(http, numbers)));
+            let asked: Vec<_> = asked.collect();
+            asked.into_iter().map(|asked| asked.join().expect("it answers")).collect()
+        });
+        for (place, number) in numbers.enumerate() {
+            let at: Vec<_> = answers.iter().map(|answer| &answer[place]).collect();
+            assert!(at.iter().all(|(id, _)| *id == at[0].0), "key {number}: {at:?}");
+            let is_new: Vec<_> = at.iter().map(|(_, is_known)| !is_known).collect();
+            assert!(is_new.iter().filter(|is_new| **is_new).count() <= 1, "key {number}: {at:?}");
+            news.iter_mut().zip(is_new).for_each(|(count, is_new)| *count += usize::from(is_new));
+            ids.push(at[0].0.clone());
+        }
+    }
+    println!("{keys} keys at three nodes at once, new at {news:?} of them: {:?}", begun.elapsed());
+    for number in (0..keys).step_by(keys.div_ceil(20)).chain([keys - 1]) {
+        daemons[number % 3].delivered(&ids[number]);
+    }
+    let is_distinct = ids.iter().collect::<BTreeSet<_>>().len() == keys;
+    assert!(is_distinct, "two keys made one message");
+    daemons[0].until("all are with the carrier", || (carrier.texts() == keys).then_some(()));
+    let twice: Vec<_> = carrier.seen().into_iter().filter(|(_, times)| *times > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
+/// Hands messages over until all are acknowledged, and gives their ids and whether they were known.
+fn hand_over(http: SocketAddr, numbers: Range<usize>) -> Vec<(String, bool)> {
     let message = |number: usize| {
         let to = format!("+49151{:07}", number % 97);
         json!({"to": to, "text": format!("once {number}"), "key": format!("key {number}")})
     };
-    let batch = json!((0..KEYS).map(message).collect::<Vec<_>>());
-    let submit =
-        |http| http::post(http, "/v1/messages", KEY, &batch).expect("the daemon takes requests").json();
-    let answers: Vec<_> = std::thread::scope(|scope| {
-        let asked: Vec<_> = daemons.iter().map(|daemon| scope.spawn(|| submit(daemon.http))).collect();
-        asked.into_iter().map(|asked| asked.join().expect("it answers")).collect()
-    });
-    for number in 0..KEYS {
-        let ids: Vec<_> = answers.iter().map(|answer| answer[number]["id"].as_str()).collect();
-        assert!(ids[0].is_some() && ids.iter().all(|id| *id == ids[0]), "key {number}: {ids:?}");
-        let first = answers.iter().filter(|answer| answer[number]["known"] == false).count();
-        assert!(first <= 1, "key {number} was new {first} times");
-    }
-    for number in (0..KEYS).step_by(20) {
-        let id = answers[0][number]["id"].as_str().expect("it was taken").to_owned();
-        daemons[number % 3].delivered(&id);
-    }
-    let last = answers[0][KEYS - 1]["id"].as_str().expect("it was taken").to_owned();
-    daemons[1].delivered(&last);
-    daemons[0].until("all are with the carrier", || (carrier.seen().len() == KEYS).then_some(()));
-    assert!(carrier.seen().values().all(|times| *times == 1), "{:?}", carrier.seen());
+    let batch = json!(numbers.map(message).collect::<Vec<_>>());
+    let answer = http::post(http, "/v1/messages", KEY, &batch).expect("the daemon takes requests").json();
+    let results = answer.as_array().unwrap_or_else(|| panic!("a batch is answered with {answer}"));
+    let result = |result: &Value| {
+        let id = result["id"].as_str().unwrap_or_else(|| panic!("no id in {result}"));
+        (id.to_owned(), result["known"] == true)
+    };
+    results.iter().map(result).collect()
 }
 
 #[test]
