@@ -165,6 +165,10 @@ pub(crate) struct SpawnOptions {
     /// Its program; without it, the one beside this one, which is built first if cargo runs this one.
     #[arg(long, value_name = "PATH", requires = "spawn")]
     pub(crate) engine: Option<PathBuf>,
+    /// How many nodes: one alone, or a cluster of several on this machine, each with one of the cores and all with the same carriers.
+    /// Customers are dealt to them, and what is measured of the daemon is of all together.
+    #[arg(long, default_value_t = 1, requires = "spawn", value_parser = clap::value_parser!(u16).range(1..=7))]
+    pub(crate) nodes: u16,
     /// Its cores; this program takes the others, if there are any.
     #[arg(long, value_delimiter = ',', default_value = "0", value_name = "CORES")]
     pub(crate) engine_cores: Vec<usize>,
@@ -172,7 +176,7 @@ pub(crate) struct SpawnOptions {
     #[arg(long, value_name = "DIR", requires = "spawn")]
     pub(crate) data: Option<PathBuf>,
     /// How often to kill it (SIGKILL) while it works, and start it again.
-    #[arg(long, default_value_t = 0, requires = "spawn")]
+    #[arg(long, default_value_t = 0, requires = "spawn", conflicts_with = "nodes")]
     pub(crate) kills: u32,
 }
 
@@ -257,6 +261,8 @@ mod tests {
         assert!(parse("").is_err());
         assert!(parse("--spawn --native 127.0.0.1:7700").is_err());
         assert!(parse("--spawn --rate 0").is_err());
+        assert!(parse("--spawn --nodes 8").is_err());
+        assert!(parse("--spawn --nodes 3 --kills 1").is_err());
         assert!(parse("--spawn --silent 2").is_err());
         assert!(parse("--spawn --text-bytes 4").is_err());
         assert!(parse("--spawn --class bulk").is_err());

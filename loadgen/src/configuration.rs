@@ -14,16 +14,33 @@ const ROOM_MIN: u32 = 1_000_000;
 /// Most open messages: at 400 bytes each they take 4 GB.
 const OPEN_MAX: u32 = 10_000_000;
 
+/// A node of a cluster.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member<'a> {
+    /// Its number, from 1.
+    pub(crate) node: usize,
+    /// Where it hears the others.
+    pub(crate) own: SocketAddr,
+    /// Where all of them do, in the order of their numbers.
+    pub(crate) all: &'a [SocketAddr],
+}
+
 /// The file's text.
-pub(crate) fn text(options: &Options, credentials: &Credentials, carriers: &[SocketAddr]) -> String {
+pub(crate) fn text(
+    options: &Options,
+    credentials: &Credentials,
+    carriers: &[SocketAddr],
+    cores: &[usize],
+    member: Option<Member<'_>>,
+) -> String {
     let mut out = String::new();
     let total = options.messages.saturating_add(options.prefill);
-    let cores: Vec<_> = options.spawned.engine_cores.iter().map(ToString::to_string).collect();
+    let cores: Vec<_> = cores.iter().map(ToString::to_string).collect();
     let keys = total.saturating_add(ROOM_MIN);
     let open = total.clamp(ROOM_MIN, OPEN_MAX);
     let mut put =
         |text: std::fmt::Arguments<'_>| out.write_fmt(text).expect("a String takes all that is written");
-    put(format_args!("[node]\ncores = [{}]\n\n", cores.join(", ")));
+    put(format_args!("[node]\ncores = [{}]\n{}\n", cores.join(", "), cluster(member)));
     put(format_args!("[listen]\nhttp = \"127.0.0.1:0\"\nnative = \"127.0.0.1:0\"\n"));
     let smpp = options.protocol == Protocol::Smpp;
     put(format_args!("{}\n", if smpp { "smpp = \"127.0.0.1:0\"\n" } else { "" }));
@@ -71,6 +88,16 @@ pub(crate) fn text(options: &Options, credentials: &Credentials, carriers: &[Soc
     out
 }
 
+/// The rest of `[node]`, and `[cluster]`; nothing for a node alone.
+fn cluster(member: Option<Member<'_>>) -> String {
+    let Some(Member { node, own, all }) = member else { return String::new() };
+    let members = (1..).zip(all).map(|(number, address)| {
+        format!("[[cluster.member]]\nnode = {number}\nregion = \"r{number}\"\naddress = \"{address}\"\n")
+    });
+    let members: String = members.collect();
+    format!("id = {node}\nregion = \"r{node}\"\n\n[cluster]\nname = \"load\"\nlisten = \"{own}\"\n{members}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,11 +110,18 @@ mod tests {
         let Action::Run(options) = Cli::parse_from(line.split_whitespace()).command;
         let credentials = Credentials { account: "load".into(), key: "0123456789abcdef".into() };
         let carriers = ["127.0.0.1:2775".parse().unwrap(), "127.0.0.1:2776".parse().unwrap()];
-        let table: toml::Table = text(&options, &credentials, &carriers).parse().unwrap();
+        let table: toml::Table = text(&options, &credentials, &carriers, &[0, 1], None).parse().unwrap();
         assert_eq!(table["node"]["cores"].as_array().unwrap().len(), 2);
         assert_eq!(table["carrier"][1]["address"].as_str(), Some("127.0.0.1:2776"));
         assert_eq!(table["classes"]["otp"]["doubt_wait"].as_str(), Some("1s"));
         assert_eq!(table["limits"]["keys"].as_integer(), Some(6_100_000));
         assert_eq!(table["route"][0]["carriers"].as_array().unwrap().len(), 2);
+        assert!(table.get("cluster").is_none());
+        let all = ["127.0.0.1:7001".parse().unwrap(), "127.0.0.1:7002".parse().unwrap()];
+        let member = Member { node: 2, own: all[1], all: &all };
+        let table: toml::Table = text(&options, &credentials, &carriers, &[1], Some(member)).parse().unwrap();
+        assert_eq!(table["node"]["id"].as_integer(), Some(2));
+        assert_eq!(table["cluster"]["member"][0]["address"].as_str(), Some("127.0.0.1:7001"));
+        assert_eq!(table["cluster"]["listen"].as_str(), Some("127.0.0.1:7002"));
     }
 }

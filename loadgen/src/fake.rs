@@ -343,7 +343,7 @@ mod tests {
             let stop = stop.clone();
             move || serve(sin, &listener, carrier, &stop)
         });
-        let report = session.complete(None, None, 1);
+        let report = session.complete(session.running_addresses(), None, 1);
         stop.store(true, Ordering::Relaxed);
         fake.join().unwrap().unwrap();
         report.unwrap()

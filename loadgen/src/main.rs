@@ -18,6 +18,7 @@ mod daemon;
 #[cfg(test)]
 mod fake;
 mod feed;
+mod fleet;
 mod inquiry;
 mod latencies;
 mod ledger;

@@ -5,7 +5,7 @@
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -14,10 +14,10 @@ use wire::time::Instant;
 use crate::args::{Options, Protocol, Spacing};
 use crate::carrier::Carriers;
 use crate::clock::Clock;
-use crate::configuration;
 use crate::customer::{Credentials, Customers, Habit, Stage};
-use crate::daemon::{Daemon, DaemonError, Launch, Ports, find_program};
+use crate::daemon::{DaemonError, find_program};
 use crate::feed::{Arrivals, Feed};
+use crate::fleet::{self, Fleet};
 use crate::latencies::Percentiles;
 use crate::ledger::Ledger;
 use crate::limits::{
@@ -74,10 +74,9 @@ pub(crate) struct Measured {
 pub(crate) struct Session<'a> {
     pub(crate) options: &'a Options,
     pub(crate) world: World,
-    daemon: Option<Daemon>,
+    daemon: Option<Fleet>,
     pub(crate) credentials: Credentials,
     pub(crate) native: Option<SocketAddr>,
-    pub(crate) smpp: Option<SocketAddr>,
     /// The daemon's connections to our carriers when the measurement began.
     pub(crate) binds: usize,
     /// Of the daemon: seconds since the start, and MiB.
@@ -105,12 +104,11 @@ pub(crate) fn run(options: &Options) -> Result<Report, RunError> {
         None => None,
     };
     let mut session = Session::new(options, directory)?;
-    let mut http = options.running.http;
+    let mut addresses = session.running_addresses();
     if let (Some(program), Some(directory)) = (program, path) {
-        let ports = session.start_daemon(program, directory)?;
-        (session.native, session.smpp, http) = (Some(ports.native), ports.smpp, Some(ports.http));
+        addresses = session.start_daemon(&program, &directory)?;
     }
-    let report = session.complete(http, fdatasync, all_cores.len())?;
+    let report = session.complete(addresses, fdatasync, all_cores.len())?;
     if let Some(path) = &options.json {
         let json = serde_json::to_vec_pretty(&report).map_err(|error| io_error("the JSON", error.into()))?;
         std::fs::write(path, json)
@@ -128,7 +126,6 @@ impl<'a> Session<'a> {
             daemon: None,
             credentials: credentials(options),
             native: options.running.native,
-            smpp: options.running.smpp,
             binds: 0,
             memory_series: Vec::new(),
             next_progress: Instant::default().plus(PROGRESS_EVERY),
@@ -139,11 +136,11 @@ impl<'a> Session<'a> {
     /// Everything from the customers' hello to the verdict.
     pub(crate) fn complete(
         &mut self,
-        http: Option<SocketAddr>,
+        addresses: Option<Vec<SocketAddr>>,
         fdatasync: Option<Percentiles>,
         cores: usize,
     ) -> Result<Report, RunError> {
-        self.connect_customers(http)?;
+        self.connect_customers(addresses)?;
         let driven = self.drive(fdatasync).and_then(|measured| self.linger().map(|()| measured));
         let mut measured = driven.map_err(|error| self.explain(error))?;
         let evidence = verdict::gather(self);
@@ -151,22 +148,36 @@ impl<'a> Session<'a> {
         Ok(verdict::report(self, &evidence, &measured, cores))
     }
 
-    fn start_daemon(&mut self, program: PathBuf, directory: PathBuf) -> Result<Ports, RunError> {
-        let addresses = self
-            .world
-            .carriers
-            .addresses()
-            .map_err(|source| io_error("where the carriers listen", source))?;
-        let configuration = configuration::text(self.options, &self.credentials, &addresses);
-        let cores = self.options.spawned.engine_cores.clone();
-        self.daemon = Some(Daemon::start(Launch { program, directory, cores, configuration })?);
+    fn start_daemon(
+        &mut self,
+        program: &Path,
+        directory: &Path,
+    ) -> Result<Option<Vec<SocketAddr>>, RunError> {
+        let carriers = self.world.carriers.addresses();
+        let carriers = carriers.map_err(|source| io_error("where the carriers listen", source))?;
+        let fleet = Fleet::start(self.options, program, directory, &self.credentials, &carriers)?;
+        self.daemon = Some(fleet);
         self.wait_ready()
     }
 
+    /// Where a daemon that runs already has customers of the protocol.
+    pub(crate) fn running_addresses(&self) -> Option<Vec<SocketAddr>> {
+        let running = &self.options.running;
+        let address = match self.options.protocol {
+            Protocol::Native => running.native,
+            Protocol::Http => running.http,
+            Protocol::Smpp => running.smpp,
+        };
+        address.map(|address| vec![address])
+    }
+
     /// Serves the carriers until the daemon is ready and bound.
-    fn wait_ready(&mut self) -> Result<Ports, RunError> {
+    fn wait_ready(&mut self) -> Result<Option<Vec<SocketAddr>>, RunError> {
         let end = self.world.stage.clock.now().plus(READY_PATIENCE);
-        let shards = self.options.spawned.engine_cores.len();
+        let shards = match usize::from(self.options.spawned.nodes) {
+            1 => self.options.spawned.engine_cores.len(),
+            nodes => nodes,
+        };
         let binds =
             usize::from(self.options.carriers.binds) * usize::from(self.options.carriers.carriers) * shards;
         let mut next_question = Instant::default();
@@ -178,7 +189,8 @@ impl<'a> Session<'a> {
             if let Some(ports) = daemon.poll_ready()?
                 && self.world.carriers.bound() >= binds
             {
-                return Ok(ports);
+                self.native = ports.first().map(|ports| ports.native);
+                return Ok(fleet::addresses(&ports, self.options.protocol));
             }
             if now > end {
                 return Err(DaemonError::NotReady(READY_PATIENCE, daemon.log_tail()).into());
@@ -186,29 +198,25 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn connect_customers(&mut self, http: Option<SocketAddr>) -> Result<(), RunError> {
+    fn connect_customers(&mut self, addresses: Option<Vec<SocketAddr>>) -> Result<(), RunError> {
         let Options { customers, window, pipeline, batch, .. } = self.options;
-        let missing = |protocol, option| RunError::Missing { protocol, option };
         let mut credentials = self.credentials.clone();
-        let (habit, address) = match self.options.protocol {
-            Protocol::Native => {
-                let address = self.native.ok_or_else(|| missing("native", "--native ADDR"))?;
-                (Habit::Native { window: usize::from(*window) }, address)
-            }
+        let (protocol, option, habit) = match self.options.protocol {
+            Protocol::Native => ("native", "--native ADDR", Habit::Native { window: usize::from(*window) }),
             Protocol::Http => {
-                let address = http.ok_or_else(|| missing("http", "--http ADDR"))?;
-                (Habit::Http { pipeline: usize::from(*pipeline), batch: usize::from(*batch) }, address)
+                let habit = Habit::Http { pipeline: usize::from(*pipeline), batch: usize::from(*batch) };
+                ("http", "--http ADDR", habit)
             }
             Protocol::Smpp => {
                 // A daemon of our own is given the key as its password.
                 if let Some(password) = &self.options.running.smpp_password {
                     credentials.key.clone_from(password);
                 }
-                let address = self.smpp.ok_or_else(|| missing("smpp", "--smpp ADDR"))?;
-                (Habit::Smpp { window: usize::from(*window) }, address)
+                ("smpp", "--smpp ADDR", Habit::Smpp { window: usize::from(*window) })
             }
         };
-        let all = Customers::new(*customers, &habit, &credentials, address, CUSTOMERS);
+        let addresses = addresses.ok_or(RunError::Missing { protocol, option })?;
+        let all = Customers::new(*customers, &habit, &credentials, addresses, CUSTOMERS);
         self.world.customers = Some(all);
         let ready = |session: &Self| session.world.customers.as_ref().is_some_and(Customers::ready);
         self.turn_until(READY_PATIENCE, "customers are not welcome", ready)?;
@@ -245,7 +253,7 @@ impl<'a> Session<'a> {
         let engine_after = self.engine_cpu()?;
         let own_cpu = own_cpu()?.saturating_sub(own_before);
         let engine_cpu = engine_after.zip(engine_before).map(|(after, before)| after.saturating_sub(before));
-        let engine_memory = self.daemon.as_ref().map(Daemon::memory).transpose()?;
+        let engine_memory = self.daemon.as_ref().map(Fleet::memory).transpose()?;
         let (duration, answering) = (fated.since(start), answered.since(start));
         Ok(Measured { duration, answering, engine_cpu, engine_memory, own_cpu, fdatasync, stopped: true })
     }
@@ -299,15 +307,9 @@ impl<'a> Session<'a> {
     fn kill(&mut self) -> Result<(), RunError> {
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
         daemon.kill_and_restart()?;
-        let ports = self.wait_ready()?;
-        self.native = Some(ports.native);
-        let address = match self.options.protocol {
-            Protocol::Http => Some(ports.http),
-            Protocol::Native => Some(ports.native),
-            Protocol::Smpp => ports.smpp,
-        };
-        if let (Some(customers), Some(address)) = (&mut self.world.customers, address) {
-            customers.move_to(address);
+        let addresses = self.wait_ready()?;
+        if let (Some(customers), Some(addresses)) = (&mut self.world.customers, addresses) {
+            customers.move_to(addresses);
         }
         Ok(())
     }
@@ -340,7 +342,7 @@ impl<'a> Session<'a> {
     }
 
     fn engine_cpu(&self) -> Result<Option<Duration>, RunError> {
-        Ok(self.daemon.as_ref().map(Daemon::cpu_time).transpose()?)
+        Ok(self.daemon.as_ref().map(Fleet::cpu_time).transpose()?)
     }
 
     fn turn(&mut self) -> Result<(), RunError> {

@@ -104,7 +104,8 @@ struct Customer {
 #[derive(Debug)]
 pub(crate) struct Customers {
     customers: Vec<Customer>,
-    address: SocketAddr,
+    /// Of each node; connections are dealt to them.
+    addresses: Vec<SocketAddr>,
     first_token: usize,
     /// Who is asked first whether it has room.
     turn: usize,
@@ -120,27 +121,28 @@ impl Customers {
         count: u16,
         habit: &Habit,
         credentials: &Credentials,
-        address: SocketAddr,
+        addresses: Vec<SocketAddr>,
         first: Token,
     ) -> Self {
+        let address_of = |index: u16| addresses[usize::from(index) % addresses.len()];
         let session = |index: u16| match *habit {
             Habit::Native { window } => {
                 Session::Native(native::Session::new(credentials, window, index == 0))
             }
             Habit::Http { pipeline, batch } => {
-                Session::Http(http::Session::new(credentials, address, pipeline, batch))
+                Session::Http(http::Session::new(credentials, address_of(index), pipeline, batch))
             }
             Habit::Smpp { window } => Session::Smpp(Box::new(smpp::Session::new(credentials, window))),
         };
         let mut sessions: Vec<_> = (0..count).map(session).collect();
         if matches!(habit, Habit::Http { .. }) {
-            sessions.push(Session::Events(events::Session::new(credentials, address)));
+            sessions.push(Session::Events(events::Session::new(credentials, address_of(count))));
         }
         let customers = sessions
             .into_iter()
             .map(|session| Customer { socket: None, session, retry_at: Instant::default() })
             .collect();
-        Self { customers, address, first_token: first.0, turn: 0, outage: Duration::ZERO, gone_since: None }
+        Self { customers, addresses, first_token: first.0, turn: 0, outage: Duration::ZERO, gone_since: None }
     }
 
     /// From now on the daemon may be away for so long.
@@ -149,8 +151,8 @@ impl Customers {
     }
 
     /// The daemon has moved.
-    pub(crate) fn move_to(&mut self, address: SocketAddr) {
-        self.address = address;
+    pub(crate) fn move_to(&mut self, addresses: Vec<SocketAddr>) {
+        self.addresses = addresses;
     }
 
     /// Connects whoever is not connected and may try.
@@ -163,7 +165,8 @@ impl Customers {
                 continue;
             }
             let token = Token(self.first_token + usize::from(index));
-            match Socket::connect(self.address, registry, token) {
+            let address = self.addresses[usize::from(index) % self.addresses.len()];
+            match Socket::connect(address, registry, token) {
                 Ok(mut socket) => {
                     customer.session.greet(socket.output());
                     customer.socket = Some(socket);

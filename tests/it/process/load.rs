@@ -10,24 +10,29 @@ use crate::programs::programs;
 
 #[test]
 fn the_load_generator_accounts_for_every_message_over_the_native_protocol() {
-    check("native", 20_000);
+    check("native", 20_000, "1");
+}
+
+#[test]
+fn the_load_generator_accounts_for_every_message_of_a_cluster() {
+    check("native", 10_000, "3");
 }
 
 #[test]
 fn the_load_generator_accounts_for_every_message_over_http() {
-    check("http", 5_000);
+    check("http", 5_000, "1");
 }
 
 #[test]
 fn the_load_generator_accounts_for_every_message_over_smpp() {
-    check("smpp", 20_000);
+    check("smpp", 20_000, "1");
 }
 
-fn check(protocol: &str, messages: u64) {
+fn check(protocol: &str, messages: u64, nodes: &str) {
     let dir = temporary_dir();
     let figures = dir.path().join("figures.json");
     let mut command = Command::new(&programs().loadgen);
-    command.current_dir(dir.path()).args(["run", "--spawn", "--protocol", protocol]);
+    command.current_dir(dir.path()).args(["run", "--spawn", "--protocol", protocol, "--nodes", nodes]);
     // Named, or it has cargo build one: with other features, for half a minute.
     command.arg("--engine").arg(&programs().switchyard);
     command.args(["--messages", &messages.to_string(), "--json"]).arg(&figures);
