@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::kill::{call_customer, drain_and_judge, kills};
 use crate::ledger::{INTENT, Ledger};
 use crate::prober::{PROBE, Prober};
-use crate::world::{REGIONS, WINDOW, World, more};
+use crate::world::{ONE_WAY, REGIONS, WINDOW, World, more};
 
 /// How often a region is killed, unless `SWITCHYARD_KILLS` says otherwise.
 const KILLS: u64 = 3;
@@ -23,6 +23,10 @@ const BACKLOG: usize = 1500;
 fn regions_that_are_killed_in_turn_lose_nothing_and_others_answer_for_every_partition() {
     let mut world = World::start();
     let (ledger, prober) = (call_customer(), Prober::default());
+    // While nothing else goes on: of the home that is asked, and of the homes that it asks.
+    let took = prober.single(world.daemon(0).http);
+    say("answers", &[took[0], took[took.len() / 2], took[took.len() - 1]]);
+    assert!(took[0] >= 2 * ONE_WAY, "an answer that no other region can have heard of: {:?}", took[0]);
     world.turn(&ledger, 0);
     let mut taken_over = Vec::new();
     for kill in 0..kills(KILLS) {
@@ -56,6 +60,7 @@ fn a_region_that_is_cut_off_takes_nothing_and_sends_only_what_was_committed_and_
         let others = World::others(node);
         let at_others = others.map(|other| world.daemon(other).http);
         let (to_it, alone) = (prober.begin(), world.daemon(node).http);
+        let of_it = to_it.clone();
         thread::scope(|scope| {
             let at_last = scope.spawn(|| prober.hand_over(to_it, |_| alone));
             taken_over.push(longest(prober.probe(since, &at_others)));
@@ -65,7 +70,7 @@ fn a_region_that_is_cut_off_takes_nothing_and_sends_only_what_was_committed_and_
                 // As long as it takes to be given up, so that what is on its way is not believed any more.
                 world.until_unheard(others[0], node);
             }
-            assert_eq!(prober.acknowledged_of(to_it), 0, "a node that is alone takes messages");
+            assert_eq!(prober.acknowledged_of(of_it), 0, "a node that is alone takes messages");
             cut.judge(&world);
             world.wan.heal();
             at_last.join().expect("it is acknowledged when all is well again");

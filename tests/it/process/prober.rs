@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -38,9 +39,10 @@ pub(crate) struct Prober {
 }
 
 impl Prober {
-    /// Another batch, by the number of its first message.
-    pub(crate) fn begin(&self) -> u64 {
-        self.begun.fetch_add(BATCH, Ordering::Relaxed)
+    /// Another batch, by the numbers of its messages.
+    pub(crate) fn begin(&self) -> Range<u64> {
+        let first = self.begun.fetch_add(BATCH, Ordering::Relaxed);
+        first..first + BATCH
     }
 
     /// How many messages were begun.
@@ -49,32 +51,53 @@ impl Prober {
     }
 
     /// How many messages of a batch are acknowledged.
-    pub(crate) fn acknowledged_of(&self, batch: u64) -> usize {
-        self.acknowledged.lock().expect("nobody panics in here").range(batch..batch + BATCH).count()
+    pub(crate) fn acknowledged_of(&self, batch: Range<u64>) -> usize {
+        self.acknowledged.lock().expect("nobody panics in here").range(batch).count()
+    }
+
+    /// Hands the messages of a batch over each by itself and all at once, and says how long each took, in order.
+    pub(crate) fn single(&self, node: SocketAddr) -> Vec<Duration> {
+        let take = |number: u64| {
+            let since = Instant::now();
+            self.hand_over(number..number + 1, |_| node);
+            since.elapsed()
+        };
+        let mut took: Vec<_> = thread::scope(|scope| {
+            let asked: Vec<_> = self.begin().map(|number| scope.spawn(move || take(number))).collect();
+            asked.into_iter().map(|asked| asked.join().expect("it is acknowledged")).collect()
+        });
+        took.sort_unstable();
+        took
     }
 
     /// Hands the same batch over at several nodes at once, and says how long after `since` each had acknowledged all of it.
     pub(crate) fn probe(&self, since: Instant, nodes: &[SocketAddr]) -> Vec<Duration> {
         let batch = self.begin();
         thread::scope(|scope| {
-            let take = |node: SocketAddr| {
+            let take = |node: SocketAddr, batch: Range<u64>| {
                 self.hand_over(batch, |_| node);
                 since.elapsed()
             };
-            let asked: Vec<_> = nodes.iter().map(|node| scope.spawn(move || take(*node))).collect();
+            let asked: Vec<_> = nodes
+                .iter()
+                .map(|node| {
+                    let batch = batch.clone();
+                    scope.spawn(move || take(*node, batch))
+                })
+                .collect();
             asked.into_iter().map(|asked| asked.join().expect("it is acknowledged")).collect()
         })
     }
 
     /// Hands a batch over until all of it is acknowledged, each time to whom the number of tries without an acceptance names.
-    pub(crate) fn hand_over(&self, first: u64, whom: impl Fn(usize) -> SocketAddr) {
+    pub(crate) fn hand_over(&self, batch: Range<u64>, whom: impl Fn(usize) -> SocketAddr) {
         let message = |number: u64| {
             let key = format!("probe {number}");
             let (text, class) = (format!("{PROBE}{number:07}"), class_of(number).name());
             json!({"to": to(number), "text": text, "key": key, "class": class})
         };
         let (mut tries, deadline) = (0, Instant::now() + PATIENCE);
-        let mut open: Vec<u64> = (first..first + BATCH).collect();
+        let mut open: Vec<u64> = batch.collect();
         while !open.is_empty() {
             let batch = json!(open.iter().map(|number| message(*number)).collect::<Vec<_>>());
             let answer = http::post(whom(tries), "/v1/messages", KEY, &batch);

@@ -17,7 +17,7 @@ use crate::regions::{Region, sweep};
 use crate::wan::{Wan, Way};
 
 /// From one region to another, 80 ms there and back: as between Frankfurt and Virginia.
-const ONE_WAY: Duration = Duration::from_millis(40);
+pub(crate) const ONE_WAY: Duration = Duration::from_millis(40);
 /// How many regions there are.
 pub(crate) const REGIONS: usize = 3;
 /// Where nodes hear each other, each in a network of its own.
