@@ -33,8 +33,11 @@ const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 const NOW: Instant = Instant(1);
 /// When the first record was made.
 const BEGIN_MS: u64 = 1_795_402_975_120;
-/// How long a message is remembered when it is over, so that states do not grow with the time that the bench takes.
-const KEPT: Duration = Duration::from_millis(4);
+/// How long keys and messages that are over are remembered, in rounds of a millisecond: so long that little is forgotten in each, and states do not
+/// grow with the time that the bench takes.
+const KEPT: Duration = Duration::from_secs(1);
+/// How many messages that are over a partition remembers.
+const FINISHED_MAX: usize = 1 << 12;
 const TEXT: &[u8] =
     b"Your code is 123456. It is good for five minutes; do not tell it to anyone who calls you. Shop";
 /// Records of a message that goes all the way.
@@ -53,8 +56,8 @@ fn life(partition: Partition, at: WallMs, counter: u64) -> [Record<'static>; LIF
         class: Class::Otp,
         key: KeyHash(u128::from(counter)),
         body: 6,
-        send_until_ms: at.0 + 3,
-        deadline_ms: at.0 + 4,
+        send_until_ms: at.plus(KEPT).0,
+        deadline_ms: at.plus(KEPT).0,
         not_before_ms: 0,
         key_id: 0,
         alphabet: 0,
@@ -208,7 +211,7 @@ fn shard(node: NodeId) -> Shard {
         open_messages_max: 1 << 20,
         keys_max: 1 << 20,
         retention: KEPT,
-        finished_max: 1 << 16,
+        finished_max: FINISHED_MAX,
     };
     let config = ShardConfig {
         id: ShardId(0),
