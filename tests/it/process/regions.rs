@@ -86,7 +86,8 @@ pub(crate) fn sweep() {
         else {
             continue;
         };
-        if fs::exists(Path::new("/proc").join(process)).is_ok_and(|is_there| !is_there) {
+        // One that has ended and that nobody has waited for has no program any more.
+        if fs::read_link(Path::new("/proc").join(process).join("exe")).is_err() {
             let _ = ip(&format!("link delete sy{process}r{number}"));
             let _ = ip(&format!("netns delete {name}"));
         }
