@@ -339,6 +339,8 @@ impl Shard {
         cell.end_rebuild(rebuild.state);
         self.counters.rebuilt += 1;
         self.group_stepped(now, place);
+        // It has what was committed meanwhile, too.
+        self.tell_applied(place);
         self.release();
         Ok(())
     }

@@ -103,6 +103,8 @@ impl Shard {
         self.cells[taking.place].snapshot_published(taking.bytes);
         if taking.installs {
             self.counters.installed += u64::from(self.cells[taking.place].installed());
+            // Nothing may come behind it for long, and it has fates that nobody was told here.
+            self.tell_applied(taking.place);
         }
         self.counters.snapshots += 1;
         self.counters.snapshot_bytes += taking.bytes;
