@@ -16,7 +16,8 @@ use std::time::Instant as Stopwatch;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use replication::stream::{Event, Hello, LineAction, LineId, Peers, Proven};
-use replication::{Bytes, Group, GroupConfig, Recovery};
+use replication::{Bytes, Group, GroupConfig, Members, Recovery};
+use shards::members::Member;
 use shards::plan::{ClassPolicy, Plan};
 use shards::routes::Routes;
 use shards::{Shard, ShardConfig};
@@ -133,12 +134,12 @@ fn group(node: NodeId, partition: Partition) -> Group {
     let config = GroupConfig {
         partition,
         node,
-        voters: NODES.to_vec(),
         election_ticks: 10,
+        rank_ticks_max: 0,
         heartbeat_ticks: 2,
         records_bytes_max: Layout::default().records_bytes_max(),
     };
-    Group::new(&config, Recovery::new(partition)).expect("a group")
+    Group::new(&config, Recovery::new(partition, Members::voting(&NODES))).expect("a group")
 }
 
 /// What is durable was told to a group: what is committed by that is taken note of.
@@ -193,14 +194,16 @@ struct World {
 
 fn peers(node: NodeId) -> Peers {
     let partitions = PartitionCount::new(PARTITIONS).expect("the least");
-    let own = Hello { cluster: CLUSTER, node, shard: ShardId(0), shards: 1, partitions, process: 1 };
+    let own =
+        Hello { cluster: CLUSTER, node, shard: ShardId(0), shards: 1, partitions, process: 1, directory: 1 };
     Peers::new(own, &NODES)
 }
 
 fn shard(node: NodeId) -> Shard {
     let plan = Plan {
         node,
-        voters: NODES.to_vec(),
+        founders: NODES.map(Member::of).to_vec(),
+        is_clustered: true,
         shards: 1,
         partitions: PartitionCount::new(PARTITIONS).expect("the least"),
         accounts: Vec::new(),
@@ -219,6 +222,7 @@ fn shard(node: NodeId) -> Shard {
         seed: 1,
         records_bytes_max: Layout::default().records_bytes_max(),
         cluster: CLUSTER,
+        directory: 1,
         snapshot_every_bytes: 1 << 50,
         snapshot_piece_bytes: 1 << 20,
     };

@@ -10,7 +10,7 @@ use core::time::Duration;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use replication::{Bytes, Group, GroupConfig, Recovery};
+use replication::{Bytes, Group, GroupConfig, Members, Recovery};
 use wal::record::{Accepted, Answered, Attempted, Fated, Reported};
 use wal::{Batch, Entry, Identity, Item, Layout, Log, LogConfig, Lsn, Record, Records, Scan};
 use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId, Partition, ShardId};
@@ -188,12 +188,13 @@ fn home() -> (Group, Batch) {
     let config = GroupConfig {
         partition: Partition(1),
         node,
-        voters: vec![node],
         election_ticks: 10,
+        rank_ticks_max: 0,
         heartbeat_ticks: 2,
         records_bytes_max: config().layout.records_bytes_max(),
     };
-    let mut group = Group::new(&config, Recovery::new(Partition(1))).expect("a group");
+    let mut group =
+        Group::new(&config, Recovery::new(Partition(1), Members::voting(&[node]))).expect("a group");
     let mut batch = Batch::new();
     group.campaign();
     commit(&mut group, &mut batch);

@@ -75,6 +75,37 @@ enum What {
 enum HowCluster {
     /// The same: this is what `cluster` alone says.
     Status,
+    /// Lets a node join: says the number that it gets, which no other node ever had. Then start it with an empty data directory, and itself among the
+    /// members of its configuration with `joins = true`.
+    Join {
+        /// Where it is, as its node.region says.
+        #[arg(long)]
+        region: String,
+        /// Where the other nodes reach its shard 0, as iad.example:7900.
+        #[arg(long, value_name = "HOST:PORT")]
+        address: String,
+        /// The name in its certificate, if that is not the host.
+        #[arg(long, default_value = "")]
+        tls_name: String,
+        /// It votes, and is home of nothing: a third node for two regions.
+        #[arg(long)]
+        votes_only: bool,
+    },
+    /// Lets a node hand its partitions on, and be home of nothing; before it is switched off.
+    Drain {
+        /// Its number.
+        node: u32,
+    },
+    /// Lets a node that was drained be home of its share again.
+    Return {
+        /// Its number.
+        node: u32,
+    },
+    /// Takes a node out of the cluster for ever: one that goes, or that has lost its disk. Its number is never used again.
+    Remove {
+        /// Its number.
+        node: u32,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -116,6 +147,12 @@ pub(crate) fn run(options: Ctl) -> ExitCode {
     let request = match what {
         What::Status => Request::Status,
         What::Cluster { how: None | Some(HowCluster::Status) } => Request::Cluster,
+        What::Cluster { how: Some(HowCluster::Join { region, address, tls_name, votes_only }) } => {
+            Request::Join { region, address, tls_name, votes_only }
+        }
+        What::Cluster { how: Some(HowCluster::Drain { node }) } => Request::Drain { node },
+        What::Cluster { how: Some(HowCluster::Return { node }) } => Request::Return { node },
+        What::Cluster { how: Some(HowCluster::Remove { node }) } => Request::Remove { node },
         What::Links => return ended(links(&data, json)),
         What::Trace { carrier, account, texts, numbers } => {
             let request = Request::Trace { carrier, account, texts, numbers };

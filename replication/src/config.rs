@@ -1,13 +1,14 @@
 //! What a group is made with: its configuration, and what the log said.
 
 use raft::Config;
-use raft::eraftpb::{ConfState, Entry, HardState};
+use raft::eraftpb::{Entry, HardState};
 use wire::id::{NodeId, Partition};
 
 use crate::limits::{
     COMMITTED_BYTES_PER_READY_MAX, MESSAGE_BYTES_MAX, MESSAGES_IN_FLIGHT_MAX, TERM_MAX,
     UNCOMMITTED_BYTES_MAX, VOTERS_MAX,
 };
+use crate::members::Members;
 use crate::recovery::Recovery;
 
 /// What a group is made with.
@@ -17,11 +18,11 @@ pub struct GroupConfig {
     pub partition: Partition,
     /// This node. Raft numbers its members from 1, so the number 0 is refused.
     pub node: NodeId,
-    /// The nodes that vote, this one among them. One today.
-    pub voters: Vec<NodeId>,
-    /// Ticks without a word from the home before this node stands for election. Rank is expressed by it: it exceeds a
-    /// round trip, and differs between replicas by two.
+    /// Ticks without a word from the home before this node stands for election, at least; its rank is added
+    /// ([`crate::Group::set_rank`]). More than a round trip.
     pub election_ticks: usize,
+    /// The most ticks that a rank adds.
+    pub rank_ticks_max: usize,
     /// Ticks between two heartbeats of a home.
     pub heartbeat_ticks: usize,
     /// The most bytes of records in an entry ([`wal::Layout::records_bytes_max`]).
@@ -75,9 +76,9 @@ impl GroupConfig {
         Config {
             id: raft_id(self.node),
             election_tick: self.election_ticks,
-            // The library draws a time-out from this range with a generator that is not ours; one tick leaves no choice.
+            // The library draws a time-out from this range with a generator that is not ours; before it counts, it is replaced.
             min_election_tick: self.election_ticks,
-            max_election_tick: self.election_ticks + 1,
+            max_election_tick: self.election_ticks + self.rank_ticks_max + 1,
             heartbeat_tick: self.heartbeat_ticks,
             applied: applied_index,
             max_size_per_msg: self.message_bytes_max(),
@@ -98,23 +99,16 @@ impl GroupConfig {
         MESSAGE_BYTES_MAX.min(self.records_bytes_max as u64 / 16)
     }
 
-    /// The members, as the library wants them.
-    pub(crate) fn conf_state(&self) -> ConfState {
-        let mut members = ConfState::default();
-        members.set_voters(self.voters.iter().map(|&voter| raft_id(voter)).collect());
-        members
-    }
-
-    /// Whether Raft can work with it.
-    pub(crate) fn check(&self) -> Result<(), GroupError> {
+    /// Whether Raft can work with it, and with these members.
+    pub(crate) fn check(&self, members: &Members) -> Result<(), GroupError> {
         let fail = |what: &str| Err(GroupError::Config { partition: self.partition, what: what.to_owned() });
-        if self.voters.iter().any(|voter| voter.0 == 0) {
+        if self.node.0 == 0 || members.contains(NodeId(0)) {
             return fail("node numbers begin at 1");
         }
-        if !self.voters.contains(&self.node) {
-            return fail("expected this node among the voters");
+        if members.voters.is_empty() {
+            return fail("expected somebody who votes");
         }
-        if self.voters.len() > VOTERS_MAX {
+        if members.voters.len() > VOTERS_MAX {
             return fail("too many voters");
         }
         if self.heartbeat_ticks == 0 || self.election_ticks <= self.heartbeat_ticks {
@@ -154,7 +148,7 @@ impl Restored {
         }
         let hard_state =
             |commit| HardState { term: written.term, vote: written.vote, commit, ..HardState::default() };
-        if config.voters == [config.node] {
+        if recovery.members.is_only(config.node) {
             let before = (last_term, last_index);
             return Ok(Self { hard_state: hard_state(last_index), written, before, held: Vec::new() });
         }

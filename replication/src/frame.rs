@@ -19,6 +19,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::config::raft_id;
 use crate::limits::{CONTEXT_BYTES_MAX, ENTRIES_PER_MESSAGE_MAX};
+use crate::members::Change;
 use crate::message::Message;
 
 /// The version of a frame.
@@ -104,6 +105,12 @@ pub enum FrameError {
         number: u32,
         /// What is wrong.
         error: EntryError,
+    },
+    /// An entry in it is a change of members that means nothing here.
+    #[error("entry {number} of a message is a change of members that means nothing here")]
+    Change {
+        /// Which, from 0.
+        number: u32,
     },
     /// An entry in it is of another partition, or its place is none.
     #[error("entry {number} of a message is not one of partition {partition}", partition = .partition.0)]
@@ -197,7 +204,8 @@ impl Message {
                 return Err(FrameError::Foreign { number, partition });
             }
             rest = &rest[entry.bytes_len()..];
-            message.entries.push(from_wal(&entry, bytes.slice_ref(entry.payload)));
+            let read = from_wal(&entry, bytes.slice_ref(entry.payload));
+            message.entries.push(read.ok_or(FrameError::Change { number })?);
         }
         if !rest.is_empty() {
             return Err(length(bytes.len() - rest.len()));
@@ -235,21 +243,20 @@ pub(crate) fn to_wal(partition: Partition, entry: &eraftpb::Entry) -> wal::Entry
         EntryType::EntryConfChange => EntryKind::Members,
         EntryType::EntryConfChangeV2 => EntryKind::MembersJoint,
     };
-    wal::Entry { partition, kind, term, index, records_count: 0, payload: &entry.data }
+    // What the library reads of a change stays in the node.
+    wal::Entry { partition, kind, term, index, records_count: 0, payload: &entry.context }
 }
 
-/// An entry of the log or the wire as the library has it.
-pub(crate) fn from_wal(entry: &wal::Entry<'_>, data: Bytes) -> eraftpb::Entry {
-    let mut raft = eraftpb::Entry::default();
-    raft.set_entry_type(match entry.kind {
-        EntryKind::Records => EntryType::EntryNormal,
-        EntryKind::Members => EntryType::EntryConfChange,
-        EntryKind::MembersJoint => EntryType::EntryConfChangeV2,
-    });
+/// An entry of the log or the wire as the library has it; `None` for a change of members that is none, or of a kind that is never proposed.
+pub(crate) fn from_wal(entry: &wal::Entry<'_>, payload: Bytes) -> Option<eraftpb::Entry> {
+    let mut raft = match entry.kind {
+        EntryKind::Records => eraftpb::Entry { data: payload, ..eraftpb::Entry::default() },
+        EntryKind::Members => Change::from_bytes(entry.payload)?.to_entry(),
+        EntryKind::MembersJoint => return None,
+    };
     raft.term = entry.term;
     raft.index = entry.index;
-    raft.data = data;
-    raft
+    Some(raft)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! The library's priorities stay 0 (with them a replica can refuse the only candidate that can win), and its election
 //! jitter is taken out by a range of one tick, since it draws from a generator that is not ours.
 
+mod membership;
 mod peers;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use crate::config::{GroupConfig, GroupError, Restored};
 use crate::frame::to_wal;
 use crate::index::Index;
 use crate::limits::{KEPT_BYTES_MAX, READIES_PENDING_MAX, TERM_MAX, UNCOMMITTED_BYTES_MAX};
+use crate::members::Members;
 use crate::message::Outbox;
 use crate::recovery::Recovery;
 
@@ -91,6 +93,12 @@ pub enum Appended {
 pub struct Group {
     partition: Partition,
     raw: RawNode<Index>,
+    /// As of the last entry that was told as committed.
+    members: Members,
+    /// After how many ticks without a word from a home it stands for election.
+    patience_ticks: usize,
+    election_ticks: usize,
+    rank_ticks_max: usize,
     records_bytes_max: usize,
     /// Bytes that were proposed and not sealed yet.
     unsealed_bytes: usize,
@@ -120,6 +128,8 @@ impl core::fmt::Debug for Group {
             .field("last_index", &self.last_index())
             .field("committed_index", &self.raw.raft.raft_log.committed)
             .field("told_index", &self.told_index)
+            .field("members", &self.members)
+            .field("lags", &self.lags().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }
@@ -135,10 +145,11 @@ impl Group {
     pub fn new(config: &GroupConfig, recovery: Recovery) -> Result<Self, GroupError> {
         let partition = config.partition;
         assert_eq!(recovery.partition, partition, "what was recovered is of another partition");
-        config.check()?;
+        let members = recovery.members.clone();
+        config.check(&members)?;
         let restored = Restored::from(recovery, config)?;
         let committed_index = restored.hard_state.commit;
-        let mut index = Index::new(restored.hard_state, config.conf_state(), restored.before);
+        let mut index = Index::new(restored.hard_state, members.conf_state(), restored.before);
         index.append(&restored.held);
         let silent = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&config.raft(committed_index), index, &silent)
@@ -146,6 +157,10 @@ impl Group {
         Ok(Self {
             partition,
             raw,
+            members,
+            patience_ticks: config.election_ticks,
+            election_ticks: config.election_ticks,
+            rank_ticks_max: config.rank_ticks_max,
             records_bytes_max: config.records_bytes_max,
             unsealed_bytes: 0,
             hard_state: restored.written,
@@ -224,26 +239,10 @@ impl Group {
             && self.raw.store().term_of(self.told_index) == Some(self.term())
     }
 
-    /// Whether this node is the group's only voter: it is home when it says so ([`Group::campaign`]).
+    /// Whether this node is the group's only member: it is home when it says so ([`Group::campaign`]).
     #[must_use]
     pub fn is_alone(&self) -> bool {
-        self.raw.raft.prs().iter().len() == 1
-    }
-
-    /// The member that is to be home after this one: of those that were heard of lately, the one that has most of the log.
-    #[must_use]
-    pub fn heir(&self) -> Option<NodeId> {
-        let own = self.raw.raft.id;
-        let members =
-            self.raw.raft.prs().iter().filter(|(id, progress)| **id != own && progress.recent_active);
-        // Of equals the one with the least number, whatever the order of the library's table.
-        let heir = members.max_by_key(|(id, progress)| (progress.matched, core::cmp::Reverse(**id)));
-        heir.and_then(|(id, _)| u32::try_from(*id).ok()).map(NodeId)
-    }
-
-    /// Hands leadership on. Nothing is decided meanwhile; if the other does not take it within an election's time, this node goes on.
-    pub fn hand_on(&mut self, to: NodeId) {
-        self.raw.transfer_leader(u64::from(to.0));
+        self.members.is_only(self.node())
     }
 
     /// Stands for election now, without waiting for a time-out. A single voter has won when this returns.
@@ -255,6 +254,7 @@ impl Group {
 
     /// One tick of Raft's clock has passed.
     pub fn tick(&mut self) {
+        self.keep_patience();
         self.raw.tick();
     }
 
@@ -265,9 +265,13 @@ impl Group {
     /// When this node may not decide, or too much waits. Nothing has happened then.
     pub fn propose(&mut self, records: Bytes) -> Result<Proposed, Refused> {
         self.may_propose(records.len())?;
-        let place = Proposed { term: self.term(), index: self.next_index() };
         self.unsealed_bytes += records.len();
-        let entry = Entry { data: records, ..Entry::default() };
+        Ok(self.propose_entry(Entry { data: records, ..Entry::default() }))
+    }
+
+    /// Makes an entry the next one, when all that could stand against it was asked.
+    fn propose_entry(&mut self, entry: Entry) -> Proposed {
+        let place = Proposed { term: self.term(), index: self.next_index() };
         let mut message = Message::default();
         message.set_msg_type(MessageType::MsgPropose);
         message.from = self.raw.raft.id;
@@ -276,7 +280,7 @@ impl Group {
         assert_eq!(self.last_index(), place.index, "a proposal is the next entry");
         // The home applies when it appends.
         self.applied_index = place.index;
-        Ok(place)
+        place
     }
 
     /// Whether [`Group::propose`] would take this many bytes of records now.
@@ -411,6 +415,7 @@ impl Group {
         let term = log.store().term_of(index).expect("what was not told is still held");
         assert!(index >= low, "told entries go forward");
         self.told_index = index;
+        self.follow_changes(low..=index);
         Some(Committed { term, index })
     }
 
@@ -422,6 +427,13 @@ impl Group {
             let entry = store.held(index)?;
             (entry.get_entry_type() == EntryType::EntryNormal).then_some((index, &entry.data))
         })
+    }
+
+    /// The records of the entries that this node has and has not applied, whatever becomes of them.
+    pub fn tail(&self) -> impl Iterator<Item = &Bytes> {
+        let held =
+            (self.applied_index + 1..=self.last_index()).filter_map(|index| self.raw.store().held(index));
+        held.filter(|entry| entry.get_entry_type() == EntryType::EntryNormal).map(|entry| &entry.data)
     }
 
     /// The last index that [`Group::poll_committed`] has told, and its term.
@@ -446,6 +458,8 @@ impl Group {
     /// All that [`Group::poll_committed`] has told is applied.
     pub fn handle_applied(&mut self) {
         self.applied_index = self.applied_index.max(self.told_index);
+        // A change of members that counts as not applied keeps a member from standing for election.
+        self.drop_applied();
     }
 
     /// Drops from memory what nobody will ask for again.
@@ -463,7 +477,7 @@ impl Group {
 
 /// What entries take in a batch.
 fn frames_bytes(entries: &[Entry]) -> usize {
-    entries.iter().map(|entry| ENTRY_FRAME_BYTES + entry.data.len()).sum()
+    entries.iter().map(|entry| ENTRY_FRAME_BYTES + entry.data.len() + entry.context.len()).sum()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::limits::PINNED_BYTES_MAX;
 #[derive(Debug)]
 pub(crate) struct Index {
     hard_state: HardState,
-    voters: ConfState,
+    members: ConfState,
     /// Term and index of the entry before the first that is held.
     before: (u64, u64),
     entries: VecDeque<Entry>,
@@ -30,17 +30,22 @@ pub(crate) struct Index {
 
 impl Index {
     /// An index that holds nothing, behind the entry (term, index) `before`.
-    pub(crate) fn new(hard_state: HardState, voters: ConfState, before: (u64, u64)) -> Self {
+    pub(crate) fn new(hard_state: HardState, members: ConfState, before: (u64, u64)) -> Self {
         assert!(hard_state.commit >= before.1, "what is dropped was committed");
         Self {
             hard_state,
-            voters,
+            members,
             before,
             entries: VecDeque::new(),
             held_bytes: 0,
             wanted_by: Cell::new(None),
             pinned: None,
         }
+    }
+
+    /// A change of members has taken effect.
+    pub(crate) fn set_members(&mut self, members: ConfState) {
+        self.members = members;
     }
 
     pub(crate) fn first_index(&self) -> u64 {
@@ -122,12 +127,12 @@ impl Index {
 
 /// What an entry takes in memory.
 fn entry_bytes(entry: &Entry) -> usize {
-    size_of::<Entry>() + entry.data.len()
+    size_of::<Entry>() + entry.data.len() + entry.context.len()
 }
 
 impl Storage for Index {
     fn initial_state(&self) -> raft::Result<RaftState> {
-        Ok(RaftState::new(self.hard_state.clone(), self.voters.clone()))
+        Ok(RaftState::new(self.hard_state.clone(), self.members.clone()))
     }
 
     fn entries(

@@ -89,6 +89,9 @@ pub const DIAL_AGAIN: Duration = Duration::from_millis(50);
 /// The longest pause between two dials: a node that is back is spoken to within it.
 pub const DIAL_AGAIN_MAX: Duration = Duration::from_secs(1);
 
+/// For how long a node that is to call, since it has the lower number, is waited for before it is called: it may not know yet that this one is a member.
+pub const CALL_WAIT: Duration = Duration::from_secs(5);
+
 /// The most voters of a group.
 pub const VOTERS_MAX: usize = 7;
 

@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use raft::eraftpb::{self, EntryType};
-use wire::id::Partition;
+use wire::id::{NodeId, Partition};
 
 use crate::frame::from_wal;
 use crate::limits::KEPT_BYTES_MAX;
+use crate::members::{Change, Members};
 
 /// What an entry of the log means for the state that is being rebuilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,14 @@ pub enum RecoveryError {
         /// The index that came.
         found: u64,
     },
+    /// A change of members that means nothing here.
+    #[error("partition {partition}, entry {index}: a change of members that means nothing here", partition = .partition.0)]
+    Change {
+        /// Whose group.
+        partition: Partition,
+        /// The entry.
+        index: u64,
+    },
     /// Something went backwards that never does.
     #[error("partition {partition}: {what} went back from {before} to {found}", partition = .partition.0)]
     Backwards {
@@ -57,6 +66,8 @@ pub enum RecoveryError {
 pub struct Recovery {
     pub(crate) partition: Partition,
     pub(crate) hard_state: wal::HardState,
+    /// The members as of the last entry that is known to be committed.
+    pub(crate) members: Members,
     /// Term and index of the entry before those that are held.
     pub(crate) before: (u64, u64),
     /// The last entries: all that are not known to be committed, and what is kept for peers.
@@ -75,23 +86,25 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// A group of which nothing has been found.
+    /// A group of which nothing has been found, with the members that it began with.
     #[must_use]
-    pub const fn new(partition: Partition) -> Self {
-        Self::behind(wal::HardState { partition, term: 0, vote: 0, commit: 0 }, 0, 0)
+    pub const fn new(partition: Partition, founders: Members) -> Self {
+        Self::behind(wal::HardState { partition, term: 0, vote: 0, commit: 0 }, (0, 0), founders)
     }
 
-    /// A group whose state is known up to the entry of this term and index, from a snapshot, with the hard state of that
+    /// A group whose state is known up to the entry of a term and index, from a snapshot, with the hard state and the members of that
     /// moment. A log may still hold entries before it.
     #[must_use]
-    pub const fn behind(state: wal::HardState, term: u64, index: u64) -> Self {
+    pub const fn behind(state: wal::HardState, last: (u64, u64), members: Members) -> Self {
         let partition = state.partition;
+        let (term, index) = last;
         let hard_state = wal::HardState { commit: index, ..state };
         let before = (term, index);
         let held = VecDeque::new();
         Self {
             partition,
             hard_state,
+            members,
             before,
             held,
             held_bytes: 0,
@@ -131,12 +144,32 @@ impl Recovery {
             if entry.get_entry_type() == EntryType::EntryNormal {
                 return Some((next, entry.data.clone()));
             }
+            if let Some(next) = Change::of_entry(entry).and_then(|change| self.members.after(change)) {
+                self.members = next;
+            }
         }
     }
 
     /// All up to this index is known to be committed, by whoever asks for it: the group has told it.
     pub fn commit_through(&mut self, index: u64) {
         self.hard_state.commit = self.hard_state.commit.max(index);
+    }
+
+    /// Whether this node makes a majority by itself and the next entry is not known to be committed: then it is now. A change of members
+    /// takes effect with [`Recovery::poll_committed`], so call both until neither has any.
+    pub fn commit_alone(&mut self, node: NodeId) -> bool {
+        let next = self.committed_index() + 1;
+        let is_next = self.members.is_only(node) && next <= self.last().1;
+        if is_next {
+            self.commit_through(next);
+        }
+        is_next
+    }
+
+    /// The members as of the last entry that was given out.
+    #[must_use]
+    pub const fn members(&self) -> &Members {
+        &self.members
     }
 
     /// Whether the log has all up to an index that is known to be committed.
@@ -214,8 +247,15 @@ impl Recovery {
         if entry.term < term_before {
             return back("a term", term_before, entry.term);
         }
-        self.held_bytes += entry.payload.len();
-        self.held.push_back(from_wal(entry, Bytes::copy_from_slice(entry.payload)));
+        let read = from_wal(entry, Bytes::copy_from_slice(entry.payload));
+        let read = read.ok_or(RecoveryError::Change { partition, index: entry.index })?;
+        if let Some(next) = Change::of_entry(&read).and_then(|change| self.members.after(change))
+            && !self.has_peers()
+        {
+            self.members = next;
+        }
+        self.held_bytes += read.data.len();
+        self.held.push_back(read);
         self.settle();
         assert_eq!(self.last(), (entry.term, entry.index), "the entry is the last one now");
         Ok(if entry.index == last_index + 1 { Recovered::Next } else { Recovered::Replaces(entry.index) })
@@ -258,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_replaced_tail_is_noticed_and_a_gap_is_refused() {
-        let mut recovery = Recovery::new(PARTITION);
+        let mut recovery = Recovery::new(PARTITION, Members::default());
         recovery.handle_hard_state(&state(1, 0)).unwrap();
         for index in 1..=3 {
             assert_eq!(recovery.handle_entry(&entry(1, index)), Ok(Recovered::Next));
@@ -276,7 +316,7 @@ mod tests {
     fn an_entry_may_be_replaced_by_one_of_an_earlier_term() {
         // The home of term 2 wrote its first entry and fell; the one of term 3 had not seen it, and fills its own log,
         // which still ends in term 1, up on this node. Its commit covers what it just sent.
-        let mut recovery = Recovery::new(PARTITION);
+        let mut recovery = Recovery::new(PARTITION, Members::default());
         recovery.handle_entry(&entry(1, 1)).unwrap();
         recovery.handle_entry(&entry(2, 2)).unwrap();
         recovery.handle_hard_state(&state(2, 1)).unwrap();
@@ -288,7 +328,7 @@ mod tests {
 
     #[test]
     fn committed_entries_are_not_held() {
-        let mut recovery = Recovery::new(PARTITION);
+        let mut recovery = Recovery::new(PARTITION, Members::default());
         for index in 1..=100 {
             recovery.handle_hard_state(&state(1, index - 1)).unwrap();
             recovery.handle_entry(&entry(1, index)).unwrap();
@@ -299,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_log_may_begin_before_its_snapshot_and_not_behind_it() {
-        let mut recovery = Recovery::behind(state(4, 40), 4, 40);
+        let mut recovery = Recovery::behind(state(4, 40), (4, 40), Members::default());
         recovery.handle_hard_state(&state(3, 38)).unwrap();
         assert_eq!(recovery.handle_entry(&entry(3, 39)), Ok(Recovered::Known));
         assert_eq!(recovery.handle_entry(&entry(4, 40)), Ok(Recovered::Known));
@@ -311,6 +351,6 @@ mod tests {
         let kept = wal::HardState { partition: PARTITION, term: 6, vote: 2, commit: 40 };
         assert_eq!(recovery.hard_state, kept, "a vote that was cast behind the snapshot counts");
         let gap = RecoveryError::Gap { partition: PARTITION, expected: 1, found: 2 };
-        assert_eq!(Recovery::new(PARTITION).handle_entry(&entry(1, 2)), Err(gap));
+        assert_eq!(Recovery::new(PARTITION, Members::default()).handle_entry(&entry(1, 2)), Err(gap));
     }
 }

@@ -232,7 +232,8 @@ mod tests {
         };
         Plan {
             node: NodeId(1),
-            voters: vec![NodeId(1)],
+            founders: vec![crate::members::Member::of(NodeId(1))],
+            is_clustered: false,
             shards: 1,
             partitions: PartitionCount::new(16).unwrap(),
             accounts: accounts.iter().map(account).collect(),

@@ -9,7 +9,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use rkyv::rancor::Error;
 use rkyv::{Archive, Deserialize, Serialize};
-use wire::id::{AccountId, CarrierId, Class, MessageId, Partition};
+use wire::id::{AccountId, CarrierId, Class, MessageId, NodeId, Partition};
 use wire::msisdn::Msisdn;
 use wire::smpp::handset::Coding;
 use wire::smpp::status::CommandStatus;
@@ -20,6 +20,7 @@ use crate::api::{
     Acceptance, Cancellation, MessageView, NotCancelled, Refusal, Sender, State, Step, StepKind, Submission,
     Why,
 };
+use crate::members::{self, Act, NotDone};
 use crate::shard::cross::{OwnedSubmission, Receipt};
 use crate::shard::handsets::HandsetPart;
 
@@ -37,6 +38,8 @@ pub(crate) enum Word {
     Acknowledge(u32, u16, u64),
     /// These accounts have a subscriber on the node that says so. It takes the place of what it said before.
     Listening(Vec<u32>),
+    /// The members whom the shard that says so knows: a run of whole records ([`wal::record::Member`]).
+    Members(Vec<u8>),
 }
 
 /// What a home is asked.
@@ -81,6 +84,24 @@ pub(crate) enum Question {
         fingerprint: u64,
         session: u64,
     },
+    Act(MembersAct),
+}
+
+/// What an operator does with the members of the cluster.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub(crate) enum MembersAct {
+    /// Region, address, certificate's name, and whether it only votes.
+    Join(String, String, String, bool),
+    Drain(u32),
+    Return(u32),
+    Remove(u32),
+}
+
+/// The node that an act was about, or why it was not done ([`NotDone::code`]).
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub(crate) enum ActDone {
+    Node(u32),
+    Not(u8, u32),
 }
 
 /// What it answers.
@@ -102,6 +123,8 @@ pub(crate) enum Answer {
     NotHere,
     /// `command_status` for a receipt or a handset's message (SMPP 3.4 §5.1.3).
     Brought(u32),
+    /// What came of an operator's act.
+    Done(ActDone),
 }
 
 /// A message as it is shown.
@@ -199,6 +222,7 @@ pub(crate) enum Asked {
     Cancel(Cancellation),
     Receipt(Receipt),
     Handset(HandsetPart),
+    Act(Act),
 }
 
 impl Question {
@@ -218,6 +242,7 @@ impl Question {
                 };
                 Asked::Submit(OwnedSubmission::from(&submission))
             }
+            Self::Act(act) => Asked::Act(act.read()),
             Self::Query { account, id } => Asked::Query(AccountId(account), MessageId(id)),
             Self::Cancel { account, id, sender, recipient } => {
                 let recipient = if recipient == 0 { None } else { Some(Msisdn::from_word(recipient)?) };
@@ -250,6 +275,7 @@ impl Question {
             Self::Submit { recipient, .. } | Self::Receipt { recipient, .. } => of(recipient),
             Self::Handset { source, .. } => of(source),
             Self::Query { id, .. } | Self::Cancel { id, .. } => Some(MessageId(id).partition()),
+            Self::Act(_) => Some(members::system(partitions)),
         }
     }
 
@@ -258,7 +284,10 @@ impl Question {
         let texts = match self {
             Self::Submit { sender, key, text, .. } => sender.len() + key.len() + text.len(),
             Self::Handset { octets, .. } => octets.len(),
-            Self::Query { .. } | Self::Cancel { .. } | Self::Receipt { .. } => 0,
+            Self::Act(MembersAct::Join(region, address, tls_name, _)) => {
+                region.len() + address.len() + tls_name.len()
+            }
+            Self::Query { .. } | Self::Cancel { .. } | Self::Receipt { .. } | Self::Act(_) => 0,
         };
         size_of::<Self>() + texts
     }
@@ -285,8 +314,54 @@ impl Answer {
         Self::View(view.map(View::from))
     }
 
+    pub(crate) const fn of_act(outcome: Result<NodeId, NotDone>) -> Self {
+        Self::Done(match outcome {
+            Ok(node) => ActDone::Node(node.0),
+            Err(reason) => {
+                let (code, node) = reason.code();
+                ActDone::Not(code, node)
+            }
+        })
+    }
+
     pub(crate) const fn of_carrier(status: CommandStatus) -> Self {
         Self::Brought(status.0)
+    }
+}
+
+impl From<&Act> for Question {
+    fn from(act: &Act) -> Self {
+        Self::Act(match act {
+            Act::Join { region, address, tls_name, votes_only } => {
+                MembersAct::Join(region.clone(), address.clone(), tls_name.clone(), *votes_only)
+            }
+            Act::Drain(node) => MembersAct::Drain(node.0),
+            Act::Return(node) => MembersAct::Return(node.0),
+            Act::Remove(node) => MembersAct::Remove(node.0),
+        })
+    }
+}
+
+impl MembersAct {
+    fn read(self) -> Act {
+        match self {
+            Self::Join(region, address, tls_name, votes_only) => {
+                Act::Join { region, address, tls_name, votes_only }
+            }
+            Self::Drain(node) => Act::Drain(NodeId(node)),
+            Self::Return(node) => Act::Return(NodeId(node)),
+            Self::Remove(node) => Act::Remove(NodeId(node)),
+        }
+    }
+}
+
+impl ActDone {
+    /// A reason that means nothing here is that of a program that is newer.
+    pub(crate) fn read(&self) -> Result<NodeId, NotDone> {
+        match *self {
+            Self::Node(node) => Ok(NodeId(node)),
+            Self::Not(code, node) => Err(NotDone::from_code((code, node)).unwrap_or(NotDone::NoHome)),
+        }
     }
 }
 

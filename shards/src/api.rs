@@ -10,6 +10,7 @@ use wire::msisdn::Msisdn;
 use wire::time::WallMs;
 
 use crate::limits::SENDER_BYTES_MAX;
+use crate::members::NotDone;
 
 /// Who asked: a connection of a shard, and which of its requests. Opaque to the brain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -720,6 +721,13 @@ pub enum Reply {
         id: MessageId,
         /// Whether it was.
         outcome: Result<(), NotCancelled>,
+    },
+    /// What came of an operator's act: the node that it was about.
+    Done {
+        /// Whose act.
+        origin: Origin,
+        /// Its outcome.
+        outcome: Result<NodeId, NotDone>,
     },
     /// A fate for a subscriber.
     Fate {

@@ -62,6 +62,7 @@ counters! {
     paces_cut: Counter "switchyard_carrier_paces_cut" ("", "") "Times when a carrier's rate or windows were cut for what it answered.";
     withdrawn: Counter "switchyard_attempts_withdrawn" ("", "") "Attempts that were taken back before they were written.";
     homes_lost: Counter "switchyard_homes_lost" ("", "") "Times when another node, or none, became home of a partition that was decided here.";
+    homes_handed_on: Counter "switchyard_homes_handed_on" ("", "") "Partitions that were handed on to the node that is to be their home.";
     asked_peers: Counter "switchyard_questions_between_nodes" ("way", "out") "Questions of customers and carriers about partitions of another node.";
     asked_by_peers: Counter "switchyard_questions_between_nodes" ("way", "in") "Questions of customers and carriers about partitions of another node.";
     log_shortfalls: Counter "switchyard_log_shortfalls" ("", "") "Heartbeats of homes that count on entries which are not on this disk any more: it has lost something.";

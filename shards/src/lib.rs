@@ -21,6 +21,7 @@ pub mod histogram;
 pub mod inbound;
 mod jitter;
 pub mod limits;
+pub mod members;
 mod pacing;
 pub mod plan;
 mod queue;

@@ -166,8 +166,23 @@ pub const ELECTION_TICKS_APART: usize = 2;
 /// Ticks for which a member that was sent a snapshot is waited for, before it may ask for another: 30 seconds, for the largest over a
 /// slow line.
 pub const INSTALL_TICKS: u32 = 300;
+/// Ticks without a commit after which a home gives the partition up for the sake of a member that needs a state for it: 2 seconds, in which every other member
+/// would have answered.
+pub const STUCK_TICKS: u32 = 20;
 /// Ticks until a snapshot that another node waits for is tried again after the disk had no room for it.
 pub const SNAPSHOT_AGAIN_TICKS: u32 = 10;
+/// The most members of a cluster: each is a replica of each partition, and as many may vote ([`replication::limits::VOTERS_MAX`]).
+pub const MEMBERS_MAX: usize = replication::limits::VOTERS_MAX;
+/// The most bytes of a member's region, address or certificate's name: a DNS name has 253 at most, and a port five.
+pub const MEMBER_TEXT_BYTES_MAX: usize = 260;
+/// Ticks for which the preferred home of a partition has to be there and level before it gets the partition back: 5 seconds, so that one that comes
+/// and goes does not take it along.
+pub const PREFERRED_TICKS: u32 = 50;
+/// Ticks for which a home that is handing a partition on waits for the answers of carriers, and takes no submissions for it: 2 seconds. Carriers answer
+/// within one, and customers wait for five.
+pub const HAND_ON_TICKS: u32 = 20;
+/// So often the handing on is given up since carriers do not answer, before it is done all the same by a node that is to be home of nothing.
+pub const HAND_ON_TRIES: u32 = 3;
 /// Ticks between two heartbeats of a home.
 pub const HEARTBEAT_TICKS: usize = 2;
 /// A step between the two clocks larger than this is an alarm.

@@ -10,6 +10,7 @@ use wire::msisdn::Msisdn;
 use wire::smpp::profile::{self, Profile};
 
 use crate::inbound::Inbound;
+use crate::members::Member;
 use crate::routes::Routes;
 
 /// All that a shard is told about the world.
@@ -17,8 +18,11 @@ use crate::routes::Routes;
 pub struct Plan {
     /// This node.
     pub node: NodeId,
-    /// The nodes that vote in every partition's group, this one among them.
-    pub voters: Vec<NodeId>,
+    /// The members with which the cluster began; this node alone, if it has none. They vote in every partition's group until the
+    /// table of members says otherwise.
+    pub founders: Vec<Member>,
+    /// Whether the node belongs to a cluster: others may come, if there are none.
+    pub is_clustered: bool,
     /// How many shards this node has.
     pub shards: u16,
     /// How many partitions the cluster has.
@@ -62,6 +66,23 @@ pub struct Account {
     pub keys_max: usize,
     /// How many segments a second it may submit to the node; `None`: any.
     pub rate: Option<u32>,
+}
+
+impl Plan {
+    /// The members that each partition's group began with.
+    #[must_use]
+    pub fn founding(&self) -> replication::Members {
+        let nodes: Vec<_> = self.founders.iter().map(|founder| founder.node).collect();
+        replication::Members::voting(&nodes)
+    }
+
+    /// The members of a partition's group at its snapshot: an old one has none, and they were the founders.
+    pub(crate) fn members_in(&self, head: &wal::snapshot::Head) -> replication::Members {
+        if head.voters.is_empty() {
+            return self.founding();
+        }
+        replication::Members { voters: head.voters.clone(), learners: head.learners.clone() }
+    }
 }
 
 impl Account {

@@ -54,6 +54,8 @@ mod ledger;
 mod lent;
 #[path = "process/load.rs"]
 mod load;
+#[path = "process/members.rs"]
+mod members;
 #[path = "process/operator.rs"]
 mod operator;
 #[path = "process/pdu.rs"]

@@ -50,6 +50,8 @@ pub(crate) enum Event {
     Request { core: Seat, life: u32, customer: usize, connection: u64, request: Request },
     /// A reply of a node arrives at a customer.
     Reply { node: usize, customer: usize, connection: u64, reply: Box<Reply> },
+    /// A node that was removed is switched off.
+    SwitchOff { node: usize },
     /// Something breaks.
     Fault(Fault),
     /// A stopping process is looked at.
@@ -146,4 +148,6 @@ pub(crate) enum Fault {
     Replan,
     /// A node is cut off from the others.
     Cut,
+    /// Operators let a node join, drain one, or remove one; or a node loses its disks.
+    Members,
 }

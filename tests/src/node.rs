@@ -92,6 +92,8 @@ pub(crate) enum Input {
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) brain: Shard,
+    /// How many the node has.
+    pub(crate) shards: u16,
     pub(crate) log: Log,
     pub(crate) batch: Batch,
     pub(crate) start: Option<Start>,
@@ -119,10 +121,27 @@ impl Core {
     }
 }
 
+/// Whether a node belongs to the cluster, as its operators see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has not come yet.
+    Absent,
+    There,
+    /// Its disks were lost, and empty ones took their place. Nobody is to believe it.
+    Lost,
+    /// It was removed.
+    Gone,
+}
+
 /// A node: a machine with disks, and at times a process on it.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) plan: Arc<Plan>,
+    pub(crate) standing: Standing,
+    /// The number of its data directory.
+    pub(crate) directory: u64,
+    /// Disks that were lost, for the judge alone.
+    pub(crate) lost: Vec<Disk>,
     pub(crate) snapshots: Snapshots,
     pub(crate) life: u32,
     /// When its process ended last.
@@ -140,6 +159,9 @@ impl Node {
     pub(crate) fn new(plan: Arc<Plan>, snapshots: Snapshots, drift: i64) -> Self {
         let shards = usize::from(plan.shards);
         Self {
+            standing: Standing::There,
+            directory: u64::from(plan.node.0) << 32 | 1,
+            lost: Vec::new(),
             plan,
             snapshots,
             life: 0,
@@ -166,7 +188,8 @@ impl Node {
         for (shard, disk) in (0_u16..).map(ShardId).zip(&mut self.disks) {
             let config = recover::log_config(&self.plan, shard);
             let seed = crate::dice::mix(seed ^ life << 8 ^ u64::from(shard.0));
-            let mut brain = recover::new_shard(&self.plan, shard, now.wall.0, self.snapshots, seed);
+            let mut brain =
+                recover::new_shard(&self.plan, shard, (now.wall.0, self.directory), self.snapshots, seed);
             let tail = recover::replay(disk, config, &mut brain)?;
             if let Some(left) = self.left[usize::from(shard.0)].take()
                 && left != brain.state_digests()
@@ -191,10 +214,12 @@ impl Node {
                 shards: self.plan.shards,
                 partitions: self.plan.partitions,
                 process: now.wall.0,
+                directory: self.directory,
             };
             cores.push(Core {
                 brain,
-                peers: Peers::new(hello, &self.plan.voters),
+                shards: self.plan.shards,
+                peers: Peers::new(hello, &self.plan.founding().voters),
                 log,
                 batch: Batch::new(),
                 start: Some(Start { node: self.plan.node, shard, process: now.wall.0, wall: now.wall }),
@@ -218,6 +243,16 @@ impl Node {
         Ok(())
     }
 
+    /// Its disks are lost, and empty ones take their place.
+    pub(crate) fn lose_disks(&mut self) {
+        assert!(!self.is_up(), "a running process has its disks");
+        let empty = self.disks.iter().map(|_| Disk::default()).collect();
+        self.lost = std::mem::replace(&mut self.disks, empty);
+        self.left.fill(None);
+        self.directory += 1;
+        self.standing = Standing::Lost;
+    }
+
     /// The core on which a partition lives.
     pub(crate) fn core_of(&self, partition: Partition) -> usize {
         usize::from(ShardId::owner_of(partition, self.plan.shards).0)
@@ -225,6 +260,8 @@ impl Node {
 
     /// Up to where a partition's log is durable, as its disk said.
     pub(crate) fn durable(&self, partition: Partition) -> Lsn {
-        self.disks[self.core_of(partition)].durable
+        // What was lost with its disk was there when it counted.
+        let disks = if self.lost.is_empty() { &self.disks } else { &self.lost };
+        disks[self.core_of(partition)].durable
     }
 }

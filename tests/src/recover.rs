@@ -44,7 +44,7 @@ impl Snapshots {
 pub(crate) fn new_shard(
     plan: &Arc<Plan>,
     id: ShardId,
-    process: u64,
+    (process, directory): (u64, u64),
     snapshots: Snapshots,
     seed: u64,
 ) -> Shard {
@@ -57,6 +57,7 @@ pub(crate) fn new_shard(
         seed,
         records_bytes_max,
         cluster,
+        directory,
         snapshot_every_bytes,
         snapshot_piece_bytes,
     };

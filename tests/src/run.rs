@@ -158,6 +158,7 @@ impl Sights {
             taken_over: self.taken_over + other.taken_over,
             rebuilt: self.rebuilt + other.rebuilt,
             installed: self.installed + other.installed,
+            came_and_went: self.came_and_went + other.came_and_went,
         }
     }
 }

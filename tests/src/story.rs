@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::fmt;
 
 use shards::api::Fate;
+use shards::members::Member;
 use shards::plan::{Binds, Plan};
 use wire::id::Class;
 use wire::smpp::profile::Profile;
@@ -76,7 +77,8 @@ impl Story {
         }];
         Self { seed, swarm }.carriers(1).plan(|plan| {
             plan.shards = 1;
-            plan.voters = vec![plan.node];
+            plan.founders = vec![Member::of(plan.node)];
+            plan.is_clustered = false;
             for carrier in &mut plan.carriers {
                 carrier.binds = Binds::PerShard(1);
                 let forms = carrier.profile.ids;

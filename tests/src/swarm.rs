@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use shards::inbound::{Inbound, InboundRule};
+use shards::members::Member;
 use shards::plan::{Account, Binds, Carrier, ClassPolicy, Plan, Route};
 use shards::routes::Routes;
 use wire::id::{AccountId, CarrierId, Class, NodeId, PartitionCount};
@@ -61,6 +62,8 @@ pub(crate) struct Swarm {
     pub(crate) plan: Arc<Plan>,
     /// How many cores the other nodes have.
     pub(crate) others: Vec<u16>,
+    /// How many of them come later.
+    pub(crate) latecomers: usize,
     pub(crate) honesty: Honesty,
     /// Whether the network drops whole PDUs that it acknowledged, per mille.
     pub(crate) drops: u64,
@@ -182,11 +185,13 @@ impl Swarm {
             wrong_answers_per_mille: if calm { 0 } else { 200 },
             capacities: Vec::new(),
             others: Vec::new(),
+            latecomers: 0,
             plan: Arc::new(plan),
         };
         swarm.press(&mut presses);
         if seed < SEVERAL_NODES_BELOW {
             swarm.spread(&mut Dice::stream(seed, "nodes"));
+            swarm.change_members(&mut Dice::stream(seed, "members"));
         }
         if swarm.nodes() > 1 {
             // Who listens somewhere and says nothing may not keep the others of its account from being told.
@@ -235,7 +240,8 @@ impl Swarm {
         let nodes = dice.pick(&[2, 3, 3, 3, 3, 4, 5]);
         self.others = (1..nodes).map(|_| u16::try_from(dice.within((1, 3))).unwrap_or(1)).collect();
         let plan = Arc::make_mut(&mut self.plan);
-        plan.voters = (1..=nodes).map(NodeId).collect();
+        plan.founders = (1..=nodes).map(NodeId).map(Member::of).collect();
+        plan.is_clustered = true;
         for carrier in &mut plan.carriers {
             // An id that is unique on one bind says nothing on another node's.
             carrier.profile.ids.scope = IdScope::Carrier;
@@ -255,15 +261,50 @@ impl Swarm {
         }
     }
 
-    /// How many nodes there are.
+    /// Nodes that come and go. Drawn apart, so that worlds without it are what they were.
+    fn change_members(&mut self, dice: &mut Dice) {
+        if !(3..=4).contains(&self.nodes()) || self.mode == Mode::Calm || !dice.chance(400) {
+            return;
+        }
+        self.latecomers = dice.index(3);
+        if self.nodes() == 3 && dice.chance(150) {
+            // A cluster that grows from one node.
+            self.latecomers = 0;
+            self.others.clear();
+            Arc::make_mut(&mut self.plan).founders.truncate(1);
+            self.latecomers = 3;
+        }
+        let cores = (0..self.latecomers).map(|_| u16::try_from(dice.within((1, 3))).unwrap_or(1));
+        self.others.extend(cores);
+        self.faults.push((Fault::Members, dice.pick(&[500 * MS, S, 3 * S])));
+        self.safety = self.safety.max(10 * S);
+    }
+
+    /// Whether members come and go.
+    pub(crate) fn members_change(&self) -> bool {
+        self.faults.iter().any(|(fault, _)| matches!(fault, Fault::Members))
+    }
+
+    /// How many nodes there are, and will be.
     pub(crate) const fn nodes(&self) -> usize {
         1 + self.others.len()
+    }
+
+    /// How many there are at first.
+    pub(crate) const fn founders(&self) -> usize {
+        self.nodes() - self.latecomers
+    }
+
+    /// On so many disks something must be for a majority to have it, at the least: one member may go before another comes.
+    pub(crate) fn majority(&self) -> usize {
+        let fewest = if self.members_change() { self.founders() - 1 } else { self.founders() };
+        fewest / 2 + 1
     }
 
     /// The plan of a node.
     pub(crate) fn plan_of(&self, node: usize) -> Arc<Plan> {
         let mut plan = Plan::clone(&self.plan);
-        plan.node = plan.voters[node];
+        plan.node = NodeId(u32::try_from(node + 1).expect("few nodes"));
         plan.shards = if node == 0 { plan.shards } else { self.others[node - 1] };
         Arc::new(plan)
     }
@@ -318,7 +359,8 @@ fn plan(dice: &mut Dice, calm: bool, shards: u16, forgets: bool) -> Plan {
     });
     Plan {
         node: NodeId(1),
-        voters: vec![NodeId(1)],
+        founders: vec![Member::of(NodeId(1))],
+        is_clustered: false,
         shards,
         partitions: PartitionCount::new(16).expect("the least"),
         accounts: accounts.into(),

@@ -158,6 +158,9 @@ pub fn to_text(response: &Response, now_ms: u64) -> String {
             |message| show_message(message, now_ms),
         ),
         Response::Reload(reload) => show_reload(reload),
+        Response::Done(node) => format!(
+            "node {node}: done. The partitions follow one step at a time: switchyard ctl cluster status shows them\n"
+        ),
         Response::Error(error) => format!("{error}\n"),
     }
 }

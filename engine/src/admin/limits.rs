@@ -30,7 +30,13 @@ pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(15);
 /// How long a shard may take for its part: it answers within a turn, and a turn takes milliseconds.
 pub(crate) const SHARD_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a decision about the cluster's members may take: the shard gives up by itself sooner ([`shards::limits::ASKED_WAIT`]).
+pub(crate) const ACT_WAIT: Duration = Duration::from_secs(8);
+
 /// Requests that wait for the control thread: connections are served one at a time, so there is one.
 pub(crate) const ASKED_MAX: usize = 1;
 
 const _: () = assert!(SHARD_WAIT.as_secs() < ANSWER_WAIT.as_secs());
+const _: () = assert!(
+    shards::limits::ASKED_WAIT.as_secs() < ACT_WAIT.as_secs() && ACT_WAIT.as_secs() < ANSWER_WAIT.as_secs()
+);

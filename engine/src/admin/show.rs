@@ -1,7 +1,7 @@
 //! Sessions and what passes over them, for people: links to carriers, customers' binds, the lines of a trace; and the cluster.
 
 use super::ctl::{ago, bounds, us};
-use super::words::{Cluster, Customer, ErrorCount, Link, Traced, Webhook};
+use super::words::{Cluster, Customer, ErrorCount, Link, Member, Traced, Webhook};
 use crate::table::Table;
 
 /// The cluster: what this node decides, then its members.
@@ -25,7 +25,11 @@ pub(super) fn cluster(cluster: &Cluster) -> String {
     for (count, what) in notes.into_iter().filter(|(count, _)| *count > 0) {
         out += &format!("  {count} {what}\n");
     }
-    let heads = ["node", "region", "address", "shards", "homes", "lag", "unheard", "behind"];
+    out += &match cluster.system_home {
+        Some(node) => format!("  node {node} decides about the members\n"),
+        None => "  no node that is known here decides about the members\n".to_owned(),
+    };
+    let heads = ["node", "region", "address", "is", "votes", "shards", "homes", "lag", "unheard", "behind"];
     let mut table = Table::new(&heads);
     for member in &cluster.members {
         let others = |cell: String| if member.is_this { "-".to_owned() } else { cell };
@@ -37,6 +41,11 @@ pub(super) fn cluster(cluster: &Cluster) -> String {
             format!("{}{this}", member.node),
             member.region.clone(),
             member.address.clone(),
+            standing_of(member),
+            match (member.votes, member.learns) {
+                (votes, 0) => format!("{votes} of {partitions}"),
+                (votes, learns) => format!("{votes} of {partitions}, {learns} learning"),
+            },
             others(format!("{} of {wanted}", member.shards_up)),
             member.homes.to_string(),
             others(known(member.lag_entries)),
@@ -45,6 +54,13 @@ pub(super) fn cluster(cluster: &Cluster) -> String {
         ]);
     }
     out + "\n" + &table.to_string()
+}
+
+/// What a member is to the cluster.
+fn standing_of(member: &Member) -> String {
+    let votes_only = if member.votes_only { ", votes only" } else { "" };
+    let unknown = if member.is_known { "" } else { ", not seen yet" };
+    format!("{}{votes_only}{unknown}", member.standing)
 }
 
 /// All links: a table, and below it what cannot be put in columns.
@@ -253,6 +269,10 @@ mod tests {
             homes: 8,
             lag_entries: Some(12),
             unheard: 5,
+            standing: "member".into(),
+            votes_only: true,
+            votes: 9,
+            learns: 7,
             ..Member::default()
         };
         let mut told = Cluster {
@@ -271,7 +291,9 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("\n  2 without a home: ") && !text.contains("made anew"), "{text}");
-        assert!(text.ends_with("fra     fra:7900  3 of 4  8      12   5        -\n"), "{text}");
+        assert!(text.ends_with(" 3 of 4  8      12   5        -\n"), "{text}");
+        assert!(text.contains("fra:7900  member, votes only, not seen yet  9 of 16, 7 learning  "), "{text}");
+        assert!(text.contains("no node that is known here decides about the members"), "{text}");
         told.name = None;
         assert!(cluster(&told).starts_with("node 1 in sin is alone: "));
     }

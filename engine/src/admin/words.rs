@@ -60,6 +60,34 @@ pub enum Request {
     },
     /// Read the configuration again.
     Reload,
+    /// Let a node join the cluster.
+    Join {
+        /// Where it is.
+        region: String,
+        /// Where its shard 0 is reached: `host:port`.
+        address: String,
+        /// The name in its certificate; empty: its host.
+        #[serde(default)]
+        tls_name: String,
+        /// Whether it votes and is home of nothing.
+        #[serde(default)]
+        votes_only: bool,
+    },
+    /// Let a node be home of nothing.
+    Drain {
+        /// Its number.
+        node: u32,
+    },
+    /// Let it be home of its share again.
+    Return {
+        /// Its number.
+        node: u32,
+    },
+    /// Let a node be no member any more.
+    Remove {
+        /// Its number.
+        node: u32,
+    },
 }
 
 /// One line from the daemon.
@@ -98,6 +126,8 @@ pub enum Response {
     Message(Option<Box<Message>>),
     /// To [`Request::Reload`], when the file was taken.
     Reload(Reload),
+    /// To [`Request::Join`], [`Request::Drain`], [`Request::Return`] and [`Request::Remove`]: the number of the node.
+    Done(u32),
     /// The request cannot be answered, and why.
     Error(String),
 }
@@ -189,7 +219,10 @@ pub struct Cluster {
     pub without_home: u64,
     /// Of how many the state on this node is being made anew, or taken from their home.
     pub being_remade: u64,
-    /// Its members, this node among them; none when the node is alone.
+    /// The home of the system partition, in which the members are; `None`: it has none that this node knows of, or the node is alone.
+    #[serde(default)]
+    pub system_home: Option<u32>,
+    /// Its members and those that were, this node among them; none when the node is alone.
     pub members: Vec<Member>,
 }
 
@@ -202,6 +235,16 @@ pub struct Member {
     pub region: String,
     /// Where its shard 0 is reached.
     pub address: String,
+    /// `member`, `drained` or `removed`.
+    pub standing: String,
+    /// Whether its data directory is known, so that an empty one in its place is recognised.
+    pub is_known: bool,
+    /// Whether it votes and is home of nothing.
+    pub votes_only: bool,
+    /// In how many partitions it votes, as far as this node knows.
+    pub votes: u64,
+    /// In how many it is still to get what there is.
+    pub learns: u64,
     /// Whether it is this node.
     pub is_this: bool,
     /// How many connections there are between its shards and those of this node; 0 of this node itself.

@@ -18,7 +18,7 @@ pub(super) fn cluster(config: &Config, peers: Option<&PeerTls>, shards: u16, out
         if peers.is_some() { "TLS, both sides show a certificate" } else { "no TLS" }.to_owned(),
     );
     writeln!(out, "{table}").expect("a String takes all");
-    let mut table = Table::new(&["member", "region", "reached at", "its certificate's name"]);
+    let mut table = Table::new(&["member", "region", "reached at", "its certificate's name", ""]);
     for member in &cluster.members {
         let is_this = member.node == config.node.id;
         let known = peers.and_then(|peers| peers.members.iter().find(|(node, _)| *node == member.node));
@@ -30,7 +30,14 @@ pub(super) fn cluster(config: &Config, peers: Option<&PeerTls>, shards: u16, out
         };
         let this = if is_this { " (this node)" } else { "" };
         let address = format!("{}:{}", member.address.host, member.address.port);
-        table.row([format!("{}{this}", member.node.0), member.region.clone(), address, name]);
+        let kind = match (member.joins, member.votes_only) {
+            (false, false) => "",
+            (true, false) => "joins",
+            (false, true) => "votes only",
+            (true, true) => "joins, votes only",
+        };
+        let node = format!("{}{this}", member.node.0);
+        table.row([node, member.region.clone(), address, name, kind.to_owned()]);
     }
     writeln!(out, "{table}").expect("a String takes all");
 }

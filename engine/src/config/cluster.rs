@@ -120,6 +120,8 @@ fn members(section: &Section<'_>, tls: Option<&PeerFiles>) -> Result<Vec<(usize,
             })
         })?;
         let tls_name = tls_name(section, &address, tls)?;
+        let joins = section.optional("joins", value::flag)?.unwrap_or(false);
+        let votes_only = section.optional("votes_only", value::flag)?.unwrap_or(false);
         section.end()?;
         if let Some(first) = nodes.insert(node.value, node.line) {
             let found = format!("that of line {first} again");
@@ -130,8 +132,14 @@ fn members(section: &Section<'_>, tls: Option<&PeerFiles>) -> Result<Vec<(usize,
             let found = format!("that of line {first} again");
             return Err(section.wrong(address.line, "address", "an address of its own", found));
         }
-        let member = Member { node: node.value, region: region.value, address: address.value, tls_name };
-        members.push((region.line, member));
+        let region_line = region.line;
+        let (node, region, address) = (node.value, region.value, address.value);
+        let member = Member { node, region, address, tls_name, joins, votes_only };
+        members.push((region_line, member));
+    }
+    if !members.iter().any(|(_, member)| !member.joins && !member.votes_only) {
+        let expected = "a member with neither joins nor votes_only: somebody began the cluster and sends";
+        return Err(section.wrong(section.line(), "member", expected, "none"));
     }
     Ok(members)
 }

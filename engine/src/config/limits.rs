@@ -25,7 +25,7 @@ pub(crate) const ACCOUNT_IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000_000;
 pub(crate) const CORES_MAX: usize = 64;
 
 /// The fewest members of a cluster: a node that is alone has no section for it.
-pub(crate) const MEMBERS_MIN: usize = 2;
+pub(crate) const MEMBERS_MIN: usize = 1;
 
 /// Partitions of a cluster whose configuration does not say: as many as a node of two cores makes for itself.
 pub(crate) const CLUSTER_PARTITIONS_DEFAULT: PartitionCount = match PartitionCount::new(PartitionCount::MIN) {

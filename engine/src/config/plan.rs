@@ -1,8 +1,9 @@
 //! From what the operator decided to what a shard is told, on a host of some size.
 
+use shards::members::Member;
 use shards::plan::{self as brain, Plan};
 use shards::routes::Routes;
-use wire::id::{NodeId, PartitionCount};
+use wire::id::PartitionCount;
 
 use super::limits;
 use super::types::Config;
@@ -28,7 +29,8 @@ impl Config {
         let keys = self.limits.keys.unwrap_or(fits_memory);
         Plan {
             node: self.node.id,
-            voters: self.voters(),
+            founders: self.founders(),
+            is_clustered: self.cluster.is_some(),
             shards: host.shards,
             partitions: host.partitions,
             accounts: accounts.collect(),
@@ -45,13 +47,20 @@ impl Config {
 }
 
 impl Config {
-    /// The nodes that vote, by number: the cluster's members, or this node alone.
-    fn voters(&self) -> Vec<NodeId> {
-        let Some(cluster) = &self.cluster else { return vec![self.node.id] };
-        let mut voters: Vec<NodeId> = cluster.members.iter().map(|member| member.node).collect();
-        voters.sort_unstable();
-        assert!(voters.contains(&self.node.id), "a node is a member of its cluster");
-        voters
+    /// The members with which the cluster began, by number: or this node alone.
+    fn founders(&self) -> Vec<Member> {
+        let Some(cluster) = &self.cluster else { return vec![Member::of(self.node.id)] };
+        let founder = |member: &super::Member| {
+            let super::HostPort { host, port } = &member.address;
+            let tls_name =
+                member.tls_name.as_ref().map_or_else(String::new, |name| name.to_str().into_owned());
+            let (region, address) = (member.region.clone(), format!("{host}:{port}"));
+            let votes_only = member.votes_only;
+            Member { votes_only, region, address, tls_name, ..Member::of(member.node) }
+        };
+        let mut founders: Vec<_> = cluster.founders().map(founder).collect();
+        founders.sort_unstable_by_key(|founder| founder.node);
+        founders
     }
 }
 

@@ -144,6 +144,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// The members with which it began.
+    pub fn founders(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| !member.joins)
+    }
+
     /// What an operator should know about it.
     pub(super) fn warning(&self) -> Option<String> {
         let far = self.members.iter().find(|member| !member.address.is_this_machine())?;
@@ -168,6 +173,10 @@ pub struct Member {
     pub address: HostPort,
     /// The name that its certificate must carry; there whenever the nodes speak TLS.
     pub tls_name: Option<ServerName<'static>>,
+    /// It was not there when the cluster began: the cluster was told of it later (`switchyard ctl cluster join`).
+    pub joins: bool,
+    /// It votes, and is home of nothing for longer than it takes to hand it on.
+    pub votes_only: bool,
 }
 
 /// How much this node holds, on all its shards together.

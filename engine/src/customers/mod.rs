@@ -280,6 +280,7 @@ impl Customers {
             Reply::Answer { origin, .. }
             | Reply::Message { origin, .. }
             | Reply::CannotTell { origin }
+            | Reply::Done { origin, .. }
             | Reply::Cancelled { origin, .. } => *origin,
             Reply::Fate { subscriber, .. } | Reply::Handset { subscriber, .. } => *subscriber,
         };

@@ -78,7 +78,8 @@ pub(super) fn smpp_account() -> SmppAccount {
 fn plan() -> Plan {
     Plan {
         node: NodeId(1),
-        voters: vec![NodeId(1)],
+        founders: vec![shards::members::Member::of(NodeId(1))],
+        is_clustered: false,
         shards: 2,
         partitions: PartitionCount::new(16).unwrap(),
         accounts: vec![Account {

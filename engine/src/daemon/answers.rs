@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use shards::members::Act;
 use shards::plan::Plan;
-use wire::id::{MessageId, ShardId};
+use wire::id::{MessageId, NodeId, ShardId};
 
-use crate::admin::limits::SHARD_WAIT;
+use crate::admin::limits::{ACT_WAIT, SHARD_WAIT};
 use crate::admin::server::Asked;
 use crate::admin::trace::{self, Subject};
 use crate::admin::words::{self, Reload, Request, Response};
-use crate::config::{Config, Host};
+use crate::config::{Config, Host, HostPort};
 use crate::customers::smpp::exchange::Exchange;
 use crate::{host, logging};
 
@@ -119,9 +120,35 @@ impl<'a> Overseer<'a> {
             }),
             Request::Message { id, show_numbers } => self.message(&id, show_numbers),
             Request::Reload => self.reload("admin"),
+            Request::Join { region, address, tls_name, votes_only } => {
+                self.act(Act::Join { region, address, tls_name, votes_only })
+            }
+            Request::Drain { node } => self.act(Act::Drain(NodeId(node))),
+            Request::Return { node } => self.act(Act::Return(NodeId(node))),
+            Request::Remove { node } => self.act(Act::Remove(NodeId(node))),
         };
         // Whoever asked may have hung up.
         let _ = asked.answer.try_send((response, begins));
+    }
+
+    /// Has something decided about the cluster's members, by whoever is home of the system partition.
+    fn act(&self, act: Act) -> Response {
+        if let Act::Join { address, .. } = &act
+            && HostPort::parse(address).is_none()
+        {
+            return Response::Error(format!(
+                "expected a host and a port, as \"iad.example:7900\", found {address:?}"
+            ));
+        }
+        let told = format!("{act:?}");
+        match self.control.ask(0, |to| Command::Act(Box::new(act), to), ACT_WAIT) {
+            Some(Ok(node)) => {
+                tracing::warn!(event = "members", node = node.0, act = told, "an operator has decided this");
+                Response::Done(node.0)
+            }
+            Some(Err(reason)) => Response::Error(reason.to_string()),
+            None => Response::Error("shard 0 does not answer".to_owned()),
+        }
     }
 
     /// Looks at what changes without anybody's doing.

@@ -14,9 +14,10 @@ use crate::customers::openmetrics::{Sample, SampleKind};
 use crate::webhooks::metrics::Tally;
 use crate::webhooks::standing;
 
+use crate::config::Member;
+
 use super::clock;
 use super::lines::{self, Line, Source};
-use super::nodes::Dialled;
 use super::secure::Secure;
 
 /// All shards' numbers. One for the node.
@@ -50,7 +51,7 @@ struct Row {
 
 impl Board {
     /// A board for a plan's shards, all of them not ready, of a process that starts now (milliseconds since 1970).
-    pub(super) fn new(plan: &Plan, others: &[Dialled], secure: &Secure, now_ms: u64) -> Self {
+    pub(super) fn new(plan: &Plan, others: &[Member], secure: &Secure, now_ms: u64) -> Self {
         let row = |shard| {
             let lines = lines::describe(plan, others, ShardId(shard));
             let values = lines.iter().map(|_| AtomicU64::new(0)).collect();
@@ -222,6 +223,7 @@ mod tests {
             process: 1,
             seed: 1,
             records_bytes_max: 4096,
+            directory: 1,
             cluster: 0,
             snapshot_every_bytes: 1 << 30,
             snapshot_piece_bytes: 4096,

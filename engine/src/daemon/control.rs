@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use shards::members::{Act, NotDone};
 use shards::plan::Plan;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use wire::id::MessageId;
+use wire::id::{MessageId, NodeId};
 
 use crate::admin::server::Asked;
 use crate::admin::trace::Feed;
@@ -53,6 +54,8 @@ pub(super) enum Command {
     Secure(Arc<Secure>, Sender<()>),
     /// Let others in, and say so.
     Admit(Arc<Credentials>, Arc<Exchange>, Sender<()>),
+    /// Do what an operator decided about the cluster's members, and say what came of it.
+    Act(Box<Act>, Sender<Result<NodeId, NotDone>>),
     /// Tell these webhooks, and those no more, and say so.
     Webhooks(Vec<Order>, Sender<()>),
 }

@@ -6,9 +6,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crossbeam::channel::Sender;
 use shards::api::Reply;
+use shards::members::{Act, NotDone};
 use shards::plan::Plan;
 use shards::{LinkAction, LinkId, LinkInput, Shard};
+use wire::id::NodeId;
 use wire::time::{Instant, Now};
 
 use crate::customers::ask::Ask;
@@ -22,6 +25,7 @@ use crate::net::{CloseReason, ConnId, How, ListenerTag, SocketEvent};
 use crate::runtime::WakeHandle;
 use crate::shard_io::ShardIo;
 
+use super::acts::Acts;
 use super::archive::{Answer, Asked, Client, Outcome};
 use super::board::Board;
 use super::doorkeeper;
@@ -84,6 +88,7 @@ pub(super) struct Desk {
     parties: Parties,
     /// The other nodes of the cluster.
     nodes: Nodes,
+    acts: Acts,
     /// In the order of the plan's carriers.
     carriers: Arc<[Dial]>,
     /// Certificates and keys.
@@ -118,6 +123,7 @@ impl Desk {
             wakers,
             parties: Parties::default(),
             nodes,
+            acts: Acts::default(),
             carriers,
             secure,
             troubles: Vec::new(),
@@ -150,6 +156,7 @@ impl Desk {
             || self.doorkeeper.has_answers()
             || self.webhooks.has_words()
             || self.customers.has_calls()
+            || self.nodes.has_answers()
     }
 
     /// Connections to carriers that could not be made.
@@ -353,6 +360,9 @@ impl Desk {
         if webhooks::Client::is_for_one(&reply) {
             return self.webhooks.take(reply);
         }
+        if let Reply::Done { origin, outcome } = reply {
+            return self.acts.done(origin, outcome);
+        }
         if let Reply::Message { origin, account, id, view: None } = reply {
             match self.archive.ask(origin, account, id, &self.waker) {
                 Asked::Waits => return,
@@ -419,6 +429,12 @@ impl Desk {
             }
             !wants
         });
+    }
+
+    /// An operator has decided something about the cluster's members.
+    pub(super) fn act(&mut self, brain: &mut Shard, now: Now, act: Act, to: Sender<Result<NodeId, NotDone>>) {
+        let shard = brain.id();
+        brain.handle_act(now, self.acts.begin(shard, to), act);
     }
 
     /// Another node has called.

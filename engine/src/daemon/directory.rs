@@ -81,13 +81,16 @@ impl Belonging {
         let (cluster, partitions) = match member_of {
             Some(cluster) => (number_of(&cluster.name), cluster.partitions),
             None => {
+                let number = u128::from(drawn(data)?) << 64 | u128::from(drawn(data)?);
                 let count = shards.saturating_mul(PARTITIONS_PER_SHARD);
                 let count = count.clamp(PartitionCount::MIN, PartitionCount::MAX);
-                (drawn(data)?, PartitionCount::new(count).expect("clamped to what there may be"))
+                (number, PartitionCount::new(count).expect("clamped to what there may be"))
             }
         };
         enough_partitions(&data.join("identity"), partitions, shards)?;
-        let membership = member_of.map(membership_of);
+        let membership =
+            member_of.map(|cluster| Ok::<_, DaemonError>(membership_of(cluster, drawn(data)? | 1)));
+        let membership = membership.transpose()?;
         let belonging = Self { cluster, node, partitions, shards, written_by: shards, deal: 1, membership };
         belonging.write(data)?;
         Ok(belonging)
@@ -117,6 +120,11 @@ impl Belonging {
         }
     }
 
+    /// The number of the directory, by which other nodes know it; a node alone needs none.
+    pub(super) fn directory(&self) -> u64 {
+        self.membership.as_ref().map_or(1, |membership| membership.directory)
+    }
+
     /// What the log of one of the shards belongs to.
     pub(super) const fn log_of(&self, shard: ShardId) -> wal::Identity {
         wal::Identity {
@@ -136,22 +144,19 @@ fn number_of(name: &str) -> u128 {
     u128::from_be_bytes(first)
 }
 
-/// The number of a cluster of one.
-fn drawn(data: &Path) -> Result<u128, DaemonError> {
-    let random = || {
-        random_u64().map(u128::from).map_err(|error| DaemonError::File {
-            path: data.join("identity"),
-            doing: "drawing the cluster's number",
-            error,
-        })
-    };
-    Ok(random()? << 64 | random()?)
+/// A number that nobody else draws.
+fn drawn(data: &Path) -> Result<u64, DaemonError> {
+    random_u64().map_err(|error| DaemonError::File {
+        path: data.join("identity"),
+        doing: "drawing a number for the directory",
+        error,
+    })
 }
 
-fn membership_of(cluster: &Cluster) -> Membership {
-    let mut members: Vec<u32> = cluster.members.iter().map(|member| member.node.0).collect();
+fn membership_of(cluster: &Cluster, directory: u64) -> Membership {
+    let mut members: Vec<u32> = cluster.founders().map(|member| member.node.0).collect();
     members.sort_unstable();
-    Membership { cluster_name: cluster.name.clone(), members }
+    Membership { cluster_name: cluster.name.clone(), members, directory }
 }
 
 fn enough_partitions(path: &Path, partitions: PartitionCount, shards: u16) -> Result<(), DaemonError> {
@@ -196,7 +201,7 @@ pub(crate) fn refuse_another(
             return differs("cluster_name", "none, a node alone,".to_owned(), cluster.name.clone(), advice);
         }
     };
-    let is = membership_of(cluster);
+    let is = membership_of(cluster, was.directory);
     if was.cluster_name != is.cluster_name {
         let advice = "set cluster.name back, or give an empty directory with --data";
         return differs("cluster_name", was.cluster_name.clone(), is.cluster_name, advice);
@@ -209,7 +214,8 @@ pub(crate) fn refuse_another(
     if was.members != is.members {
         let shown = |members: &[u32]| members.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
         // Other voters could form a majority without those who know what is committed.
-        let advice = "set the nodes of [[cluster.member]] back: members are not exchanged";
+        let advice = "set the nodes of [[cluster.member]] without joins back: those with which a cluster began stay what they were, and others come and go by \
+             switchyard ctl cluster";
         return differs("members", shown(&was.members), shown(&is.members), advice);
     }
     if identity.shards != claimed.shards {
@@ -281,7 +287,7 @@ mod tests {
         assert_eq!((first.cluster, first.partitions.count()), (number_of("acme"), 32));
         assert_eq!(establish(data.path(), claimed).unwrap(), first);
         let text = std::fs::read_to_string(data.path().join("identity")).unwrap();
-        assert!(text.ends_with("deal = 1\ncluster_name = acme\nmembers = 1, 3\n"), "{text}");
+        assert!(text.contains("deal = 1\ncluster_name = acme\nmembers = 1, 3\ndirectory = "), "{text}");
         let forged = text.replace(&format!("{:032x}", number_of("acme")), "00");
         std::fs::write(data.path().join("identity"), forged).unwrap();
         assert!(said(data.path(), claimed).contains("the file was changed by hand; set it back"));

@@ -89,16 +89,6 @@ pub enum DaemonError {
         /// What the system said.
         error: io::Error,
     },
-    /// A member's name is not known.
-    #[error("cluster.member of node {node}: {host} has no address: {error}")]
-    Member {
-        /// The node.
-        node: u32,
-        /// The name.
-        host: String,
-        /// What the system said.
-        error: io::Error,
-    },
     /// The data directory.
     #[error(transparent)]
     Directory(#[from] DirError),

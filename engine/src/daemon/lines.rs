@@ -17,7 +17,6 @@ use crate::customers::openmetrics::{SampleKind, seconds};
 
 use super::members::MemberView;
 use super::metrics::ShellCounts;
-use super::nodes::Dialled;
 
 /// What a number is.
 #[derive(Clone, Debug)]
@@ -42,13 +41,13 @@ pub(super) struct Source<'a> {
 }
 
 /// All numbers of a shard.
-pub(super) fn describe(plan: &Plan, others: &[Dialled], shard: ShardId) -> Vec<Line> {
+pub(super) fn describe(plan: &Plan, others: &[Member], shard: ShardId) -> Vec<Line> {
     let mut lines = Vec::new();
     describe_plain(&mut lines);
     describe_histograms(&mut lines);
     describe_queues(plan, &mut lines);
     describe_links(plan, shard, &mut lines);
-    others.iter().for_each(|other| describe_member(other.member(), &mut lines));
+    others.iter().for_each(|other| describe_member(other, &mut lines));
     lines
 }
 

@@ -2,10 +2,11 @@
 
 use replication::stream::Standing;
 use shards::Shard;
+use shards::members::Member as Row;
 use wire::id::NodeId;
 
 use crate::admin::words;
-use crate::config::Config;
+use crate::config::{Config, Member};
 
 /// Another member, as one shard sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub(super) struct MemberView {
     pub(super) unheard: u64,
     /// Of the partitions that it decides: the most entries that are known to be committed and not applied here.
     pub(super) behind: Option<u64>,
+    /// Partitions of this shard in which it votes, and in which it learns.
+    pub(super) votes: u64,
+    pub(super) learns: u64,
 }
 
 /// The cluster, as one shard sees it.
@@ -34,23 +38,51 @@ pub(super) struct ClusterView {
     pub(super) without_home: u64,
     /// Whose state is made anew.
     pub(super) being_remade: u64,
+    /// The home of the system partition, if it is this shard's and has one.
+    pub(super) system_home: Option<NodeId>,
+    /// The table of members, as this shard knows it.
+    pub(super) table: Vec<Row>,
     /// The other members.
     pub(super) members: Vec<MemberView>,
+    /// Partitions of this shard in which this node votes, and in which it learns.
+    pub(super) votes: u64,
+    pub(super) learns: u64,
+}
+
+impl MemberView {
+    /// One of which nothing is known.
+    const fn of(node: NodeId) -> Self {
+        let (homes, unheard, votes, learns) = (0, 0, 0, 0);
+        Self { node, shards: (0, None), homes, lag: None, unheard, behind: None, votes, learns }
+    }
+}
+
+impl ClusterView {
+    /// What there is about these members, in their order: those of which metrics were begun.
+    pub(super) fn of(&self, others: &[Member]) -> Vec<MemberView> {
+        let find = |other: &Member| self.members.iter().find(|view| view.node == other.node);
+        others
+            .iter()
+            .map(|other| find(other).copied().unwrap_or_else(|| MemberView::of(other.node)))
+            .collect()
+    }
 }
 
 /// The cluster as a shard sees it now, which speaks with the others like this.
-pub(super) fn of_shard(standings: impl Iterator<Item = Standing>, brain: &Shard) -> ClusterView {
+pub(super) fn of_shard(own: NodeId, standings: impl Iterator<Item = Standing>, brain: &Shard) -> ClusterView {
     let count = |count: usize| count as u64;
     let member = |Standing { node, shards: (up, wanted) }| MemberView {
-        node,
         shards: (count(up), wanted.map(count)),
-        homes: 0,
-        lag: None,
-        unheard: 0,
-        behind: None,
+        ..MemberView::of(node)
     };
-    let mut view = ClusterView { members: standings.map(member).collect(), ..ClusterView::default() };
+    let members = standings.map(member).collect();
+    let table = brain.members().rows().to_vec();
+    let mut view = ClusterView { members, table, ..ClusterView::default() };
     for home in brain.home_views() {
+        if home.is_system {
+            view.system_home = home.home;
+            continue;
+        }
         view.partitions += 1;
         view.being_remade += u64::from(home.is_remade);
         let member = home.home.and_then(|node| view.members.iter_mut().find(|member| member.node == node));
@@ -61,6 +93,15 @@ pub(super) fn of_shard(standings: impl Iterator<Item = Standing>, brain: &Shard)
                 member.homes += 1;
                 member.behind = member.behind.max(Some(home.behind));
             }
+        }
+    }
+    for (group, is_system) in brain.groups() {
+        let count = |nodes: &[NodeId], node| u64::from(!is_system && nodes.contains(&node));
+        view.votes += count(&group.voters, own);
+        view.learns += count(&group.learners, own);
+        for member in &mut view.members {
+            member.votes += count(&group.voters, member.node);
+            member.learns += count(&group.learners, member.node);
         }
     }
     for (node, lag) in brain.lags() {
@@ -76,14 +117,21 @@ pub(super) fn of_shard(standings: impl Iterator<Item = Standing>, brain: &Shard)
 pub(super) fn together(config: &Config, views: &[ClusterView]) -> words::Cluster {
     let sum = |of: fn(&ClusterView) -> u64| views.iter().map(of).sum();
     let homes = sum(|view| view.homes);
-    let members = config.cluster.iter().flat_map(|cluster| &cluster.members);
-    let shown = members.map(|member| {
+    // All shards know the same, but for a moment.
+    let table = views.first().filter(|_| config.cluster.is_some()).map_or(&[][..], |view| &view.table);
+    let shown = table.iter().map(|member| {
         let seen = || views.iter().flat_map(|view| &view.members).filter(|view| view.node == member.node);
         let is_this = member.node == config.node.id;
+        let of_this = |of: fn(&ClusterView) -> u64| views.iter().map(of).sum();
         words::Member {
             node: member.node.0,
             region: member.region.clone(),
-            address: format!("{}:{}", member.address.host, member.address.port),
+            address: member.address.clone(),
+            standing: member.standing.name().to_owned(),
+            is_known: member.directory != 0,
+            votes_only: member.votes_only,
+            votes: if is_this { of_this(|view| view.votes) } else { seen().map(|view| view.votes).sum() },
+            learns: if is_this { of_this(|view| view.learns) } else { seen().map(|view| view.learns).sum() },
             is_this,
             shards_up: seen().map(|view| view.shards.0).sum(),
             // One shard that does not know it is enough not to know the sum.
@@ -102,6 +150,7 @@ pub(super) fn together(config: &Config, views: &[ClusterView]) -> words::Cluster
         homes,
         without_home: sum(|view| view.without_home),
         being_remade: sum(|view| view.being_remade),
+        system_home: views.iter().find_map(|view| view.system_home).map(|node| node.0),
         members: shown.collect(),
     }
 }
@@ -119,8 +168,27 @@ mod tests {
         [[route]]\nprefix = \"\"\ncarriers = [\"c\"]\n";
 
     fn shard(wanted: Option<u64>, lag: Option<u64>, behind: Option<u64>) -> ClusterView {
-        let member = MemberView { node: NodeId(2), shards: (1, wanted), homes: 3, lag, unheard: 1, behind };
-        ClusterView { partitions: 8, homes: 4, without_home: 1, being_remade: 0, members: vec![member] }
+        let node = NodeId(2);
+        let member = MemberView {
+            shards: (1, wanted),
+            homes: 3,
+            lag,
+            unheard: 1,
+            behind,
+            votes: 8,
+            ..MemberView::of(node)
+        };
+        let table = [NodeId(1), node].map(Row::of).to_vec();
+        let (members, votes) = (vec![member], 8);
+        ClusterView {
+            partitions: 8,
+            homes: 4,
+            without_home: 1,
+            members,
+            table,
+            votes,
+            ..ClusterView::default()
+        }
     }
 
     #[test]
@@ -131,6 +199,7 @@ mod tests {
         let [this, other] = &told.members[..] else { panic!("{told:?}") };
         assert_eq!((this.is_this, this.homes, this.shards_wanted, this.lag_entries), (true, 8, None, None));
         assert_eq!((other.homes, other.shards_up, other.shards_wanted), (6, 2, Some(3)));
+        assert_eq!((this.votes, other.votes, other.standing.as_str()), (16, 16, "member"));
         assert_eq!((other.lag_entries, other.unheard, other.behind_entries), (Some(7), 2, Some(9)));
         let told = together(&config, &[shard(Some(2), None, None), shard(None, None, None)]);
         assert_eq!(told.members[1].shards_wanted, None, "one shard does not know it yet");

@@ -7,6 +7,7 @@
 //! The main thread is the control thread: it starts the shards together and stops them together, and between the two it
 //! waits. Everything on the hot path is in [`shard`], a turn of one core.
 
+mod acts;
 mod addresses;
 mod answers;
 mod archive;
@@ -21,6 +22,7 @@ mod held;
 pub(crate) mod limits;
 mod lines;
 mod log;
+mod lookups;
 mod members;
 mod metrics;
 mod newcomer;
@@ -219,7 +221,7 @@ fn give(
     let layout = Layout::new(config.log.segment_bytes)?;
     let process = clock::now().wall.0;
     let plan = Arc::new(config.plan(prepared.host));
-    let others = nodes::others(config)?;
+    let others = nodes::others(config);
     let common = Common {
         board: Arc::new(Board::new(&plan, &others, &prepared.secure, process)),
         plan,
@@ -227,6 +229,7 @@ fn give(
         smpp: Arc::new(Exchange::new(smpp_accounts(config), Arc::new(lobby(shards)?))),
         carriers: dials(config)?,
         others,
+        directory: belonging.directory(),
         process,
         faults: faults.clone(),
         secure: Arc::clone(&prepared.secure),

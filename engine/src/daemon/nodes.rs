@@ -3,55 +3,59 @@
 //! The stream is a machine over bytes ([`Peers`]); here it gets its sockets. A node alone has none of it.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use replication::stream::{Event, Hello, LineAction, LineId, Peers, Proven, Standing};
+use rustls::pki_types::ServerName;
 use shards::Shard;
+use shards::members::Member as Row;
 use wire::id::{NodeId, ShardId};
 use wire::time::{Instant, Now};
 
-use crate::config::{Config, Member};
+use crate::config::{Config, HostPort, Member};
 use crate::net::limits::SEND_QUEUE_BYTES_MAX;
 use crate::net::tls::Guard;
 use crate::net::{ConnId, How, ListenerTag};
+use crate::runtime::WakeHandle;
 use crate::shard_io::ShardIo;
 
-use super::DaemonError;
 use super::limits::TROUBLE_EVERY;
+use super::lookups::Lookups;
 use super::secure::Secure;
 
 /// The listeners of peers, with TLS and without.
 pub(super) const PEERS: ListenerTag = ListenerTag(4);
 
-/// Another member, and where its shard 0 listens.
-#[derive(Clone, Debug)]
-pub(super) struct Dialled {
-    member: Member,
-    address: SocketAddr,
-}
-
-impl Dialled {
-    /// What the configuration says of it.
-    pub(super) const fn member(&self) -> &Member {
-        &self.member
-    }
-}
-
-/// All members but this node. Names are looked up once, here, since a look-up may take seconds.
-///
-/// # Errors
-/// When a name is not known.
-pub(super) fn others(config: &Config) -> Result<Arc<[Dialled]>, DaemonError> {
+/// All members but this node, as the configuration has them.
+pub(super) fn others(config: &Config) -> Arc<[Member]> {
     let members = config.cluster.iter().flat_map(|cluster| &cluster.members);
-    let others = members.filter(|member| member.node != config.node.id).map(|member| {
-        let (host, port) = (&member.address.host, member.address.port);
-        let failed = |error| DaemonError::Member { node: member.node.0, host: host.clone(), error };
-        let mut addresses = (host.as_str(), port).to_socket_addrs().map_err(failed)?;
-        let address = addresses.next().ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
-        Ok(Dialled { member: member.clone(), address })
-    });
-    others.collect()
+    members.filter(|member| member.node != config.node.id).cloned().collect()
+}
+
+/// Another node, and where its shard 0 listens, once that is known.
+#[derive(Debug)]
+struct Other {
+    node: NodeId,
+    host_port: HostPort,
+    address: Option<SocketAddr>,
+    /// The name in its certificate, if it has one.
+    tls_name: Option<ServerName<'static>>,
+}
+
+impl Other {
+    fn of(member: &Member) -> Self {
+        let (host_port, tls_name) = (member.address.clone(), member.tls_name.clone());
+        Self { node: member.node, host_port, address: None, tls_name }
+    }
+
+    /// As the table of members has it; `None` when its address is none.
+    fn of_row(row: &Row) -> Option<Self> {
+        let host_port = HostPort::parse(&row.address)?;
+        let name = if row.tls_name.is_empty() { &host_port.host } else { &row.tls_name };
+        let tls_name = ServerName::try_from(name.clone()).ok();
+        Some(Self { node: row.node, host_port, address: None, tls_name })
+    }
 }
 
 /// How the listener of peers is guarded.
@@ -64,7 +68,8 @@ pub(super) const fn guard(secure: &Secure) -> Guard {
 pub(super) struct Nodes {
     /// `None`: the node is alone.
     peers: Option<Peers>,
-    others: Arc<[Dialled]>,
+    others: Vec<Other>,
+    lookups: Lookups,
     secure: Arc<Secure>,
     conns: BTreeMap<LineId, ConnId>,
     /// Until when nothing more is said about a node, and how much was not said.
@@ -73,10 +78,20 @@ pub(super) struct Nodes {
 
 impl Nodes {
     /// A shard that speaks with nobody yet.
-    pub(super) fn new(own: Hello, others: Arc<[Dialled]>, secure: Arc<Secure>) -> Self {
-        let nodes: Vec<_> = others.iter().map(|other| other.member.node).collect();
-        let peers = (!nodes.is_empty()).then(|| Peers::new(own, &nodes));
-        Self { peers, others, secure, conns: BTreeMap::new(), quiet: BTreeMap::new() }
+    pub(super) fn new(
+        own: Option<Hello>,
+        is_founder: bool,
+        others: &[Member],
+        secure: Arc<Secure>,
+        waker: WakeHandle,
+    ) -> Self {
+        let nodes = others.iter().map(|other| other.node);
+        let peers = own.map(|own| {
+            let nodes: Vec<_> = nodes.chain(is_founder.then_some(own.node)).collect();
+            Peers::new(own, &nodes)
+        });
+        let (others, lookups) = (others.iter().map(Other::of).collect(), Lookups::new(waker));
+        Self { peers, others, lookups, secure, conns: BTreeMap::new(), quiet: BTreeMap::new() }
     }
 
     /// What sessions begin with from now on.
@@ -89,9 +104,9 @@ impl Nodes {
         let proven = if self.secure.peers.is_none() {
             Proven::Nothing
         } else {
-            let names = self.others.iter().filter_map(|other| Some((other, other.member.tls_name.as_ref()?)));
+            let names = self.others.iter().filter_map(|other| Some((other, other.tls_name.as_ref()?)));
             let shown = names.filter(|(_, name)| io.peer_is_named(conn, name));
-            Proven::To(shown.map(|(other, _)| other.member.node).collect())
+            Proven::To(shown.map(|(other, _)| other.node).collect())
         };
         let line = self.peers.as_mut()?.handle_accepted(now.mono, proven);
         self.conns.insert(line, conn);
@@ -115,6 +130,10 @@ impl Nodes {
     /// A line that was dialled is not to be had.
     pub(super) fn handle_unreachable(&mut self, now: Now, line: LineId, error: &std::io::Error) {
         let node = self.peers.as_ref().and_then(|peers| peers.node_of(line));
+        if let Some(other) = self.others.iter_mut().find(|other| Some(other.node) == node) {
+            // Its name may have another address by now.
+            other.address = None;
+        }
         self.tell_trouble(now, node, &error.to_string());
         self.handle_closed(now, line);
     }
@@ -129,6 +148,8 @@ impl Nodes {
 
     /// Gives the brain what the other nodes have said. `true` when there was something.
     pub(super) fn hear(&mut self, brain: &mut Shard, now: Now) -> bool {
+        self.take_looked_up(now);
+        self.take_members(brain, now);
         let Some(peers) = &mut self.peers else { return false };
         if peers.timeout().is_some_and(|due| due <= now.mono) {
             peers.handle_timeout(now.mono);
@@ -158,6 +179,37 @@ impl Nodes {
             }
         }
         any
+    }
+
+    /// The table of members has changed: who is new is known from now on, and who was removed is spoken to no more.
+    fn take_members(&mut self, brain: &mut Shard, now: Now) {
+        let Some(table) = brain.poll_members() else { return };
+        for row in brain.members().rows() {
+            if !self.others.iter().any(|other| other.node == row.node) {
+                self.others.extend(Other::of_row(row));
+            }
+        }
+        if let Some(peers) = &mut self.peers {
+            peers.set_members(now.mono, table);
+        }
+    }
+
+    fn take_looked_up(&mut self, now: Now) {
+        while let Some((node, found)) = self.lookups.poll() {
+            let Some(other) = self.others.iter_mut().find(|other| other.node == node) else { continue };
+            match found {
+                Ok(address) => other.address = Some(address),
+                Err(error) => {
+                    let what = format!("no address is known for {}: {error}", other.host_port.host);
+                    self.tell_trouble(now, Some(node), &what);
+                }
+            }
+        }
+    }
+
+    /// Whether something waits that came from no socket.
+    pub(super) fn has_answers(&self) -> bool {
+        self.lookups.has_found()
     }
 
     /// Troubles come with every dial: a line about each node now and then is enough.
@@ -216,15 +268,19 @@ impl Nodes {
         dialled
     }
 
-    fn dial(&self, io: &mut ShardIo, node: NodeId, shard: ShardId, line: LineId) -> Option<ConnId> {
-        let other = self.others.iter().find(|other| other.member.node == node)?;
-        let port = other.address.port().checked_add(shard.0)?;
-        let address = SocketAddr::new(other.address.ip(), port);
+    /// `None`: it cannot be dialled now, and is tried again.
+    fn dial(&mut self, io: &mut ShardIo, node: NodeId, shard: ShardId, line: LineId) -> Option<ConnId> {
+        let other = self.others.iter_mut().find(|other| other.node == node)?;
+        if other.address.is_none() {
+            other.address = self.lookups.find(node, &other.host_port);
+        }
+        let first = other.address?;
+        let address = SocketAddr::new(first.ip(), first.port().checked_add(shard.0)?);
         let tls = match &self.secure.peers {
-            Some(peers) => Some(&peers.members.iter().find(|(member, _)| *member == node)?.1),
+            Some(peers) => Some(peers.client_for(node, other.tls_name.as_ref()?)),
             None => None,
         };
-        io.connect(address, dial_tag(line), tls).ok()
+        io.connect(address, dial_tag(line), tls.as_ref()).ok()
     }
 
     /// When [`Nodes::hear`] is due.

@@ -63,6 +63,7 @@ fn export(data: &Path, before: &Belonging, shard: ShardId, config: &Config) -> R
         seed: 0,
         records_bytes_max: layout.records_bytes_max(),
         cluster: before.cluster,
+        directory: before.directory(),
         snapshot_every_bytes: config.log.snapshot_every_bytes,
         snapshot_piece_bytes: shards::limits::SNAPSHOT_PIECE_BYTES,
     };

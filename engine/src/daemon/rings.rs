@@ -131,6 +131,7 @@ mod tests {
                 process: 1,
                 seed: 1,
                 records_bytes_max: wal::Layout::default().records_bytes_max(),
+                directory: 1,
                 cluster: 1,
                 snapshot_every_bytes: 1 << 30,
                 snapshot_piece_bytes: shards::limits::SNAPSHOT_PIECE_BYTES,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
+use rustls::pki_types::ServerName;
 use wire::id::NodeId;
 
 use crate::config::{Account, Carrier, Config, Member};
@@ -36,16 +37,26 @@ pub(crate) struct PeerTls {
     pub(crate) server: ServerTls,
     /// For calling each of the others, in the order of the configuration: its certificate must carry its own name.
     pub(crate) members: Vec<(NodeId, ClientTls)>,
+    /// For calling whoever the configuration does not name.
+    client: ClientTls,
 }
 
 impl PeerTls {
     fn load(files: &PeerFiles, others: &[&Member]) -> Result<Self, MaterialError> {
         let server = ServerTls::load_peers(files)?;
+        let nobody = ServerName::try_from("localhost").expect("a name");
+        let client = ClientTls::load_member(files, &nobody)?;
         let load = |member: &&Member| {
             let name = member.tls_name.as_ref().expect("with the files every member has a name");
             Ok((member.node, ClientTls::load_member(files, name)?))
         };
-        Ok(Self { server, members: others.iter().map(load).collect::<Result<_, _>>()? })
+        Ok(Self { server, members: others.iter().map(load).collect::<Result<_, _>>()?, client })
+    }
+
+    /// For calling a node whose certificate carries a name.
+    pub(super) fn client_for(&self, node: NodeId, name: &ServerName<'static>) -> ClientTls {
+        let found = self.members.iter().find(|(member, _)| *member == node);
+        found.map_or_else(|| self.client.named(name.clone()), |(_, tls)| tls.clone())
     }
 }
 

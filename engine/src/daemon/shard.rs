@@ -24,6 +24,7 @@ use wal::{Layout, LogConfig, Lsn, Start};
 use wire::id::ShardId;
 use wire::time::{Instant, Now};
 
+use crate::config::Member;
 use crate::customers::credentials::Credentials;
 use crate::customers::limits::CREDITS_DEFAULT;
 use crate::customers::smpp::exchange::Exchange;
@@ -31,7 +32,7 @@ use crate::customers::{Customers, Readiness, Settings};
 use crate::faults::Faults;
 use crate::net::ListenerTag;
 use crate::net::tls::Guard;
-use crate::runtime::{ShardSeat, SnapshotWrite};
+use crate::runtime::{ShardSeat, SnapshotWrite, WakeHandle};
 use crate::shard_io::{Event, IoOptions, ShardIo};
 
 use super::archive::Client;
@@ -46,7 +47,7 @@ use super::lines::Source;
 use super::log::{self, LogWriter};
 use super::members;
 use super::metrics::ShellCounts;
-use super::nodes::{Dialled, Nodes};
+use super::nodes::Nodes;
 use super::remake::Remaker;
 use super::retained::Retention;
 use super::rings::Rings;
@@ -67,7 +68,9 @@ pub(super) struct Common {
     /// In the order of the plan's carriers.
     pub(super) carriers: Arc<[Dial]>,
     /// The other members of the cluster.
-    pub(super) others: Arc<[Dialled]>,
+    pub(super) others: Arc<[Member]>,
+    /// The number of the data directory.
+    pub(super) directory: u64,
     /// Where the shards show their numbers.
     pub(super) board: Arc<Board>,
     /// When the process started, in milliseconds since 1970.
@@ -99,16 +102,18 @@ impl Common {
     }
 
     /// A shard's end of the stream between the nodes of a cluster, which speaks with nobody yet.
-    fn nodes(&self, shard: ShardId, cluster: u128) -> Nodes {
-        let hello = Hello {
+    fn nodes(&self, shard: ShardId, cluster: u128, waker: WakeHandle) -> Nodes {
+        let hello = self.plan.is_clustered.then_some(Hello {
             cluster,
             node: self.plan.node,
             shard,
             shards: self.plan.shards,
             partitions: self.plan.partitions,
             process: self.process,
-        };
-        Nodes::new(hello, Arc::clone(&self.others), Arc::clone(&self.secure))
+            directory: self.directory,
+        });
+        let is_founder = self.plan.founding().contains(self.plan.node);
+        Nodes::new(hello, is_founder, &self.others, Arc::clone(&self.secure), waker)
     }
 }
 
@@ -221,6 +226,7 @@ impl ShardLoop {
             seed: random,
             records_bytes_max: config.layout.records_bytes_max(),
             cluster: config.identity.cluster,
+            directory: common.directory,
             snapshot_every_bytes: given.snapshot_every_bytes,
             snapshot_piece_bytes: shards::limits::SNAPSHOT_PIECE_BYTES,
         };
@@ -247,7 +253,7 @@ impl ShardLoop {
         let customers = common.customers(id);
         let dials = (Arc::clone(&common.carriers), Arc::clone(&common.secure));
         let wakers = (seat.waker().clone(), Arc::clone(&seat.wakers));
-        let nodes = common.nodes(id, config.identity.cluster);
+        let nodes = common.nodes(id, config.identity.cluster, seat.waker().clone());
         let desk = Desk::new(customers, (archive, given.doorkeeper, given.webhooks), wakers, dials, nodes);
         Ok(Some(Self {
             seat,
@@ -364,6 +370,10 @@ impl ShardLoop {
                 let _ = to.try_send(());
                 Turn::Busy
             }
+            Ok(Command::Act(act, to)) => {
+                self.desk.act(&mut self.brain, now, *act, to);
+                Turn::Busy
+            }
             Ok(Command::Webhooks(orders, to)) => {
                 self.desk.handle_webhooks(&mut self.brain, now, orders);
                 let _ = to.try_send(());
@@ -445,10 +455,12 @@ impl ShardLoop {
             self.counts.indexes_built = self.desk.archive().indexes_built();
             self.counts.retained_segments = self.log.retained().count();
             self.counts.retained_bytes = self.log.retained().bytes();
-            let cluster = members::of_shard(self.desk.nodes().standings(), &self.brain);
+            let own = self.common.plan.node;
+            let cluster = members::of_shard(own, self.desk.nodes().standings(), &self.brain);
+            let others = cluster.of(&self.common.others);
             let source = Source {
                 brain: &mut self.brain,
-                members: &cluster.members,
+                members: &others,
                 customers: self.desk.customers().counts(),
                 shell: &self.counts,
                 syncs: &self.syncs,

@@ -95,7 +95,7 @@ pub(super) fn of_shard(parts: Parts<'_>) -> ShardView {
         oldest_ms: queue.oldest.map(|oldest| oldest.0),
     });
     let customers = customers.smpp_views().map(|view| customer(shard, &view, plan, now)).collect();
-    let cluster = members::of_shard(nodes.standings(), brain);
+    let cluster = members::of_shard(plan.node, nodes.standings(), brain);
     ShardView { shard: shown, links, queues: queues.collect(), customers, cluster }
 }
 

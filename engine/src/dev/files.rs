@@ -118,7 +118,7 @@ mod tests {
             assert_eq!(config.accounts[0].keys[0].digest(), nodes.key);
             let partitions = PartitionCount::new(16).unwrap();
             let plan = config.plan(Host { shards: 1, partitions, memory_bytes: 1 << 30 });
-            assert_eq!(plan.voters, [1, 2, 3].map(NodeId));
+            assert_eq!(plan.founding().voters, [1, 2, 3].map(NodeId));
             let cluster = config.cluster.unwrap();
             assert_eq!(cluster.listen, nodes.all[place].peers);
             let reached: Vec<u16> = cluster.members.iter().map(|member| member.address.port).collect();

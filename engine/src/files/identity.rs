@@ -9,9 +9,11 @@
 //! deal = 2
 //! cluster_name = acme
 //! members = 1, 2, 3
+//! directory = 5d0c…
 //! ```
 //!
-//! The last two are those of a member of a cluster of several nodes; a node alone has neither.
+//! The last three are those of a member of a cluster of several nodes; a node alone has none of them. The members are those with which the cluster began, and
+//! the directory's number is drawn when it is made: by it the others know that it is not an empty one in the place of one that was lost.
 //!
 //! It is written when the directory is new, before anything else in it, and when the number of shards has changed; the
 //! version comes first so that a program of any age can tell a directory that it must not touch.
@@ -23,7 +25,7 @@ use std::path::Path;
 use super::DirError;
 
 /// The newest format of a data directory that this program reads and writes.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// The format of a directory whose partitions are dealt as in the beginning: logs in `shard-N`. One that was dealt anew has
 /// [`DEALT_FORMAT`], so that a program which would look for them there refuses it.
@@ -32,8 +34,14 @@ const FIRST_FORMAT: u32 = 1;
 /// The format of a directory whose partitions were dealt anew.
 const DEALT_FORMAT: u32 = 2;
 
-/// The format of a member's directory. A program that knows no members would take its partitions for its own, so it refuses it.
-const MEMBER_FORMAT: u32 = 3;
+/// The format of a member's directory without a number. A program that knows no members would take its partitions for its own, so it refuses it.
+const UNNUMBERED_FORMAT: u32 = 3;
+
+/// The number of the directories that were made without one.
+const UNNUMBERED: u64 = 1;
+
+/// The format of a member's directory. A program that knows only the members of the first day would believe who was removed, so it refuses it.
+const MEMBER_FORMAT: u32 = 4;
 
 const _: () = assert!(MEMBER_FORMAT == FORMAT_VERSION);
 
@@ -59,8 +67,10 @@ pub struct Identity {
 pub struct Membership {
     /// The cluster's name. No white space at its ends, and one line.
     pub cluster_name: String,
-    /// All members, this node among them, by number.
+    /// The members with which it began, by number.
     pub members: Vec<u32>,
+    /// The directory's number; never 0.
+    pub directory: u64,
 }
 
 impl Identity {
@@ -107,9 +117,12 @@ impl Identity {
         if version != FIRST_FORMAT {
             text += &format!("deal = {deal}\n");
         }
-        if let Some(Membership { cluster_name, members }) = membership {
+        if let Some(Membership { cluster_name, members, directory }) = membership {
             let members: Vec<String> = members.iter().map(u32::to_string).collect();
-            text += &format!("cluster_name = {cluster_name}\nmembers = {}\n", members.join(", "));
+            text += &format!(
+                "cluster_name = {cluster_name}\nmembers = {}\ndirectory = {directory:016x}\n",
+                members.join(", ")
+            );
         }
         text
     }
@@ -126,11 +139,11 @@ fn parse(path: &Path, text: &str) -> Result<Identity, DirError> {
         partitions: number(path, text, "partitions", "partitions = (a number)")?,
         shards: number(path, text, "shards", "shards = (a number)")?,
         deal: if found == FIRST_FORMAT { 1 } else { number(path, text, "deal", "deal = (a number)")? },
-        membership: if found == MEMBER_FORMAT { Some(membership(path, text)?) } else { None },
+        membership: if found >= UNNUMBERED_FORMAT { Some(membership(path, text, found)?) } else { None },
     })
 }
 
-fn membership(path: &Path, text: &str) -> Result<Membership, DirError> {
+fn membership(path: &Path, text: &str, version: u32) -> Result<Membership, DirError> {
     let (_, cluster_name) = value(path, text, "cluster_name", "cluster_name = (a name)")?;
     let expected = "members = (numbers with commas between them)";
     let (line, found) = value(path, text, "members", expected)?;
@@ -141,7 +154,16 @@ fn membership(path: &Path, text: &str) -> Result<Membership, DirError> {
         expected,
         found: found.to_owned(),
     })?;
-    Ok(Membership { cluster_name: cluster_name.to_owned(), members })
+    let directory = if version == UNNUMBERED_FORMAT { UNNUMBERED } else { directory(path, text)? };
+    Ok(Membership { cluster_name: cluster_name.to_owned(), members, directory })
+}
+
+fn directory(path: &Path, text: &str) -> Result<u64, DirError> {
+    let expected = "directory = (16 hexadecimal digits)";
+    let (line, found) = value(path, text, "directory", expected)?;
+    let number = u64::from_str_radix(found, 16).ok().filter(|&number| number != 0);
+    let wrong = || DirError::NotIdentity { file: path.to_owned(), line, expected, found: found.to_owned() };
+    number.ok_or_else(wrong)
 }
 
 fn value<'a>(
@@ -195,7 +217,8 @@ mod tests {
         let dealt_anew = Identity { shards: 3, deal: 2, ..identity() };
         dealt_anew.write(directory.path()).unwrap();
         assert_eq!(Identity::read(directory.path()).unwrap(), Some(dealt_anew));
-        let membership = Some(Membership { cluster_name: "acme".to_owned(), members: vec![1, 3] });
+        let membership =
+            Some(Membership { cluster_name: "acme".to_owned(), members: vec![1, 3], directory: 7 });
         let member = Identity { membership, ..identity() };
         member.write(directory.path()).unwrap();
         assert_eq!(Identity::read(directory.path()).unwrap(), Some(member));
@@ -203,15 +226,24 @@ mod tests {
 
     #[test]
     fn each_directory_has_the_oldest_format_that_says_all_of_it() {
-        let membership = Some(Membership { cluster_name: "acme".to_owned(), members: vec![1, 2, 3] });
+        let membership =
+            Some(Membership { cluster_name: "acme".to_owned(), members: vec![1, 2, 3], directory: 0xD1 });
         let first = "cluster = acme east\nnode = 3\npartitions = 16\nshards = 2\n";
         assert_eq!(identity().text(), format!("format_version = 1\n{first}"));
         let dealt_anew = Identity { deal: 2, ..identity() };
         assert_eq!(dealt_anew.text(), format!("format_version = 2\n{first}deal = 2\n"));
         assert_eq!(
             Identity { membership, ..identity() }.text(),
-            format!("format_version = 3\n{first}deal = 1\ncluster_name = acme\nmembers = 1, 2, 3\n")
+            format!(
+                "format_version = 4\n{first}deal = 1\ncluster_name = acme\nmembers = 1, 2, 3\ndirectory = 00000000000000d1\n"
+            )
         );
+        // One that was made before directories had numbers has the number that they all have.
+        let directory = tempfile::tempdir().unwrap();
+        let text = format!("format_version = 3\n{first}deal = 1\ncluster_name = acme\nmembers = 1\n");
+        std::fs::write(directory.path().join("identity"), text).unwrap();
+        let read = Identity::read(directory.path()).unwrap().unwrap();
+        assert_eq!(read.membership.unwrap().directory, UNNUMBERED);
     }
 
     #[test]

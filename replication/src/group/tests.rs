@@ -11,6 +11,11 @@ use crate::recovery::Recovered;
 
 const PARTITION: Partition = Partition(5);
 
+/// A group of one voter of which nothing has been found.
+fn first_start() -> Recovery {
+    Recovery::new(PARTITION, Members::voting(&[NodeId(1)]))
+}
+
 fn layout() -> Layout {
     Layout::new(wal::limits::SEGMENT_BYTES_MIN).unwrap()
 }
@@ -19,8 +24,8 @@ fn group_config() -> GroupConfig {
     GroupConfig {
         partition: PARTITION,
         node: NodeId(1),
-        voters: vec![NodeId(1)],
         election_ticks: 10,
+        rank_ticks_max: 10,
         heartbeat_ticks: 2,
         records_bytes_max: layout().records_bytes_max(),
     }
@@ -94,7 +99,7 @@ impl Disk {
 
     /// Restarts a single voter: its group, and the records that its state is made of.
     fn restart(&mut self) -> (Group, Vec<u128>) {
-        let (mut recovery, mut ids) = (Recovery::new(PARTITION), Vec::new());
+        let (mut recovery, mut ids) = (first_start(), Vec::new());
         self.scan(|item| match item {
             Item::Entry(entry) => {
                 assert_eq!(recovery.handle_entry(&entry), Ok(Recovered::Next));
@@ -147,7 +152,7 @@ fn home(disk: &mut Disk, group: &mut Group) {
 #[test]
 fn a_first_start_ends_in_a_home_that_decides() {
     let mut disk = Disk::new();
-    let mut group = Group::new(&group_config(), Recovery::new(PARTITION)).unwrap();
+    let mut group = Group::new(&group_config(), first_start()).unwrap();
     assert_eq!((group.is_home(), group.term(), group.next_index()), (false, 0, 1));
     assert_eq!(group.propose(records([1])), Err(Refused::NotHome));
     group.campaign();
@@ -163,7 +168,7 @@ fn a_first_start_ends_in_a_home_that_decides() {
 #[test]
 fn nothing_is_committed_before_its_own_batch_is_durable() {
     let mut disk = Disk::new();
-    let mut group = Group::new(&group_config(), Recovery::new(PARTITION)).unwrap();
+    let mut group = Group::new(&group_config(), first_start()).unwrap();
     home(&mut disk, &mut group);
     group.propose(records([1])).unwrap();
     let first = disk.write(&mut group).unwrap();
@@ -185,7 +190,7 @@ fn nothing_is_committed_before_its_own_batch_is_durable() {
 #[test]
 fn a_restart_keeps_all_and_opens_a_higher_term() {
     let mut disk = Disk::new();
-    let mut group = Group::new(&group_config(), Recovery::new(PARTITION)).unwrap();
+    let mut group = Group::new(&group_config(), first_start()).unwrap();
     let (mut next, mut written, mut term) = (0, Vec::new(), 0);
     for start in 0..20 {
         home(&mut disk, &mut group);
@@ -214,7 +219,7 @@ fn a_restart_keeps_all_and_opens_a_higher_term() {
 #[test]
 fn a_batch_without_room_is_left_alone() {
     let mut disk = Disk::new();
-    let mut group = Group::new(&group_config(), Recovery::new(PARTITION)).unwrap();
+    let mut group = Group::new(&group_config(), first_start()).unwrap();
     home(&mut disk, &mut group);
     let many = records(0..u128::try_from(layout().records_bytes_max() / 32).unwrap());
     assert!(many.len() <= layout().records_bytes_max());
@@ -239,7 +244,7 @@ fn a_batch_without_room_is_left_alone() {
 #[test]
 fn a_proposal_beyond_an_entry_is_refused_and_nothing_has_happened() {
     let mut disk = Disk::new();
-    let mut group = Group::new(&group_config(), Recovery::new(PARTITION)).unwrap();
+    let mut group = Group::new(&group_config(), first_start()).unwrap();
     home(&mut disk, &mut group);
     let bytes_max = layout().records_bytes_max();
     let large = Bytes::from(vec![0; bytes_max + 1]);
@@ -250,7 +255,7 @@ fn a_proposal_beyond_an_entry_is_refused_and_nothing_has_happened() {
 #[test]
 fn memory_holds_no_more_than_what_waits() {
     let mut disk = Disk::new();
-    let mut group = Group::new(&group_config(), Recovery::new(PARTITION)).unwrap();
+    let mut group = Group::new(&group_config(), first_start()).unwrap();
     home(&mut disk, &mut group);
     for id in 0..1000 {
         group.propose(records([id])).unwrap();
@@ -265,7 +270,7 @@ fn memory_holds_no_more_than_what_waits() {
 #[test]
 fn ticks_leave_a_single_voter_at_home() {
     let mut disk = Disk::new();
-    let mut group = Group::new(&group_config(), Recovery::new(PARTITION)).unwrap();
+    let mut group = Group::new(&group_config(), first_start()).unwrap();
     for _ in 0..50 {
         group.tick();
     }
@@ -282,24 +287,21 @@ fn ticks_leave_a_single_voter_at_home() {
 
 #[test]
 fn a_configuration_that_cannot_work_is_refused() {
-    let refused =
-        |config: GroupConfig| Group::new(&config, Recovery::new(PARTITION)).unwrap_err().to_string();
+    let refused = |config: GroupConfig| Group::new(&config, first_start()).unwrap_err().to_string();
     let config = group_config();
     assert_eq!(
-        refused(GroupConfig { node: NodeId(2), ..config.clone() }),
-        "partition 5: expected this node among the voters"
-    );
-    assert_eq!(
-        refused(GroupConfig { node: NodeId(0), voters: vec![NodeId(0)], ..config.clone() }),
+        refused(GroupConfig { node: NodeId(0), ..config.clone() }),
         "partition 5: node numbers begin at 1"
     );
+    let nobody = Group::new(&config, Recovery::new(PARTITION, Members::default())).unwrap_err();
+    assert_eq!(nobody.to_string(), "partition 5: expected somebody who votes");
     assert!(refused(GroupConfig { election_ticks: 2, ..config }).contains("more ticks"));
 }
 
 #[test]
 fn a_home_that_counts_on_what_a_disk_has_lost_is_not_believed() {
-    let config = GroupConfig { voters: (1..4).map(NodeId).collect(), ..group_config() };
-    let mut group = Group::new(&config, Recovery::new(PARTITION).with_peers()).unwrap();
+    let voters = Members::voting(&[1, 2, 3].map(NodeId));
+    let mut group = Group::new(&group_config(), Recovery::new(PARTITION, voters).with_peers()).unwrap();
     let heartbeat = |commit| {
         let mut message = Message::default();
         message.set_msg_type(MessageType::MsgHeartbeat);

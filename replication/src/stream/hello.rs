@@ -9,8 +9,8 @@ use super::StreamError;
 /// The first bytes: so that a stranger's protocol is told from ours.
 const MAGIC: [u8; 8] = *b"SWYDPEER";
 
-/// The version of what crosses between nodes. Both must speak it.
-pub const STREAM_VERSION: u16 = 1;
+/// The version of what crosses between nodes. Both must speak it. Version 1 had no number of the data directory.
+pub const STREAM_VERSION: u16 = 2;
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy)]
 #[repr(C)]
@@ -24,6 +24,7 @@ struct Raw {
     node: U32,
     reserved: U32,
     process: U64,
+    directory: U64,
 }
 
 /// One shard of a node, as it presents itself to a shard of another.
@@ -41,6 +42,8 @@ pub struct Hello {
     pub partitions: PartitionCount,
     /// When its process started, in milliseconds since 1970.
     pub process: u64,
+    /// The number of its data directory.
+    pub directory: u64,
 }
 
 /// Why two nodes do not speak with each other, in words for the operators of both.
@@ -88,6 +91,28 @@ pub enum Mismatch {
         /// Who it is.
         theirs: u32,
     },
+    /// It was a member.
+    #[error(
+        "node {theirs} was removed from this cluster, and its number is never used again: it comes back as a new member \
+         (switchyard ctl cluster join) with an empty data directory"
+    )]
+    Removed {
+        /// Who it is.
+        theirs: u32,
+    },
+    /// It has another data directory than the cluster has seen: its disk was lost, or is another's. What it had promised with the old one it does not know.
+    #[error(
+        "node {theirs} has data directory {found:016x}, and the cluster knows it with {known:016x}: a node that has lost its \
+         disk is removed, and a new member takes its place (switchyard ctl cluster remove {theirs}, then join)"
+    )]
+    Directory {
+        /// Who it is.
+        theirs: u32,
+        /// Its directory's number.
+        found: u64,
+        /// The one that the table of members has.
+        known: u64,
+    },
     /// Its numbers make no sense.
     #[error("it says that it is shard {shard} of {shards}")]
     Shards {
@@ -111,6 +136,7 @@ impl Hello {
             node: U32::new(self.node.0),
             reserved: U32::ZERO,
             process: U64::new(self.process),
+            directory: U64::new(self.directory),
         };
         out.extend_from_slice(raw.as_bytes());
     }
@@ -150,7 +176,8 @@ impl Hello {
             return Err(Mismatch::Dialled { theirs: node, dialled: dialled.0 });
         }
         let (node, shard) = (NodeId(node), ShardId(shard));
-        Ok(Self { cluster, node, shard, shards, partitions: self.partitions, process: raw.process.get() })
+        let (process, directory) = (raw.process.get(), raw.directory.get());
+        Ok(Self { cluster, node, shard, shards, partitions: self.partitions, process, directory })
     }
 
     /// Whether both own a copy of some partition: one with the number of each modulo its node's shards.
@@ -160,9 +187,9 @@ impl Hello {
     }
 }
 
-/// Whether two shards, each of so many, share a partition.
+/// Whether two shards, each of so many, share a partition; the system partition is the one behind the last.
 pub(super) fn shares(partitions: PartitionCount, one: (ShardId, u16), other: (ShardId, u16)) -> bool {
-    (0..partitions.count()).any(|number| number % one.1 == one.0.0 && number % other.1 == other.0.0)
+    (0..=partitions.count()).any(|number| number % one.1 == one.0.0 && number % other.1 == other.0.0)
 }
 
 #[cfg(test)]
@@ -171,7 +198,8 @@ mod tests {
 
     pub(crate) fn hello(node: u32, shard: u16, shards: u16) -> Hello {
         let partitions = PartitionCount::new(16).unwrap();
-        Hello { cluster: 7, node: NodeId(node), shard: ShardId(shard), shards, partitions, process: 99 }
+        let (node, shard) = (NodeId(node), ShardId(shard));
+        Hello { cluster: 7, node, shard, shards, partitions, process: 99, directory: 98 }
     }
 
     fn met(ours: &Hello, theirs: &Hello, dialled: Option<NodeId>) -> Result<Hello, Mismatch> {
@@ -205,7 +233,7 @@ mod tests {
         let mut bytes = Vec::new();
         hello(2, 0, 1).encode(&mut bytes);
         bytes[8] = 9;
-        assert_eq!(ours.meet(&bytes, None), Ok(Err(Mismatch::Version { theirs: 9, ours: 1 })));
+        assert_eq!(ours.meet(&bytes, None), Ok(Err(Mismatch::Version { theirs: 9, ours: 2 })));
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod pieces;
 mod session;
 
 pub use hello::{Hello, Mismatch, STREAM_VERSION};
-pub use peers::{Event, LineAction, LineId, Peers, Proven, Standing};
+pub use peers::{Event, Known, LineAction, LineId, Peers, Proven, Standing};
 
 use crate::frame::FrameError;
 use crate::limits::FRAME_BYTES_MAX;

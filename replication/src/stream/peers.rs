@@ -1,6 +1,6 @@
 //! A shard's connections to the shards of other nodes: whom it dials, who is there, and where a message goes.
 //!
-//! Of two nodes the one with the lower number dials. It asks the other's first shard how many there are, and dials those that share a
+//! Of two nodes the one with the lower number dials, or the other when that does not. It asks the other's first shard how many there are, and dials those that share a
 //! partition with this one. A connection that ends is dialled anew, after a pause that doubles while nothing answers.
 
 use core::time::Duration;
@@ -12,7 +12,7 @@ use wire::time::Instant;
 
 use super::hello::{Hello, Mismatch, shares};
 use super::session::{Heard, Session};
-use crate::limits::{DIAL_AGAIN, DIAL_AGAIN_MAX, DIAL_WAIT, OUTPUT_BYTES_WANTED};
+use crate::limits::{CALL_WAIT, DIAL_AGAIN, DIAL_AGAIN_MAX, DIAL_WAIT, OUTPUT_BYTES_WANTED};
 use crate::message::{Install, Message};
 
 /// One connection of a shard to a peer, in the words of [`Peers`]. Never used twice.
@@ -75,14 +75,30 @@ pub struct Standing {
     pub shards: (usize, Option<usize>),
 }
 
+/// What the table of members says of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The node.
+    pub node: NodeId,
+    /// The number of its data directory; 0: none has been seen.
+    pub directory: u64,
+    /// It is no member any more.
+    pub is_removed: bool,
+}
+
 #[derive(Debug)]
 struct Member {
     node: NodeId,
+    directory: u64,
+    is_removed: bool,
     /// How many shards it has, once it has said so.
     shards: Option<u16>,
     /// When it may be dialled again, and how long the pause after that is.
     dial_at: Instant,
     pause: Duration,
+    /// It has the lower number: since when it has not called, and whether it is called instead.
+    missed_since: Option<Instant>,
+    is_called: bool,
 }
 
 #[derive(Debug)]
@@ -102,6 +118,8 @@ struct Line {
 #[derive(Debug)]
 pub struct Peers {
     own: Hello,
+    /// This node has not heard yet that it is a member, and does not know who all the others are.
+    is_new: bool,
     members: Vec<Member>,
     lines: BTreeMap<LineId, Line>,
     /// The line to a shard of a node.
@@ -113,14 +131,15 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// A shard that speaks with nobody yet. `nodes`: all members, this one among them or not.
+    /// A shard that speaks with nobody yet. `nodes`: the members that are known, this one among them unless it is new: then whoever calls is taken for a
+    /// member.
     #[must_use]
     pub fn new(own: Hello, nodes: &[NodeId]) -> Self {
         let others = nodes.iter().filter(|&&node| node != own.node);
-        let member = |&node: &NodeId| Member { node, shards: None, dial_at: Instant(0), pause: DIAL_AGAIN };
         Self {
             own,
-            members: others.map(member).collect(),
+            is_new: !nodes.contains(&own.node),
+            members: others.map(|&node| Member::of(node)).collect(),
             lines: BTreeMap::new(),
             routes: BTreeMap::new(),
             next_line: 1,
@@ -128,6 +147,63 @@ impl Peers {
             actions: VecDeque::new(),
             events: VecDeque::new(),
         }
+    }
+
+    /// The table of members says this. Who is new is dialled from now on or may call, who was removed is spoken to no more, and neither is who
+    /// has another data directory than it says.
+    pub fn set_members(&mut self, now: Instant, table: impl IntoIterator<Item = Known>) {
+        for known in table {
+            let Known { node, directory, is_removed } = known;
+            if node == self.own.node {
+                self.is_new = false;
+                continue;
+            }
+            match self.members.iter_mut().find(|member| member.node == node) {
+                Some(member) => (member.directory, member.is_removed) = (directory, is_removed),
+                None => self.members.push(Member { directory, is_removed, ..Member::of(node) }),
+            }
+        }
+        let is_refused = |line: &Line| line.theirs.is_some_and(|theirs| self.refusal(&theirs).is_some());
+        let refused: Vec<_> =
+            self.lines.iter().filter(|(_, line)| is_refused(line)).map(|(&id, _)| id).collect();
+        for id in refused {
+            let words = self
+                .lines
+                .get(&id)
+                .and_then(|line| self.refusal(&line.theirs?))
+                .map(|mismatch| mismatch.to_string());
+            self.refuse(now, id, words.unwrap_or_default());
+        }
+    }
+
+    /// Why a shard that presents itself so is not spoken to.
+    fn refusal(&self, theirs: &Hello) -> Option<Mismatch> {
+        let node = theirs.node.0;
+        let Some(member) = self.members.iter().find(|member| member.node == theirs.node) else {
+            return Some(Mismatch::Stranger { theirs: node });
+        };
+        if member.is_removed {
+            return Some(Mismatch::Removed { theirs: node });
+        }
+        let (found, known) = (theirs.directory, member.directory);
+        (known != 0 && found != known).then_some(Mismatch::Directory { theirs: node, found, known })
+    }
+
+    /// Tells the other side why it is not spoken to. When that has left, the line is closed; nothing more is heard on it.
+    fn refuse(&mut self, now: Instant, id: LineId, words: String) {
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        let theirs = line.theirs.take();
+        if let Some(session) = &mut line.session {
+            session.refuse(words.clone());
+        }
+        if let Some(theirs) =
+            theirs.filter(|theirs| self.routes.get(&(theirs.node, theirs.shard)) == Some(&id))
+        {
+            self.routes.remove(&(theirs.node, theirs.shard));
+            self.events.push_back(Event::Down(theirs));
+        }
+        self.events.push_back(Event::Trouble { node: theirs.map(|theirs| theirs.node), what: words });
+        self.close_if_over(now, id);
     }
 
     /// Which shard of which node this is.
@@ -203,27 +279,27 @@ impl Peers {
 
     /// The other end of a line has said who it is.
     fn opened(&mut self, now: Instant, id: LineId, theirs: Hello) {
+        if self.is_new && !self.members.iter().any(|member| member.node == theirs.node) {
+            self.members.push(Member::of(theirs.node));
+        }
+        let mismatch = self.refusal(&theirs).map(|mismatch| mismatch.to_string());
         let line = self.lines.get_mut(&id).expect("it was just heard");
-        let session = line.session.as_mut().expect("it was just heard");
-        let member = self.members.iter_mut().find(|member| member.node == theirs.node);
         let is_proven = match &line.proven {
             Proven::Nothing => true,
             Proven::To(nodes) => nodes.contains(&theirs.node),
         };
-        let Some(member) = member else {
-            let words = Mismatch::Stranger { theirs: theirs.node.0 }.to_string();
-            session.refuse(words.clone());
-            return self.events.push_back(Event::Trouble { node: Some(theirs.node), what: words });
-        };
-        if !is_proven {
-            let words =
-                format!("its certificate is not that of node {}: see cluster.member.tls_name", theirs.node.0);
-            session.refuse(words.clone());
+        let of_another =
+            || format!("its certificate is not that of node {}: see cluster.member.tls_name", theirs.node.0);
+        if let Some(words) = mismatch.or_else(|| (!is_proven).then(of_another)) {
+            line.session.as_mut().expect("it was just heard").refuse(words.clone());
             return self.events.push_back(Event::Trouble { node: Some(theirs.node), what: words });
         }
         line.theirs = Some(theirs);
+        let member =
+            self.members.iter_mut().find(|member| member.node == theirs.node).expect("it is no stranger");
         member.shards = Some(theirs.shards);
         member.pause = DIAL_AGAIN;
+        member.is_called &= line.dialled.is_some();
         if !self.own.shares_with(&theirs) {
             // Who dialled has asked how many shards there are, knows it now, and closes.
             if line.dialled.is_some() {
@@ -258,6 +334,7 @@ impl Peers {
             if !is_there {
                 // Its next process may have another number of shards.
                 member.shards = None;
+                member.missed_since = Some(now);
             }
             member.dial_at = now.plus(member.pause);
             member.pause = (member.pause * 2).min(DIAL_AGAIN_MAX);
@@ -350,7 +427,9 @@ impl Peers {
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
         let dials = self.members.iter().filter(|member| self.wanted(member).next().is_some());
-        let dials = dials.map(|member| member.dial_at);
+        let dials = dials
+            .map(|member| member.dial_at)
+            .chain(self.members.iter().filter_map(|member| self.call_at(member)));
         let lines = self.lines.values().map(|line| match &line.session {
             Some(session) => session.timeout(),
             None => line.dialled_at.plus(DIAL_WAIT),
@@ -369,6 +448,11 @@ impl Peers {
             self.give_up(now, id);
         }
         for place in 0..self.members.len() {
+            if self.call_at(&self.members[place]).is_some_and(|at| at <= now) {
+                let member = &mut self.members[place];
+                member.is_called = member.missed_since.is_some();
+                member.missed_since = Some(now);
+            }
             let member = &self.members[place];
             if now < member.dial_at {
                 continue;
@@ -382,10 +466,17 @@ impl Peers {
         }
     }
 
+    /// When a member that is to call is called, unless it does before.
+    fn call_at(&self, member: &Member) -> Option<Instant> {
+        let is_there = self.routes.keys().any(|(node, _)| *node == member.node);
+        let waits = member.node < self.own.node && !member.is_removed && !member.is_called && !is_there;
+        waits.then(|| member.missed_since.map_or(Instant(0), |since| since.plus(CALL_WAIT)))
+    }
+
     /// The shards of a member that are to be dialled, and are not.
     fn wanted(&self, member: &Member) -> impl Iterator<Item = ShardId> + '_ {
         let (own, node) = (self.own, member.node);
-        let dials = own.node < node;
+        let dials = (own.node < node || member.is_called) && !member.is_removed;
         let shards = member.shards;
         let is_wanted = move |shard: &ShardId| match shards {
             Some(shards) => shares(own.partitions, (own.shard, own.shards), (*shard, shards)),
@@ -393,14 +484,14 @@ impl Peers {
         };
         let is_missing = move |shard: &ShardId| {
             let is_there = |line: &Line| line.dialled == Some((node, *shard));
-            !self.lines.values().any(is_there)
+            !self.lines.values().any(is_there) && !self.routes.contains_key(&(node, *shard))
         };
         (0..shards.unwrap_or(1)).map(ShardId).filter(move |_| dials).filter(is_wanted).filter(is_missing)
     }
 
     /// How it stands with each other node, for people.
     pub fn standings(&self) -> impl Iterator<Item = Standing> + '_ {
-        self.members.iter().map(|member| {
+        self.members.iter().filter(|member| !member.is_removed).map(|member| {
             let there = self.routes.keys().filter(|(node, _)| *node == member.node).count();
             let own = (self.own.shard, self.own.shards);
             let all = |shards| {
@@ -411,6 +502,21 @@ impl Peers {
             };
             Standing { node: member.node, shards: (there, member.shards.map(all)) }
         })
+    }
+}
+
+impl Member {
+    const fn of(node: NodeId) -> Self {
+        Self {
+            node,
+            directory: 0,
+            is_removed: false,
+            shards: None,
+            dial_at: Instant(0),
+            pause: DIAL_AGAIN,
+            missed_since: None,
+            is_called: false,
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use raft::eraftpb::{self, Entry, MessageType};
-use wire::id::{NodeId, Partition, PartitionCount, ShardId};
-use wire::time::Instant;
+use wire::id::{MessageId, NodeId, Partition, PartitionCount, ShardId};
+use wire::time::{Instant, WallMs};
 
 use super::*;
 use crate::limits::{CREDIT_BYTES, DIAL_AGAIN_MAX, PIECE_BYTES, QUEUED_BYTES_MAX, SILENCE_MAX};
@@ -13,7 +13,8 @@ use crate::message::{Install, Message};
 
 fn hello(node: u32, shard: u16, shards: u16) -> Hello {
     let partitions = PartitionCount::new(16).unwrap();
-    Hello { cluster: 7, node: NodeId(node), shard: ShardId(shard), shards, partitions, process: 99 }
+    let (node, shard) = (NodeId(node), ShardId(shard));
+    Hello { cluster: 7, node, shard, shards, partitions, process: 99, directory: 98 }
 }
 
 fn peers(hello: Hello) -> Peers {
@@ -27,14 +28,17 @@ fn heartbeat(from: u64, to: u64, commit: u64) -> Message {
     Message(message)
 }
 
-/// An append with one entry of configuration, whose bytes may be any.
+/// An append with one entry of at least so many bytes of records.
 fn append(from: u64, to: u64, index: u64, bytes: usize) -> Message {
     let mut message = eraftpb::Message::default();
     message.set_msg_type(MessageType::MsgAppend);
     (message.from, message.to, message.term, message.index) = (from, to, 3, index - 1);
-    let mut entry = Entry { term: 3, index, data: vec![7; bytes].into(), ..Entry::default() };
-    entry.set_entry_type(eraftpb::EntryType::EntryConfChange);
-    message.entries.push(entry);
+    let mut data = Vec::new();
+    while data.len() < bytes {
+        let record = wal::Record::Cancelled(wal::record::Cancelled { id: MessageId(7) });
+        record.encode(WallMs(7), &mut data);
+    }
+    message.entries.push(Entry { term: 3, index, data: data.into(), ..Entry::default() });
     Message(message)
 }
 
@@ -263,6 +267,48 @@ fn who_does_not_belong_is_told_why_and_both_say_so() {
     ends[0].handle_received(now, line, &bytes);
     let said = ends[0].poll_event();
     assert!(matches!(&said, Some(Event::Trouble { what, .. }) if what.contains("tls_name")), "{said:?}");
+}
+
+#[test]
+fn who_was_removed_or_has_lost_its_disk_is_told_so_and_says_nothing_more() {
+    let known = |directory, is_removed| [Known { node: NodeId(2), directory, is_removed }];
+    let is_up = |event: &Event| matches!(event, Event::Up(_));
+    let said = |heard: &[Event], words: &str| {
+        heard.iter().any(|event| matches!(event, Event::Trouble { what, .. } if what.contains(words)))
+    };
+    for (row, words) in
+        [(known(98, true), "was removed from this cluster"), (known(97, false), "has data directory")]
+    {
+        let mut net = Net::new(&[hello(1, 0, 1), hello(2, 0, 1)]);
+        net.ends[0].set_members(Instant(1), known(98, false));
+        net.rounds(3);
+        assert!(net.heard(0).iter().any(is_up) && net.heard(1).iter().any(is_up), "they speak");
+        // While they speak, and when they meet anew.
+        net.ends[0].set_members(net.now, row);
+        net.rounds(3);
+        let heard = net.heard(0);
+        assert!(
+            heard.iter().any(|event| matches!(event, Event::Down(_))) && said(&heard, words),
+            "{heard:?}"
+        );
+        let heard = net.heard(1);
+        assert!(
+            heard.iter().any(|event| matches!(event, Event::Down(_))) && said(&heard, words),
+            "{heard:?}"
+        );
+        net.rounds(30);
+        assert!(!net.heard(0).iter().any(is_up), "nothing changes that");
+    }
+    // Who is new is spoken to.
+    let mut net = Net::new(&[hello(1, 0, 1), hello(4, 0, 1)]);
+    net.rounds(30);
+    assert!(!net.heard(0).iter().any(is_up), "nobody knows it, so nobody calls it");
+    net.ends[0].set_members(net.now, [Known { node: NodeId(4), directory: 0, is_removed: false }]);
+    net.rounds(30);
+    assert!(
+        net.heard(0).iter().any(is_up) && net.heard(1).iter().any(is_up),
+        "and it knows no better than to answer"
+    );
 }
 
 #[test]

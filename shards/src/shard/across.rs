@@ -16,13 +16,14 @@ use bytes::Bytes;
 use replication::stream::Hello;
 use wire::id::{AccountId, Class, MessageId, NodeId, Partition, ShardId};
 use wire::smpp::status::CommandStatus;
-use wire::time::{Instant, Now};
+use wire::time::{Instant, Now, WallMs};
 
 use super::cell::{Bringer, ReceiptOrigin};
 use super::{Phase, Shard};
 use crate::across::{Answer, Asked, Question, Word};
 use crate::api::{Acceptance, NotCancelled, Origin, Refusal, Reply, State, Submission};
 use crate::limits::{ASK_HOME_AGAIN, ASKED_BYTES_MAX, ASKED_WAIT};
+use crate::members::NotDone;
 
 /// So many questions a process may ask in a millisecond of its life, so that no later one gives a number again: four million a second.
 const NUMBERS_PER_MS: u64 = 1 << 12;
@@ -47,6 +48,8 @@ pub(super) struct Across {
 struct Up {
     /// How many shards its node has.
     shards: u16,
+    /// The number of its node's data directory.
+    directory: u64,
     /// A partition that both hold.
     partition: Partition,
     /// The accounts with a subscriber there; `None`: it has not said so yet.
@@ -105,6 +108,12 @@ impl Across {
         up.is_some_and(|up| up.listening.as_ref().is_none_or(|accounts| accounts.contains(&account)))
     }
 
+    /// The number of a node's data directory, if it is spoken to.
+    pub(super) fn directory_of(&self, node: NodeId) -> Option<u64> {
+        let mut of_node = self.up.range((node, ShardId(0))..=(node, ShardId(u16::MAX)));
+        of_node.next().map(|(_, up)| up.directory)
+    }
+
     fn say(&mut self, node: NodeId, partition: Partition, word: &Word) {
         self.words.push_back((node, partition, word.to_bytes()));
     }
@@ -115,10 +124,12 @@ impl Shard {
     pub fn handle_peer_up(&mut self, hello: &Hello) {
         let holds = |partition: &Partition| ShardId::owner_of(*partition, hello.shards) == hello.shard;
         let Some(partition) = self.cells.iter().map(|cell| cell.state.partition).find(holds) else { return };
-        let up = Up { shards: hello.shards, partition, listening: None };
+        let up = Up { shards: hello.shards, directory: hello.directory, partition, listening: None };
         self.across.up.insert((hello.node, hello.shard), up);
         let accounts = self.listening();
         self.across.say(hello.node, partition, &Word::Listening(accounts));
+        let members = Word::Members(self.members.to_records(WallMs(0)));
+        self.across.say(hello.node, partition, &members);
     }
 
     /// A shard of another node is gone, with all that was on its way there.
@@ -166,6 +177,7 @@ impl Shard {
                 }
                 (0..self.cells.len()).for_each(|place| self.settle_tellers(place));
             }
+            Some(Word::Members(records)) => self.hear_members(&records),
             None => self.counters.words_unread += 1,
         }
         self.release();
@@ -193,6 +205,7 @@ impl Shard {
                     self.refuse(origin, refusal);
                 }
             }
+            Some(Asked::Act(act)) => self.decide_act(now, place, origin, &act),
             Some(Asked::Query(account, id)) => self.handle_query(now, origin, account, id),
             Some(Asked::Cancel(cancellation)) => self.handle_cancel(now, origin, &cancellation),
             Some(Asked::Receipt(receipt)) => {
@@ -217,6 +230,7 @@ impl Shard {
             Reply::Message { view, .. } => Answer::of_query(view.as_deref()),
             Reply::Cancelled { outcome, .. } => Answer::of_cancel(*outcome),
             Reply::CannotTell { .. } => Answer::NotHere,
+            Reply::Done { outcome, .. } => Answer::of_act(*outcome),
             // No node subscribes to another.
             Reply::Fate { .. } | Reply::Handset { .. } => return,
         };
@@ -284,7 +298,7 @@ impl Shard {
 
     /// Whether there is no other node.
     pub(super) fn is_alone(&self) -> bool {
-        self.plan.voters.len() == 1
+        !self.plan.is_clustered
     }
 
     /// Asks a partition's home, now or as soon as there is one. `false`: too much is asked already.
@@ -311,7 +325,7 @@ impl Shard {
         let (cell, own) = (&self.cells[pending.place], self.plan.node);
         let partition = cell.state.partition;
         let can_be_asked = |home: NodeId| {
-            if home == own { cell.decides } else { self.across.up(home, partition).is_some() }
+            if home == own { cell.takes_questions() } else { self.across.up(home, partition).is_some() }
         };
         let Some(home) = cell.home().filter(|&home| can_be_asked(home)) else { return };
         let pending = self.across.asked.get_mut(&number).expect("it was there");
@@ -364,6 +378,7 @@ impl Shard {
                 self.refuse(origin, Refusal::from_code(code).unwrap_or(Refusal::Busy));
             }
             (Asker::Customer(origin), Answer::View(view)) => self.tell_view(origin, &pending.question, view),
+            (Asker::Customer(origin), Answer::Done(outcome)) => self.tell_done(Some(origin), outcome.read()),
             (Asker::Customer(origin), answer) => {
                 let outcome = match answer {
                     Answer::Cancelled => Ok(()),
@@ -407,6 +422,7 @@ impl Shard {
                 let (id, outcome) = (MessageId(id), Err(NotCancelled::Busy));
                 self.reply(origin, Reply::Cancelled { origin, id, outcome });
             }
+            (Asker::Customer(origin), Question::Act(_)) => self.tell_done(Some(origin), Err(NotDone::NoHome)),
             (Asker::Customer(origin), _) => self.reply(origin, Reply::CannotTell { origin }),
             (Asker::Carrier(from), _) => {
                 self.counters.receipts_put_off += 1;
@@ -451,13 +467,20 @@ impl Shard {
 
     /// Who subscribes here has changed: the other nodes are to know.
     pub(super) fn say_who_listens(&mut self) {
-        if self.is_alone() {
-            return;
+        if !self.is_alone() {
+            self.say_to_all(&Word::Listening(self.listening()));
         }
-        let word = Word::Listening(self.listening());
+    }
+
+    /// The members have changed: the other nodes are to know, or know already.
+    pub(super) fn say_members(&mut self) {
+        self.say_to_all(&Word::Members(self.members.to_records(WallMs(0))));
+    }
+
+    fn say_to_all(&mut self, word: &Word) {
         let all: Vec<_> = self.across.up.iter().map(|(&(node, _), up)| (node, up.partition)).collect();
         for (node, partition) in all {
-            self.across.say(node, partition, &word);
+            self.across.say(node, partition, word);
         }
     }
 

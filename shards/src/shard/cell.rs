@@ -13,7 +13,7 @@ mod member;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use replication::{Group, Install, Recovery};
+use replication::{Change, Group, Install, Recovery};
 use wal::{Batch, Lsn, Record};
 use wire::id::{AccountId, MessageId, NodeId, Partition};
 use wire::smpp::command::Sequence;
@@ -24,6 +24,7 @@ use crate::api::{Acceptance, MessageView, NotCancelled, Origin, State};
 use crate::limits::{ENTRY_BYTES_MAX, ENTRY_BYTES_RESERVED};
 use crate::shard::ask::NEVER;
 use crate::shard::links::LinkId;
+use crate::shard::membership::Handing;
 use crate::state::messages::SlotRef;
 use crate::state::{PartitionState, Retention};
 use crate::wheel::Wheel;
@@ -47,6 +48,8 @@ pub(crate) enum Output {
     ReceiptTaken { from: Bringer, status: CommandStatus },
     /// One more fate, or message from a handset, may be told to an account.
     Fate { account: AccountId },
+    /// The answer to an operator, and the table of members as it is from here on.
+    Done { origin: Option<Origin>, node: NodeId },
 }
 
 /// Who brought a receipt or a handset's message, and waits for its answer.
@@ -143,8 +146,13 @@ pub(crate) struct Cell {
     /// The member that needs a snapshot, and the one that was sent one: which, its index, and for how many ticks it is waited for.
     wanted_by: Option<NodeId>,
     sent_to: Option<(NodeId, u64, u32)>,
+    /// For so many ticks a member has waited for a state, and nothing was committed beyond this index.
+    stuck: (u32, u64),
     /// For so many ticks no snapshot is begun that is wanted: the last one could not be written.
     put_off: u32,
+    /// The change of members that is to be the next entry.
+    pub(super) wants_change: Option<Change>,
+    pub(super) handing: Handing,
     /// Counts how often its state was to be made anew.
     rebuilds: u32,
     /// Attempts that were decided here and not handed to a link, since the partition was lost.
@@ -189,7 +197,10 @@ impl Cell {
             log_from: Lsn::ZERO,
             wanted_by: None,
             sent_to: None,
+            stuck: (0, 0),
             put_off: 0,
+            wants_change: None,
+            handing: Handing::default(),
             rebuilds: 0,
             kept: Vec::new(),
             unapplied: VecDeque::new(),
@@ -264,7 +275,7 @@ impl Cell {
 
     pub(crate) fn has_something_to_write(&self) -> bool {
         let has_ready = self.installing.is_none() && self.group.as_ref().is_some_and(Group::has_ready);
-        has_ready || !self.open.is_empty() || !self.full.is_empty()
+        has_ready || !self.open.is_empty() || !self.full.is_empty() || self.wants_change.is_some()
     }
 
     /// Puts what was decided into the batch, as far as it has room; `true` when something was put there.
@@ -281,6 +292,10 @@ impl Cell {
             group.propose(records).expect("asked above");
             self.full_bytes -= bytes;
             room -= bytes + ENTRY_OVERHEAD_BYTES;
+        }
+        if let Some(change) = self.wants_change.take().filter(|_| self.full.is_empty()) {
+            // What waits for an entry waits for it by its index, so this one may only come when no other does. It is wanted again with the next tick.
+            let _ = group.propose_change(change);
         }
         let wrote = group.poll_append(batch) == replication::Appended::Written;
         if group.poll_overruled().is_some() && self.excess == Excess::None {

@@ -11,6 +11,7 @@ use wire::smpp::status::CommandStatus;
 use crate::adaptive::{Felt, Paced};
 use crate::api::{Cancellation, Origin, Reply, Submission, Subscription, Why};
 use crate::limits::CROSS_CREDITS;
+use crate::members::{Act, Members};
 use crate::rates::RateId;
 use crate::shard::ask::Said;
 use crate::shard::cell::ReceiptOrigin;
@@ -117,6 +118,10 @@ pub enum Cross {
         /// What was learnt.
         paced: Paced,
     },
+    /// The cluster's members have changed.
+    Members(Box<Members>),
+    /// An operator's act, for the shard with the system partition.
+    Act(Origin, Box<Act>),
     /// Of a slice, what was not used in its time.
     SliceBack(RateId, u32),
 }

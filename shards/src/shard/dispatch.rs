@@ -182,6 +182,11 @@ impl Shard {
     fn parts_waiting(&mut self, at: WallMs, queue: QueuedIn, waiting: Waiting) -> Option<u32> {
         let cell = &mut self.cells[usize::from(waiting.cell)];
         let message = cell.state.messages.resolve(waiting.slot)?;
+        if cell.handing.is_under_way() {
+            // It is queued again when the partition stays here after all.
+            cell.live(waiting.slot.slot).queued_in = QueuedIn::Nothing;
+            return None;
+        }
         let waits = message.state == State::Queued && message.due <= at && message.send_until > at;
         let parts = if message.is_whole() {
             u32::MAX >> (u32::BITS - u32::from(waiting.segments))

@@ -7,7 +7,7 @@
 
 use wal::Record;
 use wal::record::Acknowledged;
-use wire::id::{AccountId, Partition, ShardId};
+use wire::id::{AccountId, NodeId, Partition, ShardId};
 use wire::time::Now;
 
 use super::cross::Cross;
@@ -120,8 +120,9 @@ impl Shard {
         }
         let Some(home) = cell.home() else { return false };
         let (own, partition) = (self.plan.node, cell.state.partition);
-        let mut before = self.plan.voters.iter().filter(|&&node| node != own && (node == home || node < own));
-        home != own && !before.any(|&node| self.across.may_listen(node, partition, account))
+        let mut before = self.members.present().map(|member| member.node);
+        let is_before = |node: NodeId| node != own && (node == home || node < own);
+        home != own && !before.any(|node| is_before(node) && self.across.may_listen(node, partition, account))
     }
 
     /// Whoever is home has changed, or who listens: subscribers are told a partition's fates by this node from now on, or by another.

@@ -21,6 +21,7 @@ use super::start::{RecoveryError, apply_records};
 use super::{Phase, Shard};
 use crate::api::{NotCancelled, Refusal, Reply, State, Why};
 use crate::limits::UNWRITTEN_BYTES_MAX;
+use crate::members::NotDone;
 use crate::state::message::PartState;
 use crate::state::{PartitionState, Retention};
 use crate::wheel::Wheel;
@@ -33,6 +34,8 @@ pub struct Rebuild {
     retention: Retention,
     state: PartitionState,
     recovery: Recovery,
+    /// The members that the partition's group began with.
+    founders: replication::Members,
     /// The index up to which it is made.
     through: u64,
     /// What lies before in the log is void.
@@ -55,7 +58,8 @@ impl Rebuild {
         let (state, head) = PartitionState::restore(self.partition, self.retention, bytes)?;
         self.state = state;
         self.log_from = head.log_from;
-        self.recovery = Recovery::behind(head.group, head.term, head.index).with_peers();
+        let founders = self.founders.clone();
+        self.recovery = Recovery::behind(head.group, (head.term, head.index), founders).with_peers();
         Ok(())
     }
 
@@ -107,7 +111,7 @@ impl Shard {
 
     /// The next message for the same group on another node: [`Message::to`] says which.
     pub fn poll_peer(&mut self) -> Option<(Partition, Message)> {
-        if self.plan.voters.len() == 1 {
+        if self.is_alone() {
             return None;
         }
         let count = self.cells.len();
@@ -160,6 +164,9 @@ impl Shard {
         }
         if self.cells[place].take_commits() {
             self.tell_applied(place);
+            if self.system_place() == Some(place) {
+                self.refresh_members();
+            }
         }
         self.take_home_if_elected(now, place);
     }
@@ -220,7 +227,7 @@ impl Shard {
     }
 
     /// Another node is home now, or nobody: nothing is decided here any more, and nobody waits for it.
-    fn let_go(&mut self, place: usize) {
+    pub(super) fn let_go(&mut self, place: usize) {
         self.counters.homes_lost += 1;
         let stamps = self.jitter.stamps();
         let cell = &mut self.cells[place];
@@ -244,6 +251,17 @@ impl Shard {
         }
     }
 
+    /// Whether it can commit nothing before another member has a state that it cannot give: then it is home no more, for a while.
+    pub(super) fn give_up_if_stuck(&mut self, place: usize) {
+        if !self.cells[place].is_stuck() {
+            return;
+        }
+        if self.cells[place].decides {
+            self.let_go(place);
+        }
+        self.cells[place].step_down();
+    }
+
     /// A node that stops hands its partitions on, when its links have nothing under way any more.
     pub(super) fn hand_homes_on(&mut self) {
         if self.phase != Phase::Draining
@@ -253,7 +271,7 @@ impl Shard {
             return;
         }
         for place in 0..self.cells.len() {
-            let Some(heir) = self.cells[place].heir() else { continue };
+            let Some(heir) = self.heir_of(place) else { continue };
             if self.cells[place].decides && !self.cells[place].has_pending() {
                 self.let_go(place);
                 self.cells[place].hand_on(heir);
@@ -278,6 +296,7 @@ impl Shard {
             // The carrier says it again, and the next home knows it by then.
             Output::ReceiptTaken { from, .. } => self.receipt_taken(from, CommandStatus::ESME_RX_T_APPN),
             Output::Fate { .. } => {}
+            Output::Done { origin, .. } => self.tell_done(origin, Err(NotDone::NoHome)),
         }
     }
 
@@ -300,24 +319,27 @@ impl Shard {
         let (mut state, head) = PartitionState::restore(partition, self.retention(), &install.snapshot)?;
         self.is_ours(partition, &head, install.last)?;
         state.messages.stamp_anew(self.jitter.stamps());
-        let (term, index) = install.last;
-        let recovery = Recovery::behind(hard_state, term, index).with_peers();
+        let members = self.plan.members_in(&head);
+        let recovery = Recovery::behind(hard_state, install.last, members).with_peers();
         let group = Group::new(&self.group_config(place), recovery)?;
         self.snapshots.give_up(place, &mut self.cells[place]);
         self.cells[place].install(state, group, install);
+        if self.system_place() == Some(place) {
+            self.refresh_members();
+        }
         Ok(true)
     }
 
     /// The next partition whose state is to be made anew from what is on disk.
     pub fn poll_rebuild(&mut self) -> Option<Rebuild> {
-        let retention = self.retention();
+        let (retention, founders) = (self.retention(), self.plan.founding());
         self.cells.iter_mut().find_map(|cell| {
             let (through, number) = cell.begin_rebuild()?;
             let partition = cell.state.partition;
             let state = PartitionState::new(partition, retention);
-            let recovery = Recovery::new(partition).with_peers();
-            let log_from = Lsn::ZERO;
-            Some(Rebuild { partition, retention, state, recovery, through, log_from, number })
+            let recovery = Recovery::new(partition, founders.clone()).with_peers();
+            let (founders, log_from) = (founders.clone(), Lsn::ZERO);
+            Some(Rebuild { partition, retention, state, recovery, founders, through, log_from, number })
         })
     }
 

@@ -183,13 +183,16 @@ pub struct HomeView {
     pub behind: u64,
     /// Whether its state here is being made anew, or taken from its home.
     pub is_remade: bool,
+    /// Whether it is the system partition, which has no messages.
+    pub is_system: bool,
 }
 
 impl Shard {
     /// All partitions of the shard between the nodes.
     pub fn home_views(&self) -> impl Iterator<Item = HomeView> + '_ {
-        let own = self.plan.node;
-        self.cells.iter().map(move |cell| HomeView {
+        let (own, system) = (self.plan.node, self.system_place());
+        self.cells.iter().enumerate().map(move |(place, cell)| HomeView {
+            is_system: system == Some(place),
             home: if cell.decides { Some(own) } else { cell.home().filter(|&home| home != own) },
             behind: cell.group.as_ref().map_or(0, Group::behind),
             is_remade: cell.is_remade(),
@@ -199,7 +202,9 @@ impl Shard {
     /// For each partition that is decided here, and each other member: how many of its entries the member is not known to have. `None`: it has
     /// not said what it has since this node became home.
     pub fn lags(&self) -> impl Iterator<Item = (NodeId, Option<u64>)> + '_ {
-        let decided = self.cells.iter().filter(|cell| cell.decides);
+        let system = self.system_place();
+        let cells = self.cells.iter().enumerate().filter(move |(place, _)| system != Some(*place));
+        let decided = cells.map(|(_, cell)| cell).filter(|cell| cell.decides);
         decided.filter_map(|cell| cell.group.as_ref()).flat_map(Group::lags)
     }
 

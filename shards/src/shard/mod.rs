@@ -30,6 +30,7 @@ pub(crate) mod inspect;
 pub(crate) mod lending;
 mod link_events;
 pub(crate) mod links;
+pub(crate) mod membership;
 mod observe;
 mod outcome;
 mod pace;
@@ -40,7 +41,7 @@ mod start;
 mod submit;
 mod transmit;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use replication::Install;
@@ -54,6 +55,7 @@ use crate::clock::RecordClock;
 use crate::counters::Counters;
 use crate::jitter::Jitter;
 use crate::limits::{GATHERED_BYTES_MAX, GATHERED_BYTES_PER_PARTITION, RAFT_TICK};
+use crate::members::Members;
 use crate::plan::Plan;
 use crate::queue::{CarrierQueue, Waiting};
 use crate::rates::SharedRate;
@@ -84,6 +86,8 @@ pub struct ShardConfig {
     pub records_bytes_max: usize,
     /// The cluster, a random number drawn when it was made.
     pub cluster: u128,
+    /// The data directory, a random number drawn when it was made: never 0.
+    pub directory: u64,
     /// How much log there may be, in bytes, before a partition that needs its oldest part has its snapshot taken; never
     /// less than what the snapshots take together.
     pub snapshot_every_bytes: u64,
@@ -143,6 +147,12 @@ pub struct Shard {
     next_transmit: usize,
     snapshots: Snapshots,
     across: Across,
+    /// The cluster's members, as far as this shard has been told.
+    members: Members,
+    /// Nodes that were removed and are still in a group of this shard.
+    lingering: BTreeSet<wire::id::NodeId>,
+    /// They have changed since the shell has asked.
+    has_other_members: bool,
     installs: VecDeque<(Partition, Install)>,
     log_room: LogRoom,
     /// So much waits for the log that customers are not to be read.
@@ -209,6 +219,9 @@ impl Shard {
             next_transmit: 0,
             snapshots: Snapshots::default(),
             across: Across::new(config.process),
+            members: Members::default().over(&plan.founders),
+            lingering: BTreeSet::new(),
+            has_other_members: false,
             installs: VecDeque::new(),
             log_room: LogRoom::Enough,
             holds_back: false,
@@ -243,7 +256,7 @@ impl Shard {
             Cross::Query(origin, account, id) => self.handle_query(now, origin, account, id),
             Cross::Cancel(origin, cancellation) => self.handle_cancel(now, origin, &cancellation),
             Cross::Reply(reply) => {
-                if !matches!(reply, Reply::Fate { .. } | Reply::Handset { .. }) {
+                if !matches!(reply, Reply::Fate { .. } | Reply::Handset { .. } | Reply::Done { .. }) {
                     self.credits[usize::from(from.0)].give_back();
                 }
                 self.replies.push_back(reply);
@@ -288,6 +301,8 @@ impl Shard {
             Cross::Felt { carrier, felt } => self.handle_felt(now, carrier, &felt),
             Cross::Paced { carrier, paced } => self.handle_paced(now, carrier, paced),
             Cross::SliceBack(rate, segments) => self.handle_slice_back(now, rate, segments),
+            Cross::Members(members) => self.take_members(*members),
+            Cross::Act(origin, act) => self.handle_act(now, origin, *act),
         }
         self.release();
     }
@@ -399,8 +414,11 @@ impl Shard {
             self.next_tick = now.mono.plus(RAFT_TICK);
             for place in 0..self.cells.len() {
                 self.cells[place].tick();
+                self.give_up_if_stuck(place);
                 self.group_stepped(now, place);
+                self.tend_members(now, place);
             }
+            self.tend_lingering();
             self.tend_across(now);
         }
         for place in 0..self.cells.len() {
@@ -433,7 +451,8 @@ impl Shard {
             || (self.links.iter().all(Link::is_stopped)
                 && self.segments_out == 0
                 && !self.has_something_to_write()
-                && !self.cells.iter().any(|cell| cell.has_pending() || cell.heir().is_some())
+                && !self.cells.iter().any(Cell::has_pending)
+                && !(0..self.cells.len()).any(|place| self.heir_of(place).is_some())
                 && self.across.is_idle()
                 && self.crosses.is_empty())
     }
@@ -466,6 +485,10 @@ impl Shard {
                     Output::Fate { account } => {
                         self.cells[place].release_fate(account);
                         self.tell_fates(account, place);
+                    }
+                    Output::Done { origin, node } => {
+                        self.refresh_members();
+                        self.tell_done(origin, Ok(node));
                     }
                 }
             }

@@ -22,7 +22,7 @@ impl Shard {
         self.counters.handset_waiting = sum(|cell| cell.state.handsets.waiting_len());
         self.counters.handset_parts_waiting = sum(|cell| cell.state.handsets.parts_len());
         let (mut homes, mut homeless) = (0, 0);
-        for view in self.home_views() {
+        for view in self.home_views().filter(|view| !view.is_system) {
             homes += u64::from(view.home == Some(self.plan.node));
             homeless += u64::from(view.home.is_none());
         }

@@ -85,7 +85,8 @@ impl Shard {
         if let Some((_, copy)) = &mut taking.copy {
             copy.extend_from_slice(&bytes);
         }
-        if let Some((to, copy)) = taking.copy.take_if(|_| is_last && cell.decides) {
+        // A home that cannot commit yet may need that very member for it.
+        if let Some((to, copy)) = taking.copy.take_if(|_| is_last && cell.group().is_home()) {
             let (from, term, last) = (self.plan.node, cell.group().term(), taking.last);
             let install = Install { from, to, term, last, snapshot: copy.into() };
             self.installs.push_back((cell.state.partition, install));
@@ -184,8 +185,10 @@ impl Cell {
             self.log_from = lsn;
         }
         let log_from = self.log_from;
-        let taken_at = TakenAt { cluster, node, partitions, group, term, index, log_from, piece_bytes };
-        self.state.begin_capture(&taken_at);
+        let group_members = self.group().members_at(index);
+        let taken_at =
+            TakenAt { cluster, node, partitions, group, term, index, log_from, piece_bytes, group_members };
+        self.state.begin_capture(taken_at);
         // A follower has not applied all that it wrote.
         self.needed_behind = if self.decides { None } else { self.first_unapplied() };
         Some((term, index))

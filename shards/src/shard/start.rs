@@ -16,7 +16,8 @@ use super::cell::Cell;
 use super::links::{Link, kinds_of};
 use super::{Phase, Shard};
 use crate::clock::RecordClock;
-use crate::limits::{ELECTION_TICKS, ELECTION_TICKS_APART, HEARTBEAT_TICKS, RAFT_TICK};
+use crate::limits::{ELECTION_TICKS, ELECTION_TICKS_APART, HEARTBEAT_TICKS, MEMBERS_MAX, RAFT_TICK};
+use crate::members;
 use crate::plan::Plan;
 use crate::state::capture::TakenAt;
 use crate::state::restore::RestoreError;
@@ -76,15 +77,18 @@ pub enum RecoveryError {
 impl Shard {
     pub(super) fn make_cells(&mut self) {
         let (plan, retention) = (&self.plan, self.retention());
-        let own = (0..plan.partitions.count()).map(Partition);
+        let system = plan.is_clustered.then(|| members::system(plan.partitions));
+        let own = (0..plan.partitions.count()).map(Partition).chain(system);
         let own = own.filter(|&partition| ShardId::owner_of(partition, plan.shards) == self.config.id);
         let entry_bytes_max = self.config.records_bytes_max;
         let cell = |partition| {
-            let recovery = recovery_of(plan, Recovery::new(partition));
+            let recovery = recovery_of(plan, Recovery::new(partition, plan.founding()));
             Cell::new(partition, retention, recovery, entry_bytes_max)
         };
         self.cells = own.map(cell).collect();
-        assert!(self.cells.len() <= 1 << 9, "a link's token names a cell by nine bits");
+        // The system partition comes last, and has no messages.
+        let with_messages = self.cells.len() - usize::from(self.system_place().is_some());
+        assert!(with_messages <= 1 << 9, "a link's token names a cell by nine bits");
     }
 
     pub(super) fn retention(&self) -> Retention {
@@ -117,9 +121,9 @@ impl Shard {
         let retention = self.retention();
         let (state, head) = PartitionState::restore(partition, retention, bytes)?;
         self.is_ours(partition, &head, (head.term, head.index))?;
+        let recovery = Recovery::behind(head.group, (head.term, head.index), self.plan.members_in(&head));
         let cell = &mut self.cells[place];
         cell.state = state;
-        let recovery = Recovery::behind(head.group, head.term, head.index);
         cell.recovery = Some(recovery_of(&self.plan, recovery));
         cell.log_from = head.log_from;
         cell.snapshot_bytes = bytes.len() as u64;
@@ -187,7 +191,10 @@ impl Shard {
         for place in 0..self.cells.len() {
             let config = self.group_config(place);
             let cell = &mut self.cells[place];
-            let recovery = cell.recovery.take().unwrap_or_else(|| Recovery::new(cell.state.partition));
+            let founders = self.plan.founding();
+            let recovery = cell.recovery.take();
+            let mut recovery = recovery.unwrap_or_else(|| Recovery::new(cell.state.partition, founders));
+            cell.commit_alone(&mut recovery, self.plan.node)?;
             let mut group = Group::new(&config, recovery)?;
             if group.is_alone() {
                 group.campaign();
@@ -199,22 +206,16 @@ impl Shard {
         }
         self.next_tick = now.mono.plus(RAFT_TICK);
         self.phase = Phase::Running;
+        self.refresh_members();
         Ok(())
     }
 
     pub(super) fn group_config(&self, place: usize) -> GroupConfig {
-        let partition = self.cells[place].state.partition;
-        let mut voters = self.plan.voters.clone();
-        voters.sort_unstable();
-        // The order of preferred homes: by number, begun with another node for each partition.
-        let own = voters.iter().position(|&voter| voter == self.plan.node).unwrap_or(0);
-        let first = usize::from(partition.0) % voters.len();
-        let rank = (own + voters.len() - first) % voters.len();
         GroupConfig {
-            partition,
+            partition: self.cells[place].state.partition,
             node: self.plan.node,
-            voters,
-            election_ticks: ELECTION_TICKS + rank * ELECTION_TICKS_APART,
+            election_ticks: ELECTION_TICKS,
+            rank_ticks_max: 2 * MEMBERS_MAX * ELECTION_TICKS_APART,
             heartbeat_ticks: HEARTBEAT_TICKS,
             records_bytes_max: self.config.records_bytes_max,
         }
@@ -233,12 +234,13 @@ impl Shard {
             let cell = &mut self.cells[place];
             let Some(recovery) = cell.recovery.take() else { continue };
             let (term, index) = recovery.last();
+            let group_members = recovery.members().clone();
             if index == 0 {
                 continue;
             }
             let group = Group::new(&config, recovery)?.hard_state();
             let state = &mut cell.state;
-            state.begin_capture(&TakenAt {
+            state.begin_capture(TakenAt {
                 cluster: self.config.cluster,
                 node: self.plan.node,
                 partitions: self.plan.partitions.count(),
@@ -247,6 +249,7 @@ impl Shard {
                 index,
                 log_from: Lsn::ZERO,
                 piece_bytes: self.config.snapshot_piece_bytes,
+                group_members,
             });
             let mut bytes = Vec::new();
             while !state.is_captured() {
@@ -260,7 +263,7 @@ impl Shard {
 }
 
 fn recovery_of(plan: &Plan, recovery: Recovery) -> Recovery {
-    if plan.voters.len() > 1 { recovery.with_peers() } else { recovery }
+    if plan.is_clustered { recovery.with_peers() } else { recovery }
 }
 
 /// Applies the records of an entry that was read back.

@@ -60,7 +60,7 @@ impl Shard {
         if self.phase != Phase::Running {
             return Err(Refusal::Stopping);
         }
-        if !self.cells[place].decides {
+        if !self.cells[place].takes_questions() {
             return self.submit_across(now, place, origin, submission);
         }
         let plan = self.plan.clone();

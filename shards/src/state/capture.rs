@@ -10,6 +10,7 @@
 //! carries the number of the last snapshot that has it. Keys never change, and one that comes later does no harm: its
 //! record is applied again behind the snapshot.
 
+use replication::Members as GroupMembers;
 use wal::snapshot::{AccountImage, Head, MessageImage, PartImage, Writer};
 use wal::{HardState, Lsn};
 use wire::id::NodeId;
@@ -78,7 +79,7 @@ impl Capture {
 }
 
 /// Whose snapshot it is and where in the log it is taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TakenAt {
     pub(crate) cluster: u128,
     pub(crate) node: NodeId,
@@ -89,11 +90,13 @@ pub(crate) struct TakenAt {
     /// What lies before in the log is void.
     pub(crate) log_from: Lsn,
     pub(crate) piece_bytes: usize,
+    /// Who belongs to the group there.
+    pub(crate) group_members: GroupMembers,
 }
 
 impl PartitionState {
     /// Begins a snapshot of the state as it is now. One that is under way is given up.
-    pub(crate) fn begin_capture(&mut self, at: &TakenAt) {
+    pub(crate) fn begin_capture(&mut self, at: TakenAt) {
         let account = |(account, fates): &(_, crate::state::fates::AccountFates)| AccountImage {
             account: *account,
             first: fates.first(),
@@ -124,6 +127,9 @@ impl PartitionState {
             collected,
             known,
             log_from: at.log_from,
+            voters: at.group_members.voters,
+            learners: at.group_members.learners,
+            members: self.members.to_records(self.time),
         };
         self.epoch = self.epoch.wrapping_add(1);
         self.capture = Some(Box::new(Capture {

@@ -40,6 +40,7 @@ use wire::time::WallMs;
 
 use crate::api::{Fate, State, StepKind, Why};
 use crate::cut::Cut;
+use crate::members::Members;
 use capture::Capture;
 use digest::Digest;
 use fates::Fates;
@@ -106,6 +107,8 @@ pub(crate) struct PartitionState {
     pub(crate) parked: ParkedReceipts,
     pub(crate) fates: Fates,
     pub(crate) handsets: Handsets,
+    /// Of the system partition: the cluster's members.
+    pub(crate) members: Members,
     /// The slots of finished messages, the first to be forgotten first.
     finished: VecDeque<u32>,
     /// The number of the first of them, counted over the partition's life.
@@ -131,6 +134,7 @@ impl PartitionState {
             parked: ParkedReceipts::default(),
             fates: Fates::default(),
             handsets: Handsets::default(),
+            members: Members::default(),
             finished: VecDeque::new(),
             finished_first: 0,
             last_id: MessageId(0),
@@ -165,6 +169,7 @@ impl PartitionState {
             Record::Collected(collected) => self.collected(collected),
             Record::Received(received) => self.received(at, received),
             Record::Discarded(discarded) => self.discarded(discarded),
+            Record::Member(row) => self.members.apply(row),
             // Reserved: written by no version yet.
             Record::Cancelled(_) => {}
         }
@@ -479,6 +484,7 @@ impl PartitionState {
         self.keys.digest(&mut digest);
         self.parked.digest(&mut digest);
         self.handsets.digest(&mut digest);
+        self.members.digest(&mut digest);
         let mut slots: Vec<_> = self.messages.slots().collect();
         slots.sort_unstable_by_key(|&slot| self.messages.at(slot).id);
         for slot in slots {

@@ -7,6 +7,7 @@ use wire::id::{AccountId, Partition};
 
 use crate::api::{Sender, State, Why};
 use crate::cut::Cut;
+use crate::members::Members;
 use crate::state::fates::{AccountFates, Fates};
 use crate::state::handsets::Handsets;
 use crate::state::keys::Keys;
@@ -58,6 +59,8 @@ impl PartitionState {
                         .ok_or_else(|| wrong("its key table"))?;
                     state.handsets = Handsets::restore(&found.collected, &found.known)
                         .ok_or_else(|| wrong("parts of handsets' texts"))?;
+                    state.members =
+                        Members::from_records(&found.members).ok_or_else(|| wrong("its table of members"))?;
                     head = Some(*found);
                 }
                 Piece::Messages(images) => {

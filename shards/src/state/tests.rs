@@ -225,8 +225,9 @@ fn run(seed: u64) -> Result<(), RestoreError> {
         index: 9,
         log_from: wal::Lsn::ZERO,
         piece_bytes: 4_096,
+        group_members: replication::Members::default(),
     };
-    live.begin_capture(&at);
+    live.begin_capture(at);
     let begun = live.digest();
     while !live.is_captured() {
         for _ in 0..author.random.below(50) {

@@ -35,37 +35,56 @@ fn setups(place: &Path, carrier: &Carrier, count: u16) -> Vec<Setup> {
 
 /// The same, each with more lines in its `[cluster]`.
 fn setups_with(place: &Path, carrier: &Carrier, count: u16, more: impl Fn(usize) -> String) -> Vec<Setup> {
-    let first = u16::try_from(std::process::id() % 7_000).expect("few") + PORTS.start;
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    let ports: Vec<u16> =
-        (first..PORTS.end).chain(PORTS.start..first).filter(is_free).take(usize::from(count)).collect();
-    let member = |(node, port): (usize, &u16)| {
-        let (number, region) = (node + 1, format!("region = \"r{}\"", node + 1));
-        let tls =
-            if more(number).is_empty() { String::new() } else { format!("tls_name = \"node-{number}\"\n") };
-        format!("[[cluster.member]]\nnode = {number}\n{region}\naddress = \"127.0.0.1:{port}\"\n{tls}")
+    let ports = free_ports(count);
+    let member = |(node, port): (u16, &u16)| {
+        let tls = if more(usize::from(node)).is_empty() {
+            String::new()
+        } else {
+            format!("tls_name = \"node-{node}\"\n")
+        };
+        format!("{}{tls}", member_lines(node, *port))
     };
-    let members: String = ports.iter().enumerate().map(member).collect();
-    let node = |(place_of, port): (usize, &u16)| {
-        let (node, dir) = (place_of + 1, place.join(format!("node-{}", place_of + 1)));
-        fs::create_dir(&dir).expect("a temporary directory can be written");
-        let cluster =
-            format!("[cluster]\nname = \"judged\"\nlisten = \"127.0.0.1:{port}\"\n{}{members}", more(node));
-        Setup::new(&dir, carrier.address())
-            .with_cores(&format!("{}", place_of % 2))
-            .with_line(&format!("id = {node}\nregion = \"r{node}\""), "[node]")
-            .with("[[account]]", &format!("{cluster}[[account]]"))
+    let members: String = (1..).zip(&ports).map(member).collect();
+    let node = |(node, port): (u16, &u16)| {
+        node_setup((place, carrier), (node, *port), &format!("{}{members}", more(usize::from(node))))
     };
-    ports.iter().enumerate().map(node).collect()
+    (1..).zip(&ports).map(node).collect()
 }
 
-fn start_all(setups: &[Setup]) -> Vec<Option<Daemon>> {
+/// Ports on which nobody listens now.
+pub(crate) fn free_ports(count: u16) -> Vec<u16> {
+    let first = u16::try_from(std::process::id() % 7_000).expect("few") + PORTS.start;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (first..PORTS.end).chain(PORTS.start..first).filter(is_free).take(usize::from(count)).collect()
+}
+
+/// A node as the others have it in their configurations.
+pub(crate) fn member_lines(node: u16, port: u16) -> String {
+    format!("[[cluster.member]]\nnode = {node}\nregion = \"r{node}\"\naddress = \"127.0.0.1:{port}\"\n")
+}
+
+/// A node of the cluster, which hears the others at a port, with a directory of its own.
+pub(crate) fn node_setup(
+    (place, carrier): (&Path, &Carrier),
+    (node, port): (u16, u16),
+    members: &str,
+) -> Setup {
+    let dir = place.join(format!("node-{node}"));
+    fs::create_dir(&dir).expect("a temporary directory can be written");
+    let cluster = format!("[cluster]\nname = \"judged\"\nlisten = \"127.0.0.1:{port}\"\n{members}");
+    Setup::new(&dir, carrier.address())
+        .with_cores(&format!("{}", (node - 1) % 2))
+        .with_line(&format!("id = {node}\nregion = \"r{node}\""), "[node]")
+        .with("[[account]]", &format!("{cluster}[[account]]"))
+}
+
+pub(crate) fn start_all(setups: &[Setup]) -> Vec<Option<Daemon>> {
     let started: Vec<_> = setups.iter().map(Setup::spawn).collect();
     setups.iter().zip(started).map(|(setup, process)| Some(setup.serves(process))).collect()
 }
 
 /// Lets the customer talk to a node that is there, the one after another.
-fn turn_to(ledger: &Ledger, daemons: &[Option<Daemon>], after: usize) {
+pub(crate) fn turn_to(ledger: &Ledger, daemons: &[Option<Daemon>], after: usize) {
     let count = daemons.len();
     let there = (1..count).filter_map(|step| daemons[(after + step) % count].as_ref()).next();
     let native = there.expect("a node is there").native;

@@ -69,6 +69,7 @@ fn read(data: &Path, shard: ShardId, log: &Path) -> Held {
             process: 0,
             seed: 0,
             records_bytes_max: layout.records_bytes_max(),
+            directory: 1,
             cluster: identity.cluster,
             snapshot_every_bytes: 1 << 30,
             snapshot_piece_bytes: shards::limits::SNAPSHOT_PIECE_BYTES,
@@ -102,7 +103,8 @@ fn open_of(brain: &mut Shard) -> u64 {
 fn plan(shards: u16, partitions: u16) -> Plan {
     Plan {
         node: NodeId(1),
-        voters: vec![NodeId(1)],
+        founders: vec![shards::members::Member::of(NodeId(1))],
+        is_clustered: false,
         shards,
         partitions: PartitionCount::new(partitions).expect("as many as there may be"),
         accounts: Vec::new(),

@@ -97,8 +97,13 @@ fn many(arguments: &Arguments, options: Options) -> io::Result<ExitCode> {
     writeln!(out, "{} questions answered by carriers", sights.answered_questions)?;
     writeln!(
         out,
-        "{} messages and {} words between nodes, {} take-overs, {} states made anew, {} taken from another node",
-        sights.peer_messages, sights.words, sights.taken_over, sights.rebuilt, sights.installed
+        "{} messages and {} words between nodes, {} take-overs, {} states made anew, {} taken from another node, {} nodes came or went",
+        sights.peer_messages,
+        sights.words,
+        sights.taken_over,
+        sights.rebuilt,
+        sights.installed,
+        sights.came_and_went
     )?;
     let [delivered, failed, expired, cancelled, unknown] = sights.fates;
     writeln!(

@@ -11,7 +11,7 @@ use wire::id::{AccountId, CarrierId, Class, MessageId, Partition, ShardId};
 use wire::time::WallMs;
 
 use crate::judge::place::Place;
-use crate::node::Node;
+use crate::node::{Node, Standing};
 use crate::parcel::nonce_of;
 use crate::recover;
 
@@ -118,13 +118,18 @@ type Terms = BTreeMap<u64, u64>;
 #[derive(Debug, Default)]
 struct Book {
     logs: Vec<Terms>,
+    /// The last entry of any log, also of one that does not count: when all who are left got a state, nobody has an entry.
+    last_of_any: u64,
     /// By index and term: where it lies, and its records.
     entries: BTreeMap<(u64, u64), (Place, Vec<u8>)>,
 }
 
 impl Book {
     fn read(books: &mut BTreeMap<Partition, Self>, number: usize, node: &Node) -> Result<(), String> {
-        for (shard, disk) in (0_u16..).map(ShardId).zip(&node.disks) {
+        // What was lost with its disk was there; it is no log any more that others are compared with. Nor is that of a node that was removed.
+        let disks = if node.lost.is_empty() { &node.disks } else { &node.lost };
+        let counts = node.lost.is_empty() && node.standing == Standing::There;
+        for (shard, disk) in (0_u16..).map(ShardId).zip(disks) {
             let from: BTreeMap<_, _> =
                 disk.snapshots().map(|(of, bytes)| (of, log_from(of, bytes))).collect();
             recover::scan(disk.history(), recover::log_config(&node.plan, shard), |lsn, item| {
@@ -133,10 +138,11 @@ impl Book {
                 book.logs.resize_with(number + 1, Terms::default);
                 let log = &mut book.logs[number];
                 // What lay there before another node's state was installed is void.
-                if from.get(&entry.partition).is_none_or(|&from| lsn >= from) {
+                if counts && from.get(&entry.partition).is_none_or(|&from| lsn >= from) {
                     log.split_off(&entry.index);
                     log.insert(entry.index, entry.term);
                 }
+                book.last_of_any = book.last_of_any.max(entry.index);
                 let payload = if entry.kind == EntryKind::Records { entry.payload } else { &[] };
                 let new = || (Place::new(entry.index), payload.to_vec());
                 let (place, _) = book.entries.entry((entry.index, entry.term)).or_insert_with(new);
@@ -151,6 +157,7 @@ impl Book {
     fn entries(&self) -> impl Iterator<Item = &(Place, Vec<u8>)> {
         let farthest = self.logs.iter().max_by_key(|log| farthest(log));
         let last = farthest.map_or(0, farthest_index);
+        let last = if last == 0 { self.last_of_any } else { last };
         (1..=last).filter_map(move |index| {
             let own =
                 farthest.and_then(|log| log.get(&index)).and_then(|&term| self.entries.get(&(index, term)));

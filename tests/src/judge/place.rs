@@ -5,18 +5,20 @@ use std::fmt;
 use wal::Lsn;
 
 /// The most nodes of a world.
-pub(crate) const NODES_MAX: usize = 5;
+pub(crate) const NODES_MAX: usize = 7;
 
 /// How far the logs in which a partition lies were durable at a moment, as their disks said: node by node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reach {
     ends: [Lsn; NODES_MAX],
     nodes: usize,
+    /// On so many disks something must be for a majority to have it.
+    majority: usize,
 }
 
 impl Reach {
-    pub(crate) fn of(ends: impl Iterator<Item = Lsn>) -> Self {
-        let mut reach = Self { ends: [Lsn::ZERO; NODES_MAX], nodes: 0 };
+    pub(crate) fn of(majority: usize, ends: impl Iterator<Item = Lsn>) -> Self {
+        let mut reach = Self { ends: [Lsn::ZERO; NODES_MAX], nodes: 0, majority };
         for end in ends {
             reach.ends[reach.nodes] = end;
             reach.nodes += 1;
@@ -58,6 +60,6 @@ impl Place {
     pub(crate) fn is_within(&self, reach: &Reach) -> bool {
         let batches = self.batches.iter().zip(&reach.ends).take(reach.nodes);
         let there = batches.filter(|(batch, end)| batch.is_some_and(|batch| batch < **end)).count();
-        there > reach.nodes / 2
+        there >= reach.majority
     }
 }

@@ -113,7 +113,7 @@ impl World {
     }
 
     fn connect(&mut self, customer: usize) {
-        let up: Vec<_> = (0..self.nodes.len()).filter(|&node| self.nodes[node].is_up()).collect();
+        let up = self.members_up();
         if up.is_empty() {
             return;
         }
@@ -168,8 +168,7 @@ impl World {
         match self.node_for(customer, &request) {
             Some(node) => self.send_request_to(node, customer, request),
             None => {
-                for node in (0..self.nodes.len()).filter(|&node| self.nodes[node].is_up()).collect::<Vec<_>>()
-                {
+                for node in self.members_up() {
                     self.send_request_to(node, customer, request.clone());
                 }
             }
@@ -211,7 +210,8 @@ impl World {
         };
         let errs = !self.is_healed() && self.dice.customers.chance(100);
         let home = self.home_of(partition).filter(|_| !errs);
-        Some(home.unwrap_or_else(|| self.dice.customers.index(self.nodes.len())))
+        let all = self.members_there();
+        Some(home.unwrap_or_else(|| all[self.dice.customers.index(all.len())]))
     }
 
     /// A request arrives at the core that has the connection.
@@ -420,8 +420,9 @@ impl World {
                     .and_then(|asked| if let Asked::Submit { nonce } = asked { Some(nonce) } else { None });
                 if let Some(nonce) = nonce {
                     let nodes = &self.nodes;
+                    let majority = self.swarm.majority();
                     let durable = |acceptance: shards::api::Acceptance| {
-                        Reach::of(nodes.iter().map(|node| node.durable(acceptance.id.partition())))
+                        Reach::of(majority, nodes.iter().map(|node| node.durable(acceptance.id.partition())))
                     };
                     self.judge.answer_released(self.now, nonce, outcome, durable);
                 }
@@ -435,7 +436,7 @@ impl World {
                     self.judge.view_released(self.now, at, view, durable);
                 }
             }
-            Reply::CannotTell { .. } => {}
+            Reply::CannotTell { .. } | Reply::Done { .. } => {}
             Reply::Cancelled { id, outcome, .. } => {
                 if outcome.is_ok() {
                     let durable = self.reach(id.partition());
@@ -470,6 +471,7 @@ impl World {
             Reply::Answer { origin, .. } | Reply::Cancelled { origin, .. } | Reply::CannotTell { origin } => {
                 state.open.remove(&origin.request);
             }
+            Reply::Done { .. } => {}
             Reply::Message { origin, view, .. } => {
                 let asked = state.open.remove(&origin.request);
                 if let Some(Asked::Query { id, is_final: true, .. }) = asked {

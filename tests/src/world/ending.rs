@@ -7,7 +7,7 @@
 //! ```
 
 use shards::api::{Fate, MessageView, Refusal, Retry, State};
-use wire::id::{Class, MessageId};
+use wire::id::{Class, MessageId, Partition};
 
 use super::World;
 use crate::event::Event;
@@ -43,6 +43,7 @@ impl World {
         self.heal_network();
         self.heal_wires();
         self.heal_carriers();
+        self.heal_members();
         // Connections that were breaking must have broken.
         self.queue.at(self.now + S, Event::Watch);
     }
@@ -50,6 +51,7 @@ impl World {
     pub(super) fn watch(&mut self) {
         match self.stage {
             Stage::Living | Stage::Over => return,
+            Stage::Settling { until } if self.is_operating() && self.now < until => self.repeat_act(),
             Stage::Settling { until } => {
                 if self.has_settled() {
                     self.probe();
@@ -87,7 +89,8 @@ impl World {
     }
 
     fn has_settled(&mut self) -> bool {
-        let is_up = self.nodes.iter().all(|node| node.is_up() && !node.draining);
+        let is_up =
+            self.members_there().iter().all(|&node| self.nodes[node].is_up() && !self.nodes[node].draining);
         let is_at_rest = is_up
             && self.nodes.iter_mut().flat_map(|node| &mut node.cores).all(|core| {
                 let is_ready = core.brain.is_ready();
@@ -95,33 +98,39 @@ impl World {
                 let nothing_waits = counts.open_messages == 0 && counts.handset_parts_waiting == 0;
                 is_ready && nothing_waits && counts.links_up == counts.links
             });
+        let nobody_goes = !self.is_somebody_going();
         let is_all_brought = self.carriers.iter().all(|carrier| carrier.handsets.is_empty());
         is_at_rest
+            && nobody_goes
             && self.replicas_agree()
             && is_all_brought
             && self.customers.iter().all(super::Customer::is_idle)
     }
 
     fn what_is_open(&mut self) -> String {
-        let mut what = Vec::new();
+        let (mut what, mut homeless) = (Vec::new(), None);
         let nodes = self.nodes.iter_mut().enumerate();
         let cores = nodes
             .flat_map(|(node, it)| it.cores.iter_mut().enumerate().map(move |(core, it)| ((node, core), it)));
         for (shard, core) in cores {
             let is_ready = core.brain.is_ready();
-            if !is_ready {
-                let all = (0..self.swarm.plan.partitions.count())
-                    .map(|number| core.brain.replica_of(wire::id::Partition(number)));
-                what.push(all.collect::<Vec<_>>().join(", "));
-            }
+            homeless = homeless.or_else(|| {
+                let place = core.brain.home_views().position(|view| view.home.is_none())?;
+                let number = place * usize::from(core.shards) + shard.1;
+                u16::try_from(number).ok().map(Partition)
+            });
             let counts = core.brain.observe();
             what.push(format!(
                 "shard {shard:?}: ready {is_ready}, {} open, {} parts of handsets, {} of {} links up",
                 counts.open_messages, counts.handset_parts_waiting, counts.links_up, counts.links
             ));
         }
+        if let Some(partition) = homeless {
+            what.push(format!("partition {} has no home: {:?}", partition.0, self.replicas_of(partition)));
+        }
         let waiting = self.customers.iter().map(super::Customer::is_idle).collect::<Vec<_>>();
         what.push(format!("customers idle: {waiting:?}"));
+        what.push(format!("nodes: {:?}", self.nodes.iter().map(|node| node.standing).collect::<Vec<_>>()));
         for (place, carrier) in self.carriers.iter().enumerate() {
             if let Some((number, part)) = carrier.handsets.first_key_value() {
                 what.push(format!("carrier {place} still has part {number} of a handset: {part:?}"));

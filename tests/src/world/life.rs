@@ -10,7 +10,7 @@ use crate::disk::{Crash, Honesty};
 use crate::event::{End, Event};
 use crate::judge::chronicle::Chronicle;
 use crate::judge::{DECENCY, NEVER_FORGOTTEN, REPLAYS};
-use crate::node::{Input, Seat};
+use crate::node::{Input, Seat, Standing};
 use crate::swarm::{MS, PAUSE_MAX, S};
 
 /// How long a process that was asked to stop may take: the time-outs of its carriers, and what comes behind.
@@ -18,8 +18,11 @@ const DRAIN_MAX: u64 = 40 * S;
 
 impl World {
     pub(super) fn start(&mut self, node: usize) {
-        if self.nodes[node].is_up() {
+        if self.nodes[node].is_up() || !self.may_start(node) {
             return;
+        }
+        if self.nodes[node].standing == Standing::Gone {
+            self.queue.at(self.now + S, Event::SwitchOff { node });
         }
         self.excuse += self.now - self.nodes[node].down_since;
         self.look_at_logs();

@@ -16,6 +16,7 @@ mod customers;
 mod ending;
 mod handsets;
 mod life;
+mod members;
 mod network;
 mod peers;
 mod together;
@@ -27,11 +28,12 @@ use crate::conn::Conn;
 use crate::dice::{Dice, Fold};
 use crate::event::{Act, Event, Fault};
 use crate::judge::{DECENCY, Judge, Reach, Violation};
-use crate::node::{Input, Node};
+use crate::node::{Input, Node, Standing};
 use crate::queue::Queue;
 use crate::swarm::{Mode, S, Swarm};
 use customers::Customer;
 use ending::Stage;
+use members::Operator;
 use wire::id::Partition;
 use wires::Wires;
 
@@ -116,6 +118,8 @@ pub struct Sights {
     pub rebuilt: u64,
     /// States that were taken from another node.
     pub installed: u64,
+    /// Nodes that came, and that went.
+    pub came_and_went: u64,
 }
 
 /// One run.
@@ -139,6 +143,7 @@ pub(crate) struct World {
     excuse: u64,
     /// Messages of the healed world, and whose they are.
     probes: Vec<(usize, u64)>,
+    operator: Operator,
     /// Accounts of which a customer acknowledged more than it was told.
     boasts: std::collections::BTreeSet<usize>,
 }
@@ -153,7 +158,7 @@ impl World {
         let carriers: Vec<Carrier> = carriers.collect();
         let customers = swarm.customers.iter().map(|&traits| Customer::new(traits)).collect::<Vec<_>>();
         let mut queue = Queue::new(dice.schedule.clone());
-        for node in 0..swarm.nodes() {
+        for node in 0..swarm.founders() {
             queue.at(0, Event::Start { node });
         }
         for customer in 0..customers.len() {
@@ -174,7 +179,8 @@ impl World {
             let drift = if node % 2 == 0 { swarm.drift } else { -swarm.drift };
             Node::new(plan, swarm.disk.snapshots, drift)
         });
-        let nodes: Vec<Node> = nodes.collect();
+        let mut nodes: Vec<Node> = nodes.collect();
+        nodes[swarm.founders()..].iter_mut().for_each(|node| node.standing = Standing::Absent);
         Self {
             seed,
             now: 0,
@@ -191,6 +197,7 @@ impl World {
             sights: Sights::default(),
             excuse: 0,
             probes: Vec::new(),
+            operator: Operator::default(),
             boasts: std::collections::BTreeSet::new(),
             swarm,
         }
@@ -264,6 +271,7 @@ impl World {
             Event::Reply { node, customer, connection, reply } => {
                 self.hear(node, customer, connection, &reply);
             }
+            Event::SwitchOff { node } => self.switch_off(node),
             Event::Fault(fault) => self.fault(fault),
             Event::DrainWatch { node, life, until } => self.drain_watch(node, life, until),
             Event::Heal => self.heal(),
@@ -277,7 +285,7 @@ impl World {
 
     /// How far the logs of a partition are durable, as their disks say.
     fn reach(&self, partition: Partition) -> Reach {
-        Reach::of(self.nodes.iter().map(|node| node.durable(partition)))
+        Reach::of(self.swarm.majority(), self.nodes.iter().map(|node| node.durable(partition)))
     }
 
     pub(crate) fn is_healed(&self) -> bool {
@@ -298,7 +306,8 @@ impl World {
             let next = self.now + self.dice.faults.within((every / 4, every * 2));
             self.queue.at(next, Event::Fault(fault));
         }
-        let node = if self.nodes.len() > 1 { self.dice.faults.index(self.nodes.len()) } else { 0 };
+        let all = self.members_there();
+        let node = if all.len() > 1 { all[self.dice.faults.index(all.len())] } else { all[0] };
         match fault {
             Fault::Kill => self.die(node, crate::disk::Crash::Process),
             Fault::PowerCut => self.die(node, crate::disk::Crash::Power),
@@ -307,6 +316,7 @@ impl World {
             Fault::ClockStep => self.step_clock(node),
             Fault::Cut => self.cut(node),
             Fault::Replan => self.replan(),
+            Fault::Members => self.operate(),
             Fault::Reset | Fault::HalfOpen | Fault::Stall => {
                 // Connections between nodes break as others do.
                 if self.nodes.len() > 1 && self.dice.faults.chance(500) {

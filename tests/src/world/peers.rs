@@ -1,7 +1,7 @@
 //! What nodes say to each other, who is home, and states that are made anew.
 
 use replication::Install;
-use replication::stream::Event as Heard;
+use replication::stream::{Event as Heard, Hello};
 use shards::Rebuild;
 use wire::id::Partition;
 use wire::time::Now;
@@ -9,7 +9,7 @@ use wire::time::Now;
 use super::World;
 use crate::event::Event;
 use crate::judge::{DECENCY, DRAINS, NEVER_FORGOTTEN, ONE_HOME};
-use crate::node::Seat;
+use crate::node::{Core, Seat, Standing};
 use crate::swarm::MS;
 
 impl World {
@@ -18,7 +18,10 @@ impl World {
         if self.nodes.len() == 1 {
             return;
         }
-        let peers = &mut self.nodes[core.node].cores[core.core].peers;
+        let Core { peers, brain, .. } = &mut self.nodes[core.node].cores[core.core];
+        if let Some(rows) = brain.poll_members() {
+            peers.set_members(now.mono, rows);
+        }
         if peers.timeout().is_some_and(|due| due <= now.mono) {
             peers.handle_timeout(now.mono);
         }
@@ -30,12 +33,17 @@ impl World {
                     brain.handle_peer(now, partition, message);
                 }
                 Heard::Install(partition, install) => self.install(core, partition, install),
-                Heard::Up(hello) => brain.handle_peer_up(&hello),
+                Heard::Up(hello) => {
+                    brain.handle_peer_up(&hello);
+                    self.judge_peer(core, &hello);
+                }
                 Heard::Down(hello) => brain.handle_peer_down(&hello),
                 Heard::Word(from, word) => {
                     self.sights.words += 1;
                     brain.handle_word(now, &from, &word);
                 }
+                // Who comes is a stranger until all know of it, and who went is told so.
+                Heard::Trouble { .. } if self.swarm.members_change() => {}
                 Heard::Trouble { node, what } => {
                     let what = format!("shard {core:?} has trouble with node {node:?}: {what}");
                     self.judge.fail(self.now, DECENCY, what);
@@ -72,6 +80,16 @@ impl World {
         }
     }
 
+    /// Nobody believes a node that has lost what it had promised.
+    fn judge_peer(&mut self, core: Seat, hello: &Hello) {
+        let node = usize::try_from(hello.node.0 - 1).expect("few nodes");
+        let is_lost = |node: usize| self.nodes[node].standing == Standing::Lost;
+        if is_lost(node) && !is_lost(core.node) {
+            let what = format!("shard {core:?} speaks with node {}, whose disk was lost", hello.node.0);
+            self.judge.fail(self.now, NEVER_FORGOTTEN, what);
+        }
+    }
+
     fn install(&mut self, core: Seat, partition: Partition, install: Install) {
         match self.nodes[core.node].cores[core.core].brain.handle_install(partition, install) {
             Ok(is_taken) => self.sights.installed += u64::from(is_taken),
@@ -84,7 +102,7 @@ impl World {
 
     /// Promise 5: at most one node decides for a partition in a term.
     fn look_at_homes(&mut self, core: Seat) {
-        for partition in (0..self.swarm.plan.partitions.count()).map(Partition) {
+        for partition in (0..=self.swarm.plan.partitions.count()).map(Partition) {
             if self.nodes[core.node].core_of(partition) != core.core {
                 continue;
             }
@@ -142,26 +160,32 @@ impl World {
     }
 
     fn where_replicas_differ(&self) -> Option<Partition> {
-        let partitions = (0..self.swarm.plan.partitions.count()).map(Partition);
+        let partitions = (0..=self.swarm.plan.partitions.count()).map(Partition);
         let digest = |node: &crate::node::Node, partition: Partition| {
             let place = usize::from(partition.0 / node.plan.shards);
             node.cores.get(node.core_of(partition)).map(|core| core.brain.state_digests()[place])
         };
         let differs = |partition: &Partition| {
-            let mut digests = self.nodes.iter().map(|node| digest(node, *partition));
+            let there = self.nodes.iter().filter(|node| node.standing == Standing::There);
+            let mut digests = there.map(|node| digest(node, *partition));
             let first = digests.next();
             digests.any(|other| Some(other) != first)
         };
         if self.nodes.len() == 1 { None } else { partitions.into_iter().find(differs) }
     }
 
+    /// What each node has of a partition, in words.
+    pub(super) fn replicas_of(&self, partition: Partition) -> Vec<Option<String>> {
+        let of = |node: &crate::node::Node| {
+            let core = node.cores.get(node.core_of(partition))?;
+            Some(core.brain.replica_of(partition))
+        };
+        self.nodes.iter().map(of).collect()
+    }
+
     pub(super) fn tell_where_replicas_differ(&mut self) {
         if let Some(partition) = self.where_replicas_differ() {
-            let of = |node: &crate::node::Node| {
-                let core = node.cores.get(node.core_of(partition))?;
-                Some(core.brain.replica_of(partition))
-            };
-            let replicas: Vec<_> = self.nodes.iter().map(of).collect();
+            let replicas = self.replicas_of(partition);
             let what = format!("the replicas of partition {} differ: {replicas:?}", partition.0);
             self.judge.fail(self.now, DRAINS, what);
         }

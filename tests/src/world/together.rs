@@ -31,14 +31,16 @@ impl World {
     }
 
     /// Whether a text went by links of its own core to one carrier alone, and nothing happened to it but that parts were
-    /// refused for now. Whatever was in doubt, withdrawn or lent goes where there is room.
+    /// refused for now. Whatever was in doubt, withdrawn or lent goes where there is room, and a home that was away does not know any more by which
+    /// it went.
     fn was_only_refused(&self, parcel: Parcel, conns: [usize; 2]) -> bool {
         let plan = &self.swarm.plan;
         let node = &self.nodes[self.conns[conns[0]].core.node];
         let partition = plan.partitions.partition_of(parcel.recipient);
         let owner = Seat { node: self.conns[conns[0]].core.node, core: node.core_of(partition) };
         let is_own = conns.iter().all(|&conn| self.conns[conn].core == owner);
-        let id = self.judge.intent(parcel.nonce).acked.filter(|_| is_own);
+        let terms = self.wires.homes.range((partition, 0)..=(partition, u64::MAX)).count();
+        let id = self.judge.intent(parcel.nonce).acked.filter(|_| is_own && terms <= 1);
         let view = id.and_then(|id| node.cores.get(owner.core)?.brain.message_view(id));
         let Some((_, view)) = view else { return false };
         let carrier = plan.carriers[self.conns[conns[1]].carrier].id;

@@ -355,6 +355,7 @@ impl World {
 
     fn reply(&mut self, core: Seat, reply: Reply) {
         let origin = match &reply {
+            Reply::Done { outcome, .. } => return self.act_done(*outcome),
             Reply::Answer { origin, .. }
             | Reply::Message { origin, .. }
             | Reply::CannotTell { origin }
@@ -388,7 +389,7 @@ impl World {
         self.sights.replays += 1;
         let shard = core.shard();
         let mut fresh =
-            recover::new_shard(&self.nodes[core.node].plan, shard, 0, recover::Snapshots::NONE, 0);
+            recover::new_shard(&self.nodes[core.node].plan, shard, (0, 0), recover::Snapshots::NONE, 0);
         let config = recover::log_config(&self.nodes[core.node].plan, shard);
         match recover::replay(&self.nodes[core.node].disks[core.core], config, &mut fresh) {
             Err(error) => {

@@ -8,8 +8,8 @@ use wire::id::{AccountId, CarrierId, Class, KeyHash, MessageId, NodeId};
 use wire::msisdn::Msisdn;
 
 use super::{
-    Accepted, Acknowledged, Answered, Attempted, Cancelled, Collected, Discarded, Doubted, Fated, Parked,
-    Raw, Received, Record, RecordError, Reported, Requeued, Strayed, Withdrawn, kinds_1, version_of,
+    Accepted, Acknowledged, Answered, Attempted, Cancelled, Collected, Discarded, Doubted, Fated, Member,
+    Parked, Raw, Received, Record, RecordError, Reported, Requeued, Strayed, Withdrawn, kinds_1, version_of,
 };
 
 /// `shards` calls a carrier's receipt by this number among its reasons.
@@ -39,6 +39,7 @@ pub(super) fn body<'a>(raw: &Raw, bytes: &'a [u8], offset: usize) -> Result<Reco
         13 => collected(bytes),
         14 => received(bytes),
         15 => discarded(bytes),
+        16 => member(bytes),
         _ => return Err(RecordError::Unknown { offset, kind, version, flags }),
     };
     record.ok_or(RecordError::Body { offset, kind })
@@ -61,7 +62,7 @@ pub(super) fn message(raw: &Raw, bytes: &[u8], offset: usize) -> Result<Option<M
         6 => size_of::<Archived<Requeued>>(),
         7 if version == 1 => size_of::<Archived<kinds_1::Reported>>(),
         7 => size_of::<Archived<Reported>>(),
-        8 | 9 | 11 | 13..=15 => return Ok(None),
+        8 | 9 | 11 | 13..=16 => return Ok(None),
         10 => size_of::<Archived<Fated>>(),
         12 => size_of::<Archived<Cancelled>>(),
         _ => return Err(RecordError::Unknown { offset, kind, version, flags }),
@@ -301,5 +302,18 @@ fn discarded(bytes: &[u8]) -> Option<Record<'_>> {
         total: body.total,
         fingerprint: body.fingerprint.to_native(),
         known_until_ms: body.known_until_ms.to_native(),
+    }))
+}
+
+fn member(bytes: &[u8]) -> Option<Record<'_>> {
+    let body = view::<Member<'_>>(bytes)?;
+    Some(Record::Member(Member {
+        node: NodeId(body.node.to_native()),
+        standing: body.standing,
+        votes_only: body.votes_only,
+        directory: body.directory.to_native(),
+        region: &body.region,
+        address: &body.address,
+        tls_name: &body.tls_name,
     }))
 }

@@ -337,3 +337,35 @@ pub struct Discarded {
     /// How long a repetition is known.
     pub known_until_ms: u64,
 }
+
+/// A node of the cluster as it is from here on: its whole row in the table of members. Only the system partition has these.
+#[derive(Archive, Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// Its number, which no other node ever has.
+    #[rkyv(with = AsNumber)]
+    pub node: NodeId,
+    /// Whether it belongs to the cluster ([`Member::IN`], [`Member::DRAINED`], [`Member::REMOVED`]).
+    pub standing: u8,
+    /// 1: it votes, and is home of nothing for longer than it takes to hand it on.
+    pub votes_only: u8,
+    /// The number of its data directory; 0: it has not been seen.
+    pub directory: u64,
+    /// Where it is, for people and for placement.
+    #[rkyv(with = InlineAsBox)]
+    pub region: &'a [u8],
+    /// Where its first shard listens for other nodes: `host:port`.
+    #[rkyv(with = InlineAsBox)]
+    pub address: &'a [u8],
+    /// The name in its certificate; empty: none is asked for.
+    #[rkyv(with = InlineAsBox)]
+    pub tls_name: &'a [u8],
+}
+
+impl Member<'_> {
+    /// It is a member.
+    pub const IN: u8 = 1;
+    /// It is a member, and not to be home of anything.
+    pub const DRAINED: u8 = 2;
+    /// It is no member any more, and never one again.
+    pub const REMOVED: u8 = 3;
+}

@@ -22,8 +22,8 @@ use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub use kinds::{
-    Accepted, Acknowledged, Answered, Attempted, Cancelled, Collected, Discarded, Doubted, Fated, Parked,
-    Received, Reported, Requeued, Strayed, Withdrawn,
+    Accepted, Acknowledged, Answered, Attempted, Cancelled, Collected, Discarded, Doubted, Fated, Member,
+    Parked, Received, Reported, Requeued, Strayed, Withdrawn,
 };
 
 use crate::limits::RECORD_BYTES_MAX;
@@ -72,6 +72,8 @@ pub enum Record<'a> {
     Received(Received<'a>),
     /// 15: parts of a handset's text, for nobody.
     Discarded(Discarded),
+    /// 16: a node of the cluster.
+    Member(Member<'a>),
 }
 
 /// Why bytes are not a run of records. The offset counts from the start of the entry's records.
@@ -152,10 +154,11 @@ impl Record<'_> {
             Self::Collected(_) => 13,
             Self::Received(_) => 14,
             Self::Discarded(_) => 15,
+            Self::Member(_) => 16,
         }
     }
 
-    /// The customer's message that it is about; `None` of those about a receipt, a cursor or a handset's message.
+    /// The customer's message that it is about; `None` of those about a receipt, a cursor, a handset's message or a node.
     #[must_use]
     pub const fn message(&self) -> Option<MessageId> {
         Some(match self {
@@ -169,7 +172,7 @@ impl Record<'_> {
             Self::Fated(body) => body.id,
             Self::Cancelled(body) => body.id,
             Self::Parked(_) | Self::Strayed(_) | Self::Acknowledged(_) => return None,
-            Self::Collected(_) | Self::Received(_) | Self::Discarded(_) => return None,
+            Self::Collected(_) | Self::Received(_) | Self::Discarded(_) | Self::Member(_) => return None,
         })
     }
 
@@ -196,6 +199,7 @@ impl Record<'_> {
             Self::Collected(body) => append(body, out),
             Self::Received(body) => append(body, out),
             Self::Discarded(body) => append(body, out),
+            Self::Member(body) => append(body, out),
         }
         let bytes = out.len() - start;
         assert!(bytes <= RECORD_BYTES_MAX, "a record of {bytes} bytes is more than {RECORD_BYTES_MAX}");

@@ -31,7 +31,7 @@ fn attempted(carrier: CarrierId) -> Attempted {
 }
 
 /// One record of each kind, with the name of its golden file. No two neighbouring fields have the same bytes.
-fn samples() -> [(&'static str, Record<'static>); 15] {
+fn samples() -> [(&'static str, Record<'static>); 16] {
     let (id, recipient) = (ID, recipient());
     let (source, destination) = (recipient, Msisdn::parse(b"12345").unwrap());
     let carrier = CarrierId(0xC0FF_EE01);
@@ -95,7 +95,20 @@ fn samples() -> [(&'static str, Record<'static>); 15] {
         ("13-collected-1", Record::Collected(collected(source, destination))),
         ("14-received-1", Record::Received(received(source, destination))),
         ("15-discarded-1", Record::Discarded(discarded(source, destination))),
+        ("16-member-1", Record::Member(member())),
     ]
+}
+
+fn member() -> Member<'static> {
+    Member {
+        node: NodeId(70_000),
+        standing: Member::DRAINED,
+        votes_only: 1,
+        directory: 0x0102_0304_0506_0708,
+        region: b"fra",
+        address: b"10.7.0.2:7900",
+        tls_name: b"node-2",
+    }
 }
 
 fn discarded(source: Msisdn, destination: Msisdn) -> Discarded {
@@ -178,7 +191,7 @@ fn kinds_of_an_earlier_version_are_read_as_what_they_meant() {
 #[test]
 fn kinds_are_numbered_in_order_and_all_have_a_golden_file() {
     let kinds: Vec<u8> = samples().iter().map(|(_, record)| record.kind()).collect();
-    assert_eq!(kinds, (1..=15).collect::<Vec<u8>>());
+    assert_eq!(kinds, (1..=16).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -187,7 +200,7 @@ fn a_run_of_records_reads_in_order() {
     for (at, (_, record)) in (0..).zip(samples()) {
         record.encode(WallMs(at), &mut bytes);
     }
-    assert_eq!(count(&bytes), Ok(15));
+    assert_eq!(count(&bytes), Ok(16));
     let read: Vec<_> = Records::new(&bytes).map(Result::unwrap).collect();
     let written: Vec<_> = (0..).map(WallMs).zip(samples().map(|(_, record)| record)).collect();
     assert_eq!(read, written);
@@ -223,7 +236,7 @@ fn a_run_that_is_cut_anywhere_is_noticed() {
 #[test]
 fn what_a_newer_program_wrote_is_told_from_damage() {
     let bytes = encoded(&samples()[9].1);
-    for (place, unknown) in [(0, 16), (1, 2), (2, 1)] {
+    for (place, unknown) in [(0, 200), (1, 2), (2, 1)] {
         let mut newer = bytes.clone();
         newer[place] = unknown;
         let error = Records::new(&newer).next().unwrap().unwrap_err();

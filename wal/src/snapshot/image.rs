@@ -7,6 +7,7 @@ use zerocopy::byteorder::little_endian::{U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::handsets::{self, CollectedImage, KnownImage};
+use super::members;
 use crate::frame::HardState;
 use crate::place::Lsn;
 use crate::record::Parked;
@@ -52,6 +53,12 @@ pub struct Head {
     pub known: Vec<KnownImage>,
     /// The partition's log begins here: what lies before was void when another node's state was installed. 0 before version 4.
     pub log_from: Lsn,
+    /// The group's voters at `index`; nobody before version 5: those that it began with.
+    pub voters: Vec<NodeId>,
+    /// The group's learners at `index`.
+    pub learners: Vec<NodeId>,
+    /// Of the system partition: the table of the cluster's members, as a run of whole records ([`crate::record::Member`]).
+    pub members: Vec<u8>,
 }
 
 /// The fates of one account, but for the messages themselves.
@@ -312,6 +319,7 @@ impl Head {
         self.shares.iter().for_each(|share| out.extend_from_slice(raw_share(share).as_bytes()));
         handsets::encode(&self.collected, &self.known, out);
         out.extend_from_slice(&self.log_from.0.to_le_bytes());
+        members::encode(self, out);
     }
 
     /// `None` when the bytes are none.
@@ -326,10 +334,11 @@ impl Head {
         let (shares, rest) =
             <[RawShare]>::ref_from_prefix_with_elems(rest, raw.shares.get() as usize).ok()?;
         let (collected, known, rest) = handsets::decode(rest)?;
-        let log_from = match rest {
-            [] => 0,
-            rest => u64::from_le_bytes(rest.try_into().ok()?),
+        let (log_from, rest) = match rest.split_first_chunk() {
+            None if rest.is_empty() => (0, rest),
+            found => found.map(|(log_from, rest)| (u64::from_le_bytes(*log_from), rest))?,
         };
+        let (voters, learners, members) = members::decode(rest)?;
         Some(Self {
             cluster: raw.cluster.get(),
             node: NodeId(raw.node.get()),
@@ -354,6 +363,9 @@ impl Head {
             collected,
             known,
             log_from: Lsn(log_from),
+            voters,
+            learners,
+            members,
         })
     }
 }

@@ -12,6 +12,7 @@
 
 mod handsets;
 mod image;
+mod members;
 mod read;
 mod write;
 
@@ -29,8 +30,8 @@ use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// The version of everything in a snapshot. Version 1 had no shares of accounts in its head, version 2 nothing of handsets,
-/// version 3 no place where the log begins; all are read.
-pub const SNAPSHOT_VERSION: u8 = 4;
+/// version 3 no place where the log begins, version 4 no members; all are read.
+pub const SNAPSHOT_VERSION: u8 = 5;
 
 /// The oldest version that is read.
 pub const SNAPSHOT_VERSION_MIN: u8 = 1;

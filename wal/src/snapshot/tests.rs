@@ -71,6 +71,9 @@ fn head() -> Head {
         ],
         known: vec![KnownImage { fingerprint: 13, session: 14, until: WallMs(32) }],
         log_from: Lsn(1 << 20),
+        voters: vec![NodeId(1), NodeId(3)],
+        learners: vec![NodeId(4)],
+        members: b"records".to_vec(),
     }
 }
 
@@ -175,19 +178,22 @@ fn pieces_of_another_snapshot_or_in_another_order_are_refused() {
 
 #[test]
 fn the_layout_stays() {
-    let golden = crate::golden::check("snapshot-4", &snapshot());
+    let golden = crate::golden::check("snapshot-5", &snapshot());
     assert_eq!(read(&golden), Ok((2, 2)));
 }
 
 #[test]
 fn earlier_versions_are_still_read() {
-    let third = Head { log_from: Lsn(0), ..head() };
+    let nobody = Vec::new();
+    let fourth = Head { voters: nobody.clone(), learners: nobody, members: Vec::new(), ..head() };
+    let third = Head { log_from: Lsn(0), ..fourth.clone() };
     let second = Head { collected: Vec::new(), known: Vec::new(), ..third.clone() };
     let first = Head { shares: Vec::new(), ..second.clone() };
     let versions = [
         (include_str!("../../testdata/snapshot-1.hex"), first),
         (include_str!("../../testdata/snapshot-2.hex"), second),
         (include_str!("../../testdata/snapshot-3.hex"), third),
+        (include_str!("../../testdata/snapshot-4.hex"), fourth),
     ];
     for (golden, head) in versions {
         let golden = crate::golden::bytes(golden);

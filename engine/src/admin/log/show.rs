@@ -203,7 +203,27 @@ fn of_handset(record: &Record<'_>, shown: Shown, out: &mut dyn Write) -> io::Res
             it.reference,
             it.total
         ),
+        Record::Member(it) => writeln!(
+            out,
+            "member node={} standing={} votes-only={} directory={:016x} region={} address={}",
+            it.node.0,
+            standing(it.standing),
+            it.votes_only,
+            it.directory,
+            it.region.escape_ascii(),
+            it.address.escape_ascii()
+        ),
         // A kind that is newer than this page: its number, and none of what it holds.
         other => writeln!(out, "kind {}", other.kind()),
+    }
+}
+
+/// A member's standing, as `ctl cluster` names it.
+const fn standing(byte: u8) -> &'static str {
+    match byte {
+        wal::record::Member::IN => "member",
+        wal::record::Member::DRAINED => "drained",
+        wal::record::Member::REMOVED => "removed",
+        _ => "unknown",
     }
 }

@@ -43,10 +43,10 @@ fn member_file(from: &str, to: &str) -> String {
 #[test]
 fn a_cluster_is_its_members_and_each_is_known_by_a_name() {
     let alone = Config::parse("x", LEAST).unwrap();
-    assert_eq!((alone.cluster.as_ref(), alone.plan(host(1)).voters), (None, vec![NodeId(1)]));
+    assert_eq!((alone.cluster.as_ref(), alone.plan(host(1)).founding().voters), (None, vec![NodeId(1)]));
     let config = Config::parse("x", &member_file("name", "name")).unwrap();
     assert!(config.warnings().iter().all(|warning| !warning.contains("cluster")));
-    assert_eq!(config.plan(host(2)).voters, [1, 2, 3].map(NodeId));
+    assert_eq!(config.plan(host(2)).founding().voters, [1, 2, 3].map(NodeId));
     let cluster = config.cluster.unwrap();
     assert_eq!((cluster.name.as_str(), cluster.partitions.count()), ("acme", 16));
     assert_eq!(cluster.listen.to_string(), "10.0.0.2:7900");
@@ -133,7 +133,12 @@ fn a_cluster_that_cannot_be_is_refused_with_its_line() {
             "region = \"ham\"",
             "15: cluster.member.region: expected \"ham\" for node 2, as node.region of this node, found \"fra\"",
         ),
-        ("node = 1", "node = 1\nweight = 1", "expected one of node, region, address, tls_name, found a key"),
+        ("node = 1", "node = 1\njoins = 1", "cluster.member.joins: expected true or false"),
+        (
+            "node = 1",
+            "node = 1\nweight = 1",
+            "expected one of node, region, address, tls_name, joins, votes_only, found a key",
+        ),
     ];
     for (from, to, expected) in cases {
         let said = said(from, to);
@@ -141,6 +146,6 @@ fn a_cluster_that_cannot_be_is_refused_with_its_line() {
     }
     let one = format!("[cluster]\nname = \"a\"\nlisten = \"127.0.0.1:7900\"\n{LEAST}");
     assert!(
-        complaint(&one).contains("2 to 7 sections [[cluster.member]], one of them for this node, found 0")
+        complaint(&one).contains("1 to 7 sections [[cluster.member]], one of them for this node, found 0")
     );
 }

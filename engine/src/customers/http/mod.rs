@@ -128,6 +128,8 @@ impl HttpConnection {
             Reply::Cancelled { id, outcome, .. } => self.pipeline.cancelled(request, id, outcome),
             Reply::Fate { event, .. } => self.pipeline.event(request, Event::Fate(event), now),
             Reply::Handset { message, .. } => self.pipeline.event(request, Event::Handset(message), now),
+            // No customer decides about the cluster.
+            Reply::Done { .. } => {}
         }
     }
 

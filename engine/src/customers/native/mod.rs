@@ -165,7 +165,7 @@ impl NativeSession {
             }
             Reply::CannotTell { .. } => self.refuse_query(number, cx),
             // No frame of this protocol asks for it.
-            Reply::Cancelled { .. } => {}
+            Reply::Cancelled { .. } | Reply::Done { .. } => {}
             Reply::Fate { event, .. } => {
                 cx.counts.fates += 1;
                 self.fates.push(fate_item(&event));

@@ -182,7 +182,7 @@ impl SmppSession {
                 };
                 self.session.answer_cancel(sequence, status);
             }
-            Reply::Fate { .. } | Reply::Handset { .. } => {}
+            Reply::Fate { .. } | Reply::Handset { .. } | Reply::Done { .. } => {}
         }
     }
 

@@ -92,6 +92,12 @@ impl ClientTls {
         Self::load_with(words, &ClientFiles { name: name.clone(), ca: Some(files.ca.clone()), identity })
     }
 
+    /// The same for a server with another name.
+    #[must_use]
+    pub fn named(&self, name: ServerName<'static>) -> Self {
+        Self { config: Arc::clone(&self.config), name, certificate: self.certificate.clone() }
+    }
+
     /// The same, with the words for the three files.
     fn load_with(
         [ca_word, certificate_word, key_word]: [String; 3],

@@ -1,11 +1,10 @@
-//! Three members over three disks and a network that delays, loses and parts: one member at a time is in trouble.
+//! Three members over three disks and a network that delays, loses and parts: one member at a time is in trouble. And members that come and go.
 
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::members::Change;
 use crate::message::Message;
-
-const MEMBERS: u32 = 3;
 
 /// A member, its disk, and the one batch that is in flight.
 struct Member {
@@ -20,6 +19,8 @@ struct World {
     now: u64,
     members: Vec<Member>,
     messages: Vec<(u64, Message)>,
+    /// Who is to be a member.
+    wanted: Vec<usize>,
     /// The member whose messages are lost, both ways.
     parted: Option<usize>,
     /// What is committed, for ever.
@@ -31,13 +32,11 @@ struct World {
 }
 
 fn config_of(member: usize) -> GroupConfig {
-    GroupConfig {
-        node: node_of(member),
-        voters: (1..=MEMBERS).map(NodeId).collect(),
-        // Ranks differ by two.
-        election_ticks: 20 + 2 * member,
-        ..group_config()
-    }
+    GroupConfig { node: node_of(member), election_ticks: 20, ..group_config() }
+}
+
+fn founders() -> Members {
+    Members::voting(&[1, 2, 3].map(NodeId))
 }
 
 fn node_of(member: usize) -> NodeId {
@@ -55,18 +54,44 @@ impl World {
             now: 0,
             members: Vec::new(),
             messages: Vec::new(),
+            wanted: vec![0, 1, 2],
             parted: None,
             ledger: BTreeMap::new(),
             waiting: Vec::new(),
             acknowledged: Vec::new(),
             next_id: 0,
         };
-        for member in 0..3 {
-            let disk = Disk::of(node_of(member));
-            world.members.push(Member { disk, group: None, in_flight: None, told_index: 0 });
-            world.start(member);
-        }
+        (0..3).for_each(|_| world.add());
         world
+    }
+
+    /// One more node, which is a member if it is one of the first three.
+    fn add(&mut self) {
+        let member = self.members.len();
+        let disk = Disk::of(node_of(member));
+        self.members.push(Member { disk, group: None, in_flight: None, told_index: 0 });
+        self.start(member);
+    }
+
+    /// One step from the members that there are to those that are wanted.
+    fn next_change(&self, group: &Group) -> Option<Change> {
+        let wanted: Vec<_> = self.wanted.iter().map(|&member| node_of(member)).collect();
+        let members = group.members();
+        let gone = members.voters.iter().chain(&members.learners).find(|node| !wanted.contains(node));
+        let new = wanted.iter().find(|&&node| !members.contains(node));
+        let level = members.learners.iter().find(|&&node| group.is_level(node));
+        let leave = gone.filter(|&&node| node != group.node()).map(|&node| Change::Leave(node));
+        let learn = || new.map(|&node| Change::Learn(node));
+        leave.or_else(learn).or_else(|| level.map(|&node| Change::Vote(node)))
+    }
+
+    /// Whether the members are those that are wanted, everywhere.
+    fn is_followed(&self) -> bool {
+        let nodes: Vec<_> = self.wanted.iter().map(|&member| node_of(member)).collect();
+        let wanted = Members::voting(&nodes);
+        self.wanted.iter().all(|&member| {
+            self.members[member].group.as_ref().is_some_and(|group| *group.members() == wanted)
+        })
     }
 
     /// SplitMix64, up to but not including `below`.
@@ -79,7 +104,7 @@ impl World {
     }
 
     fn start(&mut self, member: usize) {
-        let mut recovery = Recovery::new(PARTITION).with_peers();
+        let mut recovery = Recovery::new(PARTITION, founders()).with_peers();
         let Member { disk, group, told_index, .. } = &mut self.members[member];
         disk.scan(|item| match item {
             Item::Entry(entry) => assert_ne!(recovery.handle_entry(&entry).unwrap(), Recovered::Known),
@@ -88,8 +113,12 @@ impl World {
             }
             Item::Start(_) => {}
         });
+        while recovery.poll_committed(u64::MAX).is_some() {}
         *told_index = recovery.committed_index();
-        *group = Some(Group::new(&config_of(member), recovery).unwrap());
+        let mut made = Group::new(&config_of(member), recovery).unwrap();
+        // Ranks differ by two.
+        made.set_rank(2 * member);
+        *group = Some(made);
     }
 
     fn crash(&mut self, member: usize) {
@@ -127,9 +156,21 @@ impl World {
 
     fn turn(&mut self, place: usize) {
         let (bytes, delay) = (self.draw(3), 1 + self.draw(4));
+        let change = self.members[place].group.as_ref().and_then(|group| self.next_change(group));
+        let may_be_home = self.wanted.contains(&place);
         let member = &mut self.members[place];
         let Some(group) = &mut member.group else { return };
         group.tick();
+        if let Some(change) = change.filter(|_| group.can_decide()) {
+            // It is proposed again when it is refused.
+            let _ = group.propose_change(change);
+        }
+        if !may_be_home
+            && group.can_decide()
+            && let Some(heir) = group.heir(|_| true)
+        {
+            group.hand_on(heir);
+        }
         if let Some((at, end)) = member.in_flight
             && at <= self.now
         {
@@ -179,9 +220,9 @@ impl World {
     /// All members have all entries, and one of them decides.
     fn settled(&self) -> bool {
         let last = self.ledger.last_key_value().map_or(0, |(index, _)| *index);
-        let told = self.members.iter().all(|member| member.told_index == last);
-        let homes =
-            self.members.iter().filter_map(|member| member.group.as_ref()).filter(|group| group.can_decide());
+        let wanted = || self.wanted.iter().map(|&member| &self.members[member]);
+        let told = wanted().all(|member| member.told_index == last);
+        let homes = wanted().filter_map(|member| member.group.as_ref()).filter(|group| group.can_decide());
         told && homes.count() == 1
     }
 
@@ -195,7 +236,7 @@ impl World {
         }
         let deadline = self.now + 3000;
         // New proposals keep the members apart by an entry or two; so it is asked again and again.
-        while !self.settled() {
+        while !self.settled() || !self.is_followed() {
             assert!(
                 self.now < deadline,
                 "members do not settle: {:?}",
@@ -206,7 +247,7 @@ impl World {
     }
 
     fn in_trouble(&mut self) {
-        let member = usize::try_from(self.draw(u64::from(MEMBERS))).unwrap();
+        let member = usize::try_from(self.draw(self.members.len() as u64)).unwrap();
         let crash = self.draw(2) == 0;
         if crash {
             self.crash(member);
@@ -216,6 +257,41 @@ impl World {
         for _ in 0..20 + self.draw(200) {
             self.step();
         }
+    }
+
+    /// All that was acknowledged is in what is committed; how many ids were not.
+    fn judge(&self) -> usize {
+        let mut written = Vec::new();
+        for (_, data) in self.ledger.values() {
+            let records = wal::Records::new(data).map_while(Result::ok);
+            written.extend(records.map(|(_, record)| id_of(&record)));
+        }
+        assert!(self.acknowledged.len() > 20, "they do decide");
+        assert!(self.acknowledged.iter().all(|id| written.contains(id)), "an acknowledged entry is gone");
+        usize::try_from(self.next_id).unwrap() - written.len()
+    }
+}
+
+#[test]
+fn members_come_and_go_and_nothing_is_forgotten() {
+    for seed in 0..60 {
+        println!("seed {seed}");
+        let mut world = World::new(seed);
+        world.heal();
+        // A fourth and a fifth come, one after the other goes, with trouble in between and while it happens.
+        for (comes, goes) in
+            [(Some(3), None), (Some(4), Some(0)), (None, Some(1)), (None, Some(2)), (None, Some(3))]
+        {
+            if comes.is_some() {
+                world.add();
+            }
+            world.wanted.extend(comes);
+            world.wanted.retain(|member| Some(*member) != goes);
+            world.in_trouble();
+            world.heal();
+        }
+        assert_eq!(world.wanted, [4]);
+        world.judge();
     }
 }
 
@@ -231,14 +307,7 @@ fn three_members_agree_and_forget_nothing_whoever_is_in_trouble() {
             world.in_trouble();
             world.heal();
         }
-        let mut written = Vec::new();
-        for (_, data) in world.ledger.values() {
-            written.extend(wal::Records::new(data).map(|record| id_of(&record.unwrap().1)));
-        }
-        assert!(world.acknowledged.len() > 100, "they do decide");
-        assert!(world.acknowledged.iter().all(|id| written.contains(id)), "an acknowledged entry is gone");
-        let proposed = usize::try_from(world.next_id).unwrap();
-        overruled += proposed - written.len();
+        overruled += world.judge();
         terms += world.ledger.last_key_value().unwrap().1.0;
     }
     assert!(overruled > 0, "some tails were truncated, or the test sees nothing");

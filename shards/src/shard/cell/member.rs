@@ -1,13 +1,13 @@
 //! A cell as one member of its group among others: what it reads back, hears, loses, makes anew and takes from its home.
 
 use bytes::Bytes;
-use replication::{Group, Install, Recovered};
+use replication::{Group, Install, Recovered, Recovery};
 use wal::{Item, Lsn};
 use wire::id::{MessageId, NodeId};
 
 use super::{Cell, Excess, Output};
 use crate::api::State;
-use crate::limits::{INSTALL_TICKS, SNAPSHOT_AGAIN_TICKS};
+use crate::limits::{INSTALL_TICKS, SNAPSHOT_AGAIN_TICKS, STUCK_TICKS};
 use crate::shard::start::{RecoveryError, apply_records};
 use crate::state::PartitionState;
 use crate::wheel::Wheel;
@@ -46,6 +46,24 @@ impl Cell {
         group.handle_applied();
         self.forget_unapplied(self.committed);
         has_some
+    }
+
+    /// A node that makes a majority by itself has committed all that it wrote; what was not applied yet is.
+    pub(in super::super) fn commit_alone(
+        &mut self,
+        recovery: &mut Recovery,
+        node: NodeId,
+    ) -> Result<(), RecoveryError> {
+        while recovery.has_peers() && recovery.commit_alone(node) {
+            while let Some((index, records)) = recovery.poll_committed(u64::MAX) {
+                apply_records(&mut self.state, index, wal::Records::new(&records))?;
+            }
+        }
+        let (_, last) = recovery.last();
+        if recovery.members().is_only(node) {
+            self.forget_unapplied(last);
+        }
+        Ok(())
     }
 
     fn forget_unapplied(&mut self, applied: u64) {
@@ -112,6 +130,24 @@ impl Cell {
             }
             None => self.wanted_by = wanted_by.or(self.wanted_by).filter(|_| group.is_home()),
         }
+        let has_excess =
+            if self.decides { self.committed < group.last_index() } else { group.applied().is_none() };
+        let waits = self.wanted_by.is_some() && self.committed > 0 && has_excess;
+        let ticks = if waits && self.stuck.1 == self.committed { self.stuck.0 + 1 } else { 0 };
+        self.stuck = (ticks, self.committed);
+    }
+
+    /// Whether it can neither commit what it has decided, since the member that would acknowledge it needs a state first, nor give that member a state,
+    /// since what it has decided is in its own and not committed.
+    pub(in super::super) const fn is_stuck(&self) -> bool {
+        self.stuck.0 >= STUCK_TICKS
+    }
+
+    /// It gives the partition up, and makes its state anew up to what is committed, which it can give away when it is elected again.
+    pub(in super::super) fn step_down(&mut self) {
+        self.stuck = (0, self.committed);
+        self.excess = Excess::Some;
+        self.group.as_mut().expect("the shard has been started").step_down();
     }
 
     /// Whether its snapshot is to be taken now, whatever the log's length: it is another node's state, or another node needs it.
@@ -184,11 +220,6 @@ impl Cell {
         self.kept.clear();
     }
 
-    /// If it is home: the node that is to be home after this one.
-    pub(in super::super) fn heir(&self) -> Option<NodeId> {
-        self.group.as_ref().filter(|group| group.is_home())?.heir()
-    }
-
     pub(in super::super) fn hand_on(&mut self, heir: NodeId) {
         self.group.as_mut().expect("the shard has been started").hand_on(heir);
     }
@@ -213,6 +244,8 @@ impl Cell {
         }
         // Who needs a state asks the next home for it.
         self.wanted_by = None;
+        self.wants_change = None;
+        self.handing.is_over();
         self.live.clear();
         self.released.clear();
         self.wheel = Wheel::new(self.state.time);
